@@ -1,0 +1,51 @@
+"""A folder of photos that plays camera: in name order, then again from the start."""
+
+import time
+from pathlib import Path
+
+from ..errors import CameraFault, InputError
+from ..photo import Photo, decode_photo
+from . import Frame
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
+
+
+class FolderCamera:
+    """Replays photos. The next one is decoded ahead, since a real camera has its pixels ready when they are asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self._photos = sorted(file for file in path.glob("*") if file.suffix.lower() in ENDINGS)
+        if not self._photos:
+            raise InputError(
+                "no photos to replay",
+                where=f"[camera] path = {path}",
+                allowed="a folder with photos: " + ", ".join(ENDINGS),
+            )
+        self._next = 0
+        self._ahead: tuple[Path, Photo | InputError] | None = None
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Decode the next photo, if that has not been done."""
+        if self._ahead is None:
+            file = self._photos[self._next]
+            self._next = (self._next + 1) % len(self._photos)
+            try:
+                self._ahead = file, decode_photo(file.read_bytes(), str(file))
+            except InputError as fault:
+                self._ahead = file, fault
+            except OSError as error:
+                self._ahead = file, InputError("this photo cannot be read", where=str(file), found=str(error))
+
+    def capture(self) -> Frame:
+        """The next photo, as if exposed now. Raises CameraFault when it cannot be read."""
+        exposed_at = time.monotonic()
+        self.prepare()
+        assert self._ahead is not None
+        (file, photo), self._ahead = self._ahead, None
+        if isinstance(photo, InputError):
+            raise CameraFault(photo.problem, where=photo.where, found=photo.found)
+        return Frame(photo, exposed_at, file.name)
+
+    def close(self) -> None:
+        """Nothing to let go of."""

@@ -1,0 +1,93 @@
+"""sealpin-edge: the programs that run on the station."""
+
+import logging
+import signal
+import threading
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from . import __version__
+from .program import Program, answer, json_option
+
+EXISTING_OR_NOT = click.Path(path_type=Path)
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="sealpin-edge")
+def main() -> None:
+    """Judge parts on a line: PLC trigger in, photo taken, OK or NG out."""
+
+
+@main.command()
+@click.option("--config", type=EXISTING_OR_NOT, required=True, help="The station's station.toml.")
+def run(config: Path) -> None:
+    """Run the station until it is stopped (Ctrl-C, SIGTERM)."""
+    from .config import load_config
+    from .station import Station
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    logging.getLogger("snap7").setLevel(logging.CRITICAL)  # what it logs reaches the log as our own message
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    Station(load_config(config)).run(stop)
+
+
+@main.command()
+@click.argument("bundle", type=EXISTING_OR_NOT)
+@click.argument("out", type=EXISTING_OR_NOT)
+def unpack(bundle: Path, out: Path) -> None:
+    """Verify BUNDLE and unpack it into the new folder OUT."""
+    from .bundle import STATION
+    from .bundle import unpack as unpack_bundle
+
+    manifest = unpack_bundle(bundle, out)
+    click.echo(f"model {manifest['model']['run']} ({', '.join(manifest['model']['classes'])}) is in {out}")
+    click.echo(f"next: sealpin-edge run --config {out / STATION}")
+
+
+@main.command("plc-sim")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=1102, show_default=True, help="Port to listen on; a real S7 has 102.")
+@click.option("--block", default="", help="Full mode: the shared block, e.g. DB100.")
+@click.option("--trigger", default="", help="Simple mode: the trigger bit, e.g. M76.6.")
+@click.option("--ok", default="", help="Simple mode: the OK bit, e.g. M77.0.")
+@click.option("--parts", default=10, show_default=True, help="How many parts to place.")
+@click.option("--interval", default=1.0, show_default=True, help="Seconds between parts.")
+@click.option("--verdict-timeout", default=7.0, show_default=True, help="Seconds the line waits for a verdict.")
+@click.option("--ready-timeout", default=60.0, show_default=True, help="Seconds the line waits for a station.")
+@json_option
+def plc_sim(
+    host: str,
+    port: int,
+    block: str,
+    trigger: str,
+    ok: str,
+    parts: int,
+    interval: float,
+    verdict_timeout: float,
+    ready_timeout: float,
+    as_json: bool,
+) -> None:
+    """Emulate the PLC and its line: place parts, raise the trigger, check the handshake, report."""
+    from .simulation.line import Line
+
+    logging.getLogger("snap7").setLevel(logging.CRITICAL)
+    line = Line(host, port, block=block, trigger=trigger, ok=ok, interval_s=interval, verdict_timeout_s=verdict_timeout)
+    line.start()
+    click.echo(f"PLC on {host}:{port}, waiting for a station", err=True)
+    try:
+        report = line.run(parts, ready_timeout_s=ready_timeout)
+    finally:
+        line.stop()
+    rows = [f"{'part':>5}  {'verdict':<14}{'ms':>8}  defects"]
+    rows += [
+        f"{part.number:>5}  {part.verdict:<14}{'' if part.latency_ms is None else f'{part.latency_ms:.1f}':>8}  {part.defects}"
+        for part in report.parts
+    ]
+    rows += [f"rule broken: {text}" for text in report.violations] or ["no rule of the handshake was broken"]
+    answer({**asdict(report), "ok": report.ok}, as_json, "\n".join(rows))
+    if not report.ok or len(report.parts) < parts:
+        raise SystemExit(1)

@@ -1,0 +1,200 @@
+"""Photos and results on their way to the servers: at once where that works, else stored and drained later.
+
+One thread does it all, away from the verdict's path. A lane whose server fails is left alone for a while that grows
+with each failure, so an outage costs a cycle nothing; what comes meanwhile goes to the store.
+"""
+
+import logging
+import queue
+import random
+import threading
+import time
+from dataclasses import dataclass
+
+from .errors import Refused, Unavailable
+from .outbox import Item, Outbox
+from .results import ResultsApi
+from .upload import Uploader
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 30.0
+QUEUE_PARTS = 4
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """The photos of one inspection: name on the server and JPEG bytes."""
+
+    id: str
+    created_at: str
+    photos: tuple[tuple[str, bytes], ...]
+
+
+class Lane:
+    """Whether a server is worth trying now (a circuit breaker with growing, jittered pauses)."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._closed_until = 0.0
+
+    @property
+    def open(self) -> bool:
+        """True when nothing failed lately, or the pause is over."""
+        return time.monotonic() >= self._closed_until
+
+    @property
+    def healthy(self) -> bool:
+        """True when the last attempt did not fail."""
+        return self._failures == 0
+
+    def failed(self) -> None:
+        """Pause: twice as long after each failure in a row, give or take a fifth."""
+        pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._failures)
+        self._failures += 1
+        self._closed_until = time.monotonic() + pause * random.uniform(0.8, 1.2)
+
+    def worked(self) -> None:
+        """Back to normal."""
+        self._failures, self._closed_until = 0, 0.0
+
+
+class Courier:
+    """Delivers shipments and drains the outbox. A server that station.toml does not name has no lane."""
+
+    def __init__(self, outbox: Outbox, uploader: Uploader | None, api: ResultsApi | None, *, store_first: bool) -> None:
+        self._outbox = outbox
+        self._uploader = uploader
+        self._api = api
+        self._store_first = store_first
+        self._queue: queue.Queue[Shipment | None] = queue.Queue(QUEUE_PARTS)
+        self._lanes = {"photos": Lane(), "results": Lane()}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
+        self.store_failures = 0
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Store what is queued and end; waits for a running transfer's time-out at most."""
+        self._stop.set()
+        self._queue.put(None)
+        self._thread.join()
+
+    @property
+    def degraded(self) -> bool:
+        """A server or the store fails."""
+        return self.store_failures > 0 or not all(lane.healthy for lane in self._lanes.values())
+
+    def ship(self, shipment: Shipment) -> None:
+        """Hand over photos; goes straight to the store when the queue is full, so it never waits for a server."""
+        if self._uploader is None:
+            return
+        try:
+            self._queue.put_nowait(shipment)
+        except queue.Full:
+            self._store(shipment.id, shipment.created_at, shipment.photos)
+
+    def nudge(self) -> None:
+        """Something was recorded: look at once."""
+        try:
+            self._queue.put_nowait(None)
+        except queue.Full:
+            pass  # it is awake already
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            busy = False
+            try:
+                shipment = self._queue.get(timeout=0.0 if busy else 0.2)
+            except queue.Empty:
+                shipment = None
+            if shipment:
+                self._deliver_new(shipment)
+            while not self._stop.is_set() and self._queue.empty() and self._drain():
+                pass
+        while not self._queue.empty():
+            if waiting := self._queue.get_nowait():
+                self._store(waiting.id, waiting.created_at, waiting.photos)
+        if self._uploader:
+            self._uploader.close()
+
+    def _deliver_new(self, shipment: Shipment) -> None:
+        assert self._uploader is not None
+        lane = self._lanes["photos"]
+        left = list(shipment.photos)
+        while left and lane.open and not self._store_first:
+            name, data = left[0]
+            try:
+                self._uploader.upload(name, data)
+            except Unavailable as fault:
+                self._lane_failed("photos", fault)
+            except Refused as fault:
+                # Stored all the same: the drainer will be refused once more and set it aside, where it is counted
+                log.warning("photo refused: %s", fault)
+                break
+            else:
+                lane.worked()
+                left.pop(0)
+        self._store(shipment.id, shipment.created_at, tuple(left))
+
+    def _store(self, id: str, created_at: str, photos: tuple[tuple[str, bytes], ...]) -> None:
+        for name, data in photos:
+            try:
+                self._outbox.store_photo(id, name, data, created_at)
+                self.store_failures = 0
+                log.info("%s stored, to be sent later", name)
+            except Exception as error:  # a full or failing disk must not end the courier
+                self.store_failures += 1
+                log.error("photo %s is lost: it could be neither sent nor stored: %s", name, error)
+
+    def _drain(self) -> bool:
+        """Deliver one item of each lane that is open; False when there was none."""
+        return any([self._drain_lane(lane) for lane in self._lanes])
+
+    def _drain_lane(self, name: str) -> bool:
+        lane = self._lanes[name]
+        server = self._uploader if name == "photos" else self._api
+        if server is None or not lane.open:
+            return False
+        try:
+            item = self._outbox.oldest(name)
+            if item is None:
+                lane.worked()
+                return False
+            self._send(item)
+            self._outbox.delivered(item)
+        except Unavailable as fault:
+            self._lane_failed(name, fault)
+            return False
+        except Refused as fault:
+            assert item is not None
+            self._outbox.set_aside(item, str(fault))
+            log.error("set aside: %s", fault)
+        except Exception as error:  # the store itself fails: try again after a pause
+            lane.failed()
+            log.error("the store fails: %s", error)
+            return False
+        lane.worked()
+        return True
+
+    def _send(self, item: Item) -> None:
+        if item.lane == "results":
+            assert self._api is not None
+            self._api.put(item.id, item.result)
+            return
+        assert self._uploader is not None
+        try:
+            data = item.file.read_bytes()
+        except FileNotFoundError:
+            raise Refused("the stored photo is gone", where=str(item.file)) from None
+        self._uploader.upload(item.name, data)
+        log.info("%s sent from the store", item.name)
+
+    def _lane_failed(self, name: str, fault: Unavailable) -> None:
+        if self._lanes[name].healthy:
+            log.warning("%s are stored until the server is back: %s", name, fault)
+        self._lanes[name].failed()

@@ -1,0 +1,125 @@
+"""The operator's display: a page that the station serves, fed by server-sent events, and /health for scripts."""
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from typing import Any
+from urllib.parse import urlsplit
+
+log = logging.getLogger(__name__)
+
+REFRESH_S = 1.0
+
+
+class Display:
+    """Serves on its own threads; nothing of it is in the verdict's path. `health` gives the document for /health."""
+
+    def __init__(self, host: str, port: int, health: Callable[[], dict[str, Any]]) -> None:
+        """Bind the address. Raises OSError when it is taken."""
+        self._health = health
+        self._photo: tuple[str, bytes | None] = ("", None)
+        self._changed = threading.Condition()
+        self._closing = False
+        self._server = ThreadingHTTPServer((host, port), _handler(self))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, name="display", daemon=True)
+
+    @property
+    def address(self) -> str:
+        """host:port as bound."""
+        return f"{self._server.server_address[0]!s}:{self._server.server_address[1]}"
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and let the pages go."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def show(self, id: str, marked: bytes | None) -> None:
+        """Show an inspection's marked photo (JPEG), or that there is none."""
+        with self._changed:
+            self._photo = id, marked
+            self._changed.notify_all()
+
+    def health(self) -> str:
+        """The /health document."""
+        return json.dumps(self._health())
+
+    def photo(self, id: str) -> bytes | None:
+        """The marked photo of the inspection that is shown, if it is that one."""
+        shown, data = self._photo
+        return data if shown == id else None
+
+    def wait(self) -> bool:
+        """Wait for news or for the next refresh; False when the display is closing."""
+        with self._changed:
+            if not self._closing:
+                self._changed.wait(REFRESH_S)
+            return not self._closing
+
+
+def _handler(display: Display) -> type[BaseHTTPRequestHandler]:
+    page = files("sealpin_edge").joinpath("display.html").read_bytes()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 10
+
+        def do_GET(self) -> None:
+            path = urlsplit(self.path).path
+            if path == "/":
+                self._answer(200, "text/html; charset=utf-8", page)
+            elif path == "/health":
+                self._answer(200, "application/json", display.health().encode())
+            elif path == "/events":
+                self._events()
+            elif path.startswith("/photo/") and (
+                photo := display.photo(path.removeprefix("/photo/").removesuffix(".jpg"))
+            ):
+                self._answer(200, "image/jpeg", photo)
+            else:
+                self._answer(404, "text/plain", b"not found\n")
+
+        def _answer(self, status: int, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self._headers(kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def _headers(self, kind: str) -> None:
+            self.send_header("Content-Type", kind)
+            self.send_header("Cache-Control", "no-store")
+            self.send_header("X-Content-Type-Options", "nosniff")
+            self.send_header(
+                "Content-Security-Policy",
+                "default-src 'none'; img-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'",
+            )
+
+        def _events(self) -> None:
+            self.send_response(200)
+            self._headers("text/event-stream")
+            self.send_header("Connection", "close")
+            self.end_headers()
+            try:
+                while True:
+                    self.wfile.write(f"data: {display.health()}\n\n".encode())
+                    self.wfile.flush()
+                    if not display.wait():
+                        return
+            except OSError:
+                return  # the page was closed
+
+        def log_message(self, format: str, *args: object) -> None:
+            log.debug(format, *args)
+
+    return Handler

@@ -1,0 +1,70 @@
+"""Every failure that sealpin tells a user about.
+
+    SealpinError            exit code 1: a check found problems
+      InputError            exit code 2: a file, option or configuration is wrong
+      EnvironmentFault      exit code 3: something around us is missing or broken (disk, network, package)
+        PlcFault              the PLC does not answer, or not as it should
+        CameraFault           no photo, or not in time
+        Unavailable           a server cannot be reached or is out of order: worth another try
+      Refused               a server took the item and will never accept it: not worth another try
+
+A message says what was wrong, where, what was found, what is allowed, and the next command. The programs print it
+without a traceback; anything else that escapes is a defect in sealpin.
+"""
+
+MAX_FAULTS_SHOWN = 20
+
+
+class SealpinError(Exception):
+    """Base of all errors meant for a user. `where` is a file, key, address or object."""
+
+    exit_code = 1
+
+    def __init__(self, problem: str, *, where: str = "", found: str = "", allowed: str = "", hint: str = "") -> None:
+        self.problem, self.where, self.found, self.allowed, self.hint = problem, where, found, allowed, hint
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        lines = [f"{self.where}: {self.problem}" if self.where else self.problem]
+        for label, text in (("found", self.found), ("allowed", self.allowed), ("next", self.hint)):
+            if text:
+                lines.append(f"  {label + ':':<9}{text}")
+        return "\n".join(lines)
+
+
+class InputError(SealpinError):
+    """The user's file, option or configuration cannot be used as it is."""
+
+    exit_code = 2
+
+
+class EnvironmentFault(SealpinError):
+    """What surrounds the program is missing or broken: disk, network, PLC, camera, package."""
+
+    exit_code = 3
+
+
+class PlcFault(EnvironmentFault):
+    """The PLC does not answer, or not as it should. The station tries again for ever."""
+
+
+class CameraFault(EnvironmentFault):
+    """The camera gave no photo, or not in time. The part is NOT INSPECTED."""
+
+
+class Unavailable(EnvironmentFault):
+    """A server cannot be reached or is out of order; what it should have got is kept and sent later."""
+
+
+class Refused(SealpinError):
+    """A server will never accept this item; it is set aside, counted and kept."""
+
+
+def raise_all(faults: "list[InputError]") -> None:
+    """Raise the faults found in one pass over the input as one InputError; nothing when there are none."""
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        shown = "\n".join(str(fault) for fault in faults[:MAX_FAULTS_SHOWN])
+        more = f"\n... and {len(faults) - MAX_FAULTS_SHOWN} more" if len(faults) > MAX_FAULTS_SHOWN else ""
+        raise InputError(f"{len(faults)} problems:\n{shown}{more}")

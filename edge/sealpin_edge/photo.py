@@ -1,0 +1,54 @@
+"""Photos: bytes to pixels, and pixels to the model's input.
+
+This is sealpin's only pre-processing. Training's evaluation, calibration and the station all call it, so a model is
+judged on the very pixels that it will see on the line.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError
+
+Photo = npt.NDArray[np.uint8]
+"""RGB, uint8, [height, width, 3]."""
+
+
+def decode_photo(data: bytes, name: str = "photo") -> Photo:
+    """Decode a JPEG, PNG or BMP as stored: an EXIF rotation is not applied, since labels count stored pixels.
+
+    Raises InputError when the bytes are no photo, or a JPEG that ends before its last row.
+    """
+    import cv2
+
+    whole = not data.startswith(b"\xff\xd8") or data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+    photo = None
+    if whole and data:
+        photo = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    if photo is None:
+        raise InputError(
+            "this photo cannot be read",
+            where=name,
+            found=f"{len(data)} bytes that end too early" if not whole else f"{len(data)} bytes that are no photo",
+            allowed="a whole JPEG or PNG file",
+            hint="copy it again from the camera, or take it out of the folder",
+        )
+    return np.asarray(photo, dtype=np.uint8)
+
+
+def encode_jpeg(photo: Photo, quality: int = 95) -> bytes:
+    """Encode RGB pixels as JPEG; `quality` from 1 to 100."""
+    import cv2
+
+    ok, data = cv2.imencode(".jpg", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not ok:
+        raise ValueError(f"OpenCV could not encode a photo of shape {photo.shape}")
+    return data.tobytes()
+
+
+def stretch(photo: Photo, height: int, width: int) -> Photo:
+    """Resize to the model's input, aspect ratio not kept, bilinear with half-pixel centres (tf.image.resize's rule)."""
+    import cv2
+
+    if photo.shape[:2] == (height, width):
+        return photo
+    return np.asarray(cv2.resize(photo, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)

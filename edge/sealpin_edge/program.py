@@ -1,0 +1,41 @@
+"""What both command lines share: errors told without a traceback, exit codes, output for scripts."""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from .errors import SealpinError
+
+ENVIRONMENT = 3
+
+
+class Program(click.Group):
+    """A command group that turns sealpin's errors into a message and an exit code: 1, 2 or 3 (see errors.py)."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except SealpinError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            sys.exit(130)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"error: {where}{error.strerror or error}", err=True)
+            sys.exit(ENVIRONMENT)
+
+
+json_option: Callable[[Any], Any] = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document to standard output."
+)
+
+
+def answer(document: dict[str, Any], as_json: bool, text: str) -> None:
+    """Print the answer: the document for a script, the text for a person."""
+    click.echo(json.dumps(document, indent=1) if as_json else text)

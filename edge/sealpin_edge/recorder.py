@@ -1,0 +1,143 @@
+"""After the verdict: the marked photo, the operator's display, the result's row, and the photos on their way."""
+
+import json
+import logging
+import queue
+import re
+import threading
+from typing import Any
+
+from .delivery import Courier, Shipment
+from .display import Display
+from .inspector import Judged
+from .outbox import Inspection, Outbox
+from .overlay import draw_overlay
+from .photo import encode_jpeg
+from .results import detection_json
+from .verdict import Verdict
+
+log = logging.getLogger(__name__)
+
+QUEUE_PARTS = 4
+
+
+class Recorder:
+    """Takes finished inspections off the inspector's hands; everything here may be slow without delaying a verdict."""
+
+    def __init__(
+        self,
+        station: str,
+        classes: tuple[str, ...],
+        run_id: str,
+        model_sha256: str,
+        outbox: Outbox,
+        courier: Courier,
+        display: Display | None,
+        *,
+        send_results: bool,
+    ) -> None:
+        self._station, self._classes, self._run_id, self._model_sha256 = station, classes, run_id, model_sha256
+        self._outbox, self._courier, self._display, self._send_results = outbox, courier, display, send_results
+        self._sequence = outbox.next_sequence()
+        self._queue: queue.Queue[Judged | None] = queue.Queue(QUEUE_PARTS)
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self.lost = 0
+        self.counts = dict.fromkeys(Verdict, 0)
+        self.last: dict[str, Any] | None = None
+
+    def start(self) -> None:
+        """Begin to record."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Record what is queued and end."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def take(self, judged: Judged) -> None:
+        """Hand over a finished inspection. Never waits: one too many is counted as lost, and the line runs on."""
+        try:
+            self._queue.put_nowait(judged)
+        except queue.Full:
+            self.lost += 1
+            log.error("part %s is not recorded: the disk is too slow", judged.job.id)
+
+    def _run(self) -> None:
+        while (judged := self._queue.get()) is not None:
+            try:
+                self._record(judged)
+            except Exception:  # a full or failing disk: the line runs on, degraded
+                self.lost += 1
+                log.exception("part %s is not recorded", judged.job.id)
+
+    def _record(self, judged: Judged) -> None:
+        job, sequence = judged.job, self._sequence
+        self._sequence += 1
+        self.counts[judged.verdict] += 1
+        marked = None
+        if judged.frame:
+            marked = encode_jpeg(draw_overlay(judged.frame.photo, judged.verdict, judged.detections), 90)
+        self.last = self._summary(judged, sequence)
+        if self._display:
+            self._display.show(job.id, marked)
+        name = self._photo_name(judged)
+        result = {**self._result(judged), "image_path": f"{name}.jpg" if judged.frame else ""}
+        self._outbox.record(
+            Inspection(job.id, sequence, job.created_at, job.serial, judged.verdict.value, json.dumps(result)),
+            send_result=self._send_results,
+        )
+        if judged.frame and marked:
+            photos = [(f"{name}.jpg", encode_jpeg(judged.frame.photo))]
+            if judged.verdict is Verdict.NG:
+                photos.append((f"{name}_defects.jpg", marked))
+            self._courier.ship(Shipment(job.id, job.created_at, tuple(photos)))
+        self._courier.nudge()
+        log.info(
+            "part %s seq %d %s %s: %d defects, photo %.1f ms, model %.1f ms, verdict %.1f ms after the trigger",
+            job.serial or job.id,
+            job.part_seq,
+            judged.frame.source if judged.frame else "no photo",
+            judged.verdict.value,
+            len(judged.detections),
+            judged.acquired_ms,
+            judged.model_ms,
+            judged.cycle_ms,
+        )
+
+    def _photo_name(self, judged: Judged) -> str:
+        """`YYYY-MM-DD/<serial or id>`, with `_1`, `_2` for a part that was judged before."""
+        job = judged.job
+        stem = re.sub(r"[^A-Za-z0-9._-]", "_", job.serial).lstrip(".")
+        if not stem:
+            return f"{job.created_at[:10]}/{job.id}"
+        before = self._outbox.times_judged(job.serial)
+        return f"{job.created_at[:10]}/{stem}" + (f"_{before}" if before else "")
+
+    def _summary(self, judged: Judged, sequence: int) -> dict[str, Any]:
+        return {
+            "id": judged.job.id,
+            "verdict": judged.verdict.value,
+            "sequence": sequence,
+            "serial": judged.job.serial,
+            "at": judged.job.created_at,
+            "cycle_ms": round(judged.cycle_ms, 1),
+            "model_ms": round(judged.model_ms, 1),
+            "detections": [{"category": one.category, "score": round(one.score, 4)} for one in judged.detections],
+        }
+
+    def _result(self, judged: Judged) -> dict[str, Any]:
+        found = ", ".join(f"{one.category} {one.score:.0%}" for one in judged.detections)
+        return {
+            "id": judged.job.id,
+            "barcode": judged.job.serial,
+            "created_at": judged.job.created_at,
+            "station": self._station,
+            "verdict": judged.verdict.value,
+            "description": f"{judged.verdict.value}: {found}" if found else judged.verdict.value,
+            "detections": [detection_json(one, self._classes) for one in judged.detections],
+            "model_sha256": self._model_sha256,
+            "run_id": self._run_id,
+            "cycle_ms": round(judged.cycle_ms, 1),
+            "part_seq": judged.job.part_seq,
+            "photo": judged.frame.source if judged.frame else "",
+        }

@@ -1,0 +1,234 @@
+"""A line: the PLC's program that places parts, raises the trigger, waits for the verdict, and checks the rules."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import InputError
+from ..plc.address import Address, parse_address
+from ..plc.block import STATION_OFFSET, Inputs, Outputs, decode_outputs, encode_inputs
+from .plc import SimulatedPlc
+
+HEARTBEAT_S = 0.2
+STATION_DEAD_S = 2.0
+SETTLE_S = 0.3
+
+
+@dataclass
+class LinePart:
+    """What the PLC saw of one part. `latency_ms` is from the trigger set to the verdict readable; None without one."""
+
+    number: int
+    part_seq: int
+    verdict: str = "NONE"
+    latency_ms: float | None = None
+    station_cycle_ms: int = 0
+    defects: int = 0
+    error_code: int = 0
+    bits: dict[str, bool] = field(default_factory=dict)
+
+
+@dataclass
+class LineReport:
+    """A whole shift: its parts, and every breach of the handshake's rules."""
+
+    parts: list[LinePart] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every part got a verdict and no rule was broken."""
+        return not self.violations and all(part.verdict in ("OK", "NG") for part in self.parts)
+
+
+class Line:
+    """Plays `parts` parts against a station in full mode (`block`) or simple mode (`trigger` and `ok`).
+
+    `before_part(number)` is called before each part is placed; a part that gets no verdict in `verdict_timeout_s` is
+    taken as rejected and the line goes on.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        block: str = "",
+        trigger: str = "",
+        ok: str = "",
+        interval_s: float = 1.0,
+        verdict_timeout_s: float = 7.0,
+        before_part: Callable[[int], None] = lambda number: None,
+    ) -> None:
+        if bool(block) == bool(trigger or ok) or bool(trigger) != bool(ok):
+            raise InputError(
+                "a line has either a block or two bits", allowed="--block DB100, or --trigger BIT and --ok BIT"
+            )
+        self._block = parse_address(block, "--block", bit=False) if block else None
+        self._trigger = parse_address(trigger, "--trigger", bit=True) if trigger else None
+        self._ok = parse_address(ok, "--ok", bit=True) if ok else None
+        self._plc = SimulatedPlc(host, port, [place for place in (self._block, self._trigger, self._ok) if place])
+        self._plc.written = self._on_write
+        self._plc.client_added = self._on_connect
+        self._interval_s, self._verdict_timeout_s, self._before_part = interval_s, verdict_timeout_s, before_part
+        self._changed = threading.Condition()
+        self._inputs = Inputs(enable=True)
+        self._outputs = Outputs()
+        self._fresh_connection = False
+        self._off = threading.Event()
+        self._written_at = 0.0
+        self._verdicts = 0
+        self._station_beat_at = 0.0
+        self.connects = 0
+        self.report = LineReport()
+
+    def start(self) -> None:
+        """Switch the PLC on: a station may connect."""
+        self._plc.start()
+        self._off.clear()
+        self._station_beat_at = 0.0
+        self._set(enable=True)
+        threading.Thread(target=self._beat, name="plc heartbeat", daemon=True).start()
+
+    def stop(self) -> None:
+        """Switch the PLC off."""
+        self._off.set()
+        self._plc.stop()
+
+    def run(self, parts: int, stop: threading.Event | None = None, ready_timeout_s: float = 60.0) -> LineReport:
+        """Play a shift. The report has fewer parts when `stop` is set or no station gets ready in time."""
+        stop = stop or threading.Event()
+        play = self._play_full if self._block else self._play_simple
+        for number in range(1, parts + 1):
+            self._before_part(number)
+            if stop.is_set() or not play(number, ready_timeout_s):
+                break
+            stop.wait(self._interval_s)
+        return self.report
+
+    def _play_full(self, number: int, ready_timeout_s: float) -> bool:
+        if not self._wait(lambda: self._outputs.ready, ready_timeout_s):
+            self._violation(f"part {number}: no station got Ready within {ready_timeout_s:g} s")
+            return False
+        part = LinePart(number, number % 65536)
+        self.report.parts.append(part)
+        self._verdicts = 0
+        self._set(part_seq=part.part_seq)
+        triggered = time.perf_counter()
+        self._set(trigger=True)
+        if self._wait(lambda: self._outputs.result_valid, self._verdict_timeout_s):
+            outputs = self._outputs
+            part.latency_ms = (self._written_at - triggered) * 1000
+            part.verdict = "OK" if outputs.ok else "NG" if outputs.ng else "NOT INSPECTED"
+            part.station_cycle_ms, part.defects, part.error_code = outputs.cycle_ms, outputs.defects, int(outputs.error)
+            part.bits = {"ResultValid": True, "OK": outputs.ok, "NG": outputs.ng, "Fault": outputs.fault}
+            self._set(ack=True, trigger=False)
+            if not self._wait(lambda: not self._outputs.result_valid, 2.0):
+                self._violation(f"part {number}: the result was not withdrawn after ResultAck")
+        else:
+            self._violation(f"part {number}: no verdict within {self._verdict_timeout_s:g} s")
+            self._set(trigger=False, reset=True)
+            self._wait(lambda: not self._outputs.fault, 2.0)
+        self._set(ack=False, reset=False)
+        return True
+
+    def _play_simple(self, number: int, ready_timeout_s: float) -> bool:
+        assert self._trigger and self._ok
+        if not self._wait(lambda: self.connects > 0 and not self._fresh_connection, ready_timeout_s):
+            self._violation(f"part {number}: no station connected within {ready_timeout_s:g} s")
+            return False
+        if number == 1:
+            self._off.wait(SETTLE_S)  # two bits cannot say Ready: the station must have seen the trigger low
+        part = LinePart(number, number)
+        self.report.parts.append(part)
+        triggered = time.perf_counter()
+        self._plc.write_bit(self._trigger, True)
+        if self._wait(lambda: self._outputs.ok, self._verdict_timeout_s):
+            risen = self._written_at
+            part.verdict, part.latency_ms = "OK", (risen - triggered) * 1000
+            if self._wait(lambda: not self._outputs.ok, 11.0):
+                part.bits = {"OK": True}
+            else:
+                self._violation(f"part {number}: the OK pulse does not end")
+        else:
+            # Such a line has one lamp: no OK in time is a reject
+            part.verdict, part.bits = "NG", {"OK": False}
+        self._plc.write_bit(self._trigger, False)
+        return True
+
+    def _on_connect(self) -> None:
+        with self._changed:
+            self._fresh_connection = True
+            self.connects += 1
+            self._changed.notify_all()
+
+    def _on_write(self) -> None:
+        """The station has written: keep what it says now, and check it."""
+        with self._changed:
+            self._written_at = time.perf_counter()
+            before = self._outputs
+            if self._block:
+                data = self._plc.read(self._station_bytes, 16)
+                if self._fresh_connection and any(data):
+                    self._violation("the first write after a connect is not zeroes")
+                self._outputs = decode_outputs(data)
+                self._check(before, self._outputs)
+            elif self._ok:
+                self._outputs = Outputs(ok=self._plc.read_bit(self._ok))
+                if self._fresh_connection and self._outputs.ok:
+                    self._violation("the first write after a connect is not zero")
+                if self._outputs.ok and not before.ok and self._trigger and not self._plc.read_bit(self._trigger):
+                    self._violation("OK without a trigger")
+            self._fresh_connection = False
+            self._changed.notify_all()
+
+    def _check(self, before: Outputs, now: Outputs) -> None:
+        part = f"part {self._inputs.part_seq}"
+        if now.heartbeat != before.heartbeat or not self._station_beat_at:
+            self._station_beat_at = time.monotonic()
+        if self._block and self._plc.read(self._block, STATION_OFFSET) != encode_inputs(self._inputs):
+            self._violation(f"{part}: the station wrote to the PLC's bytes")
+        if now.ok and now.ng:
+            self._violation(f"{part}: OK and NG together")
+        if (now.ok or now.ng) and not now.result_valid:
+            self._violation(f"{part}: a verdict without ResultValid")
+        if now.ready and now.busy:
+            self._violation(f"{part}: Ready and Busy together")
+        if now.result_valid and not before.result_valid:
+            self._verdicts += 1
+            if now.result_seq != self._inputs.part_seq:
+                self._violation(f"{part}: the result is of part {now.result_seq}")
+            if not self._inputs.trigger:
+                self._violation(f"{part}: a result without a trigger")
+            if self._verdicts > 1:
+                self._violation(f"{part}: {self._verdicts} results for one trigger")
+
+    def _wait(self, done: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait for something that the station writes."""
+        with self._changed:
+            return self._changed.wait_for(done, timeout_s)
+
+    def _beat(self) -> None:
+        """The PLC's cyclic part: its own heartbeat goes on whatever the line does, and the station's is watched."""
+        while not self._off.wait(HEARTBEAT_S):
+            self._set(heartbeat=self._inputs.heartbeat % 255 + 1)
+            if self._station_beat_at and time.monotonic() - self._station_beat_at > STATION_DEAD_S:
+                self._violation(f"the station's heartbeat stood still for {STATION_DEAD_S:g} s")
+                self._station_beat_at = 0.0
+
+    def _set(self, **changes: Any) -> None:
+        """Change the PLC's own bytes, all in one go."""
+        if self._block:
+            with self._changed:
+                self._inputs = Inputs(**{**vars(self._inputs), **changes})
+                self._plc.write(self._block, encode_inputs(self._inputs))
+
+    @property
+    def _station_bytes(self) -> Address:
+        assert self._block
+        return Address(self._block.area, self._block.db, self._block.byte + STATION_OFFSET)
+
+    def _violation(self, text: str) -> None:
+        self.report.violations.append(text)

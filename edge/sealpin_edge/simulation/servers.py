@@ -1,0 +1,99 @@
+"""An FTP server (pyftpdlib) and a small results API on loopback, both of which can be cut off and joined again."""
+
+import json
+import logging
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+
+class FtpServer:
+    """Serves one folder to one user. `port` 0 takes a free one; it stays the same over `cut` and `join`."""
+
+    def __init__(self, folder: Path, user: str, password: str, port: int = 0) -> None:
+        from pyftpdlib.authorizers import DummyAuthorizer
+
+        logging.getLogger("pyftpdlib").setLevel(logging.ERROR)
+        self._authorizer = DummyAuthorizer()
+        self._authorizer.add_user(user, password, str(folder), perm="elradfmwMT")
+        self.port = port
+        self._server: Any = None
+        self._thread: threading.Thread | None = None
+
+    def join(self) -> None:
+        """Listen (again)."""
+        from pyftpdlib.handlers import FTPHandler
+        from pyftpdlib.ioloop import IOLoop
+        from pyftpdlib.servers import FTPServer
+
+        handler = type("Handler", (FTPHandler,), {"authorizer": self._authorizer, "banner": "sealpin simulation"})
+        self._server = FTPServer(("127.0.0.1", self.port), handler, ioloop=IOLoop())
+        self.port = self._server.address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"handle_exit": False}, daemon=True)
+        self._thread.start()
+
+    def cut(self) -> None:
+        """Stop listening and drop every connection."""
+        if self._server:
+            self._server.ioloop.call_later(0, self._server.close_all)
+            assert self._thread
+            self._thread.join(5.0)
+            self._server = None
+
+
+class ResultsServer:
+    """Takes PUT /results/<id>, keeps the documents in memory and echoes the id."""
+
+    def __init__(self, token: str, port: int = 0) -> None:
+        self.results: dict[str, dict[str, Any]] = {}
+        self.repeats = 0
+        self.port = port
+        self._token = token
+        self._server: ThreadingHTTPServer | None = None
+
+    def join(self) -> None:
+        """Listen (again)."""
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self, self._token))
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def cut(self) -> None:
+        """Stop listening."""
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+
+def _handler(store: ResultsServer, token: str) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            if self.headers.get("Authorization") != f"Bearer {token}":
+                self._answer(401, {"error": "token"})
+                return
+            try:
+                document = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+                id = self.path.removeprefix("/results/")
+                if document["id"] != id:
+                    raise ValueError("the id of path and document differ")
+            except (ValueError, KeyError, TypeError) as error:
+                self._answer(400, {"error": str(error)})
+                return
+            store.repeats += id in store.results
+            store.results[id] = document
+            self._answer(200, {"id": id})
+
+        def _answer(self, status: int, content: dict[str, Any]) -> None:
+            body = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+    return Handler

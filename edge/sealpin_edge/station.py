@@ -1,0 +1,234 @@
+"""The station: one loop that owns the PLC, and beside it threads for the inspection, recording and delivery.
+
+PLC loop --job--> inspector --verdict--> PLC loop
+                      |
+                      +--finished part--> recorder --photos--> courier --> FTP, results API, store
+                                             +--> display
+"""
+
+import logging
+import queue
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from . import __version__
+from .camera import make_camera
+from .config import StationConfig
+from .delivery import Courier
+from .display import Display
+from .errors import EnvironmentFault, InputError, PlcFault
+from .ids import uuid7
+from .inspector import Acquired, Inspector, Job, Judged
+from .model import Model
+from .outbox import Outbox
+from .plc import make_driver
+from .plc.exchange import Exchange, FullExchange, SimpleExchange
+from .plc.handshake import Handshake, Outcome, State, Timers
+from .recorder import Recorder
+from .results import ResultsApi
+from .upload import make_uploader
+
+log = logging.getLogger(__name__)
+
+RECONNECT_S = 1.0
+
+
+class Station:
+    """A whole station, made from its config. `run` works until the stop event is set."""
+
+    def __init__(self, config: StationConfig) -> None:
+        """Load the model, open camera, store and display. Raises InputError or EnvironmentFault when one of them fails."""
+        self._config = config
+        timers = config.timers
+        model = Model(config.model.file)
+        if model.sha256 != config.model.sha256:
+            raise InputError(
+                "this is not the model that the station was given",
+                where=f"[model] file = {config.model.file}",
+                found=f"SHA-256 {model.sha256}",
+                allowed=f"[model] sha256 = {config.model.sha256}",
+                hint="unpack the bundle again: sealpin-edge unpack BUNDLE DIR",
+            )
+        for name in sorted(set(config.model.notice) - set(model.card.classes)):
+            raise InputError(
+                "the model knows no such category",
+                where="[model] notice",
+                found=name,
+                allowed=", ".join(model.card.classes),
+            )
+        chosen = config.model.threshold
+        thresholds = model.card.thresholds if chosen is None else dict.fromkeys(model.card.classes, chosen)
+        self._model_sha256 = model.sha256
+        self._outbox = Outbox(config.station.data_dir)
+        server_s = timers.server_ms / 1000
+        photos, results = config.photos, config.results
+        self._courier = Courier(
+            self._outbox,
+            make_uploader(photos.url, photos.password_file, server_s) if photos else None,
+            ResultsApi(results.url, results.token_file, server_s) if results else None,
+            store_first=bool(photos and photos.first == "store"),
+        )
+        self._display = self._open_display()
+        self._recorder = Recorder(
+            config.station.name,
+            model.card.classes,
+            model.card.run_id,
+            model.sha256,
+            self._outbox,
+            self._courier,
+            self._display,
+            send_results=results is not None,
+        )
+        self._inspector = Inspector(
+            make_camera(config.camera.driver, config.camera.path),
+            model,
+            thresholds,
+            frozenset(config.model.notice),
+            config.model.sha256,
+            self._recorder.take,
+        )
+        plc = config.plc
+        self._driver = make_driver(plc.driver, plc.host, plc.port, plc.rack, plc.slot, timers.plc_operation_ms / 1000)
+        self._handshake = Handshake(
+            Timers(
+                decision_deadline_s=timers.decision_deadline_ms / 1000,
+                result_ack_s=timers.result_ack_ms / 1000,
+                heartbeat_s=timers.heartbeat_ms / 1000,
+                plc_dead_s=timers.plc_dead_ms / 1000,
+                result_hold_s=plc.ok_pulse_ms / 1000 if config.station.mode == "simple" else None,
+            )
+        )
+        self._connected = False
+
+    def run(self, stop: threading.Event) -> None:
+        """Inspect parts until `stop` is set, then finish what is judged and put it away."""
+        for part in (self._inspector, self._recorder, self._courier, self._display):
+            if part:
+                part.start()
+        log.info("station %s is up, model %s", self._config.station.name, self._model_sha256[:12])
+        try:
+            while not stop.is_set():
+                try:
+                    self._driver.connect()
+                    self._serve(self._exchange(), stop)
+                except PlcFault as fault:
+                    if self._connected or self._handshake.state is State.PREOP:
+                        log.error("%s", fault)
+                    self._connected = False
+                    self._handshake.connection_lost(time.monotonic())
+                    stop.wait(RECONNECT_S)
+        finally:
+            self._connected = False
+            self._driver.close()
+            self._inspector.stop(self._config.timers.inference_ms / 1000)
+            self._recorder.stop()
+            self._courier.stop()
+            if self._display:
+                self._display.stop()
+
+    def health(self) -> dict[str, Any]:
+        """The /health document."""
+        depth, since = self._outbox.depth(), self._outbox.oldest_stored_at()
+        age = (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds() if since else 0.0
+        return {
+            "station": self._config.station.name,
+            "state": self._handshake.state.value,
+            "version": __version__,
+            "model_sha256": self._model_sha256,
+            "plc": "connected" if self._connected else "not connected",
+            "camera": self._config.camera.driver,
+            "outbox": {**depth, "oldest_s": round(age, 1)},
+            "degraded": self._degraded,
+            "lost": self._recorder.lost,
+            "counts": {verdict.value: count for verdict, count in self._recorder.counts.items()},
+            "last": self._recorder.last,
+        }
+
+    @property
+    def _degraded(self) -> bool:
+        return self._courier.degraded or self._recorder.lost > 0
+
+    def _open_display(self) -> Display | None:
+        address = self._config.display.address
+        if address == "off":
+            return None
+        host, _, port = address.rpartition(":")
+        try:
+            return Display(host, int(port), self.health)
+        except OSError as error:
+            raise EnvironmentFault(
+                "the display's address is not free",
+                where=f"[display] address = {address}",
+                found=str(error),
+                hint="another station may be running; choose another port",
+            ) from None
+
+    def _exchange(self) -> Exchange:
+        config = self._config
+        if config.station.mode == "full":
+            block = config.address("block")
+            assert block is not None
+            return FullExchange(self._driver, block)
+        trigger, ok = config.address("trigger"), config.address("ok")
+        assert trigger is not None and ok is not None
+        return SimpleExchange(self._driver, trigger, ok)
+
+    def _serve(self, exchange: Exchange, stop: threading.Event) -> None:
+        """Rounds with the PLC on one connection: a read, a step of the handshake, a write."""
+        poll_s = self._config.timers.poll_ms / 1000
+        exchange.clear()
+        self._handshake.connected(time.monotonic())
+        self._connected = True
+        log.info("connected to the PLC at %s", self._driver.name)
+        while not (stop.is_set() and self._handshake.halt(time.monotonic())):
+            inputs = exchange.read()
+            self._take_news()
+            able = self._inspector.idle
+            exchange.write(self._handshake.step(inputs, time.monotonic(), able=able, degraded=self._degraded))
+            if self._handshake.start is not None:
+                self._inspector.submit(self._job(self._handshake.start))
+            self._wait_for_news(poll_s)
+        exchange.clear()
+
+    def _job(self, token: int) -> Job:
+        triggered_at = time.monotonic()
+        return Job(
+            token,
+            str(uuid7()),
+            datetime.now(UTC).isoformat(timespec="milliseconds"),
+            triggered_at,
+            self._handshake.part_seq,
+            self._read_serial(),
+        )
+
+    def _read_serial(self) -> str:
+        """The part's serial from the PLC, empty when there is none, it is not ready, or it is not plain text."""
+        address, ready = self._config.address("serial"), self._config.address("serial_ready")
+        if address is None or (ready is not None and not self._driver.read_bit(ready)):
+            return ""
+        raw = self._driver.read(address, self._config.plc.serial_length)
+        text = raw.split(b"\0")[0].decode("ascii", "replace").strip()
+        return text if text.isprintable() and "\ufffd" not in text else ""
+
+    def _wait_for_news(self, timeout_s: float) -> None:
+        """Sleep until the next round, or until the inspector has something for the PLC."""
+        try:
+            event = self._inspector.events.get(timeout=timeout_s)
+        except queue.Empty:
+            return
+        self._tell_handshake(event)
+
+    def _take_news(self) -> None:
+        while not self._inspector.events.empty():
+            self._tell_handshake(self._inspector.events.get_nowait())
+
+    def _tell_handshake(self, event: Acquired | Judged) -> None:
+        now = time.monotonic()
+        if isinstance(event, Acquired):
+            self._handshake.acquired(event.job.token, now)
+        else:
+            self._handshake.judged(
+                Outcome(event.job.token, event.verdict, len(event.detections), event.error, round(event.cycle_ms)), now
+            )

@@ -1,0 +1,1 @@
+"""From a training run to what goes to the line: model file, bundle, and the demo that shows the whole way."""

@@ -1,0 +1,69 @@
+"""A SavedModel into TFLite bytes: float32, or int8 calibrated on training photos."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sealpin_edge.errors import EnvironmentFault
+from sealpin_edge.photo import decode_photo, stretch
+from sealpin_training.progress import progress
+from sealpin_training.records import read_records
+from sealpin_training.run import Run
+
+CALIBRATION_PHOTOS = 64
+
+
+def convert_float(saved_model: Path) -> bytes:
+    """float32 weights and arithmetic."""
+    return _convert(_converter(saved_model))
+
+
+def convert_int8(saved_model: Path, run: Run) -> bytes:
+    """int8 weights and activations, uint8 photo in, float detections out. Input values are the photo's bytes as they are.
+
+    Raises EnvironmentFault when the converter chose another scale for the input.
+    """
+    import tensorflow as tf
+
+    converter = _converter(saved_model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: _calibration(run)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.uint8
+    data = _convert(converter)
+    interpreter = tf.lite.Interpreter(model_content=data)
+    scale, zero_point = interpreter.get_input_details()[0]["quantization"]
+    if zero_point != 0 or abs(scale - 1.0) > 1e-6:
+        raise EnvironmentFault(
+            "the converter scales the photo",
+            found=f"scale {scale}, zero point {zero_point}",
+            allowed="scale 1, zero point 0",
+        )
+    return data
+
+
+def _converter(saved_model: Path) -> Any:
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=["serving_default"])
+    converter.allow_custom_ops = True  # TFLite_Detection_PostProcess
+    return converter
+
+
+def _convert(converter: Any) -> bytes:
+    return bytes(converter.convert())
+
+
+def _calibration(run: Run) -> Iterator[dict[str, Any]]:
+    """Training photos, evenly over the split. Each has a black and a white corner pixel, so that the input's range, and
+    with it the scale, is that of a photo's bytes."""
+    dataset, recipe = run.load_dataset(), run.recipe()
+    every = max(1, dataset.counts["train"] // CALIBRATION_PHOTOS)
+    records = list(read_records(dataset.folder, "train", dataset.classes))[::every][:CALIBRATION_PHOTOS]
+    for record in progress(records, "calibrate", "photo"):
+        photo = stretch(decode_photo(record.data, record.name), recipe.resizer.height, recipe.resizer.width)
+        image = photo.astype(np.float32)
+        image[0, 0], image[0, -1] = 0.0, 255.0
+        yield {"images": image[None]}

@@ -1,0 +1,33 @@
+"""sealpin: the program on the data scientist's machine. One module per command group; parse, call, print."""
+
+import os
+import warnings
+
+# Before TensorFlow is imported anywhere: its start-up notes are no news to a user
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+warnings.filterwarnings("ignore", category=FutureWarning, module="google")
+
+import click  # noqa: E402
+
+from sealpin_edge import __version__  # noqa: E402
+from sealpin_edge.program import Program  # noqa: E402
+
+from .bundle import bundle  # noqa: E402
+from .dataset import dataset  # noqa: E402
+from .demo import demo  # noqa: E402
+from .export import export  # noqa: E402
+from .train import evaluate, train  # noqa: E402
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="sealpin")
+def main() -> None:
+    """From labelled photos to the OK bit in a PLC.
+
+    The order of work: dataset convert, train, evaluate, export, bundle; then sealpin-edge on the station.
+    `sealpin demo` shows all of it on rendered parts.
+    """
+
+
+for command in (dataset, train, evaluate, export, bundle, demo):
+    main.add_command(command)

@@ -1,0 +1,14 @@
+"""sealpin demo."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path), default=Path("demo"))
+def demo(out: Path) -> None:
+    """Show the whole chain on rendered parts, in the folder OUT: from photos to the OK bit in a PLC."""
+    from sealpin_export.demo import run_demo
+
+    run_demo(out)

@@ -1,0 +1,119 @@
+"""Shared parts: a real, tiny TFLite detector made in seconds, photos for it, free ports."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from sealpin_edge.model import CARD_FORMAT, ModelCard  # noqa: E402
+from sealpin_edge.photo import Photo, encode_jpeg  # noqa: E402
+
+GRID = 8
+CELL = 32
+SIDE = GRID * CELL
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A function that gives a TCP port which was free a moment ago."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return find
+
+
+def part_photo(*burrs: tuple[str, int, int], seed: int = 0) -> Photo:
+    """A grey photo of SIDE x SIDE pixels with a red (PR) or blue (QA) square in grid cells (column, row)."""
+    photo = np.random.default_rng(seed).integers(100, 140, (SIDE, SIDE, 1), np.uint8).repeat(3, axis=2)
+    for category, column, row in burrs:
+        colour = (250, 20, 20) if category == "PR" else (20, 20, 250)
+        photo[row * CELL : (row + 1) * CELL, column * CELL : (column + 1) * CELL] = colour
+    return photo
+
+
+def write_parts(folder: Path, parts: list[list[tuple[str, int, int]]]) -> None:
+    """Photos for a folder camera, in order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, burrs in enumerate(parts):
+        (folder / f"part_{number:03d}.jpg").write_bytes(encode_jpeg(part_photo(*burrs, seed=number)))
+
+
+def toy_card(**changes: object) -> ModelCard:
+    """The toy model's sealpin.json."""
+    card = {
+        "format": CARD_FORMAT, "task": "detect", "classes": ("PR", "QA"), "input_height": SIDE, "input_width": SIDE,
+        "colour": "RGB", "resize": "stretch", "interpolation": "bilinear", "thresholds": {"PR": 0.5, "QA": 0.5},
+        "threshold_chosen": "by hand", "run": "toy", "run_id": "0" * 32, "dataset_digest": "0" * 64, "metrics": {},
+        "quantisation": "none", "sealpin_version": "0",
+    }  # fmt: skip
+    return ModelCard(**{**card, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def toy_tflite(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """TFLite bytes without metadata: one anchor a grid cell, its scores from how red and how blue the cell is."""
+    import tensorflow as tf
+
+    attributes = (
+        'name: "TFLite_Detection_PostProcess" attr { key: "max_detections" value { i: 10 } } '
+        'attr { key: "max_classes_per_detection" value { i: 1 } } attr { key: "use_regular_nms" value { b: false } } '
+        'attr { key: "nms_score_threshold" value { f: 0.05 } } attr { key: "nms_iou_threshold" value { f: 0.5 } } '
+        'attr { key: "y_scale" value { f: 1.0 } } attr { key: "x_scale" value { f: 1.0 } } '
+        'attr { key: "h_scale" value { f: 1.0 } } attr { key: "w_scale" value { f: 1.0 } } '
+        'attr { key: "num_classes" value { i: 2 } }'
+    )
+    centres = (np.arange(GRID) + 0.5) / GRID
+    rows, columns = np.meshgrid(centres, centres, indexing="ij")
+    anchors = np.stack([rows, columns, np.full_like(rows, 1 / GRID), np.full_like(rows, 1 / GRID)], axis=-1)
+    anchors = anchors.reshape(-1, 4).astype(np.float32)
+
+    @tf.function(experimental_implements=attributes)
+    def post_process(boxes, scores, anchors):  # type: ignore[no-untyped-def]
+        zero = tf.constant(0.0)
+        return zero, zero, zero, zero
+
+    class Toy(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec([1, SIDE, SIDE, 3], tf.uint8, name="images")])
+        def detect(self, images):  # type: ignore[no-untyped-def]
+            cells = tf.nn.avg_pool2d(tf.cast(images, tf.float32) / 255.0, CELL, CELL, "VALID")
+            red, green, blue = tf.split(tf.reshape(cells, [1, GRID * GRID, 3]), 3, axis=-1)
+            logits = tf.concat([red - tf.maximum(green, blue), blue - tf.maximum(red, green)], axis=-1) * 16.0 - 6.0
+            boxes, classes, scores, count = post_process(tf.zeros([1, GRID * GRID, 4]), tf.sigmoid(logits), anchors)
+            return {
+                "detection_boxes": boxes, "detection_classes": classes, "detection_scores": scores,
+                "num_detections": count,
+            }  # fmt: skip
+
+    folder = tmp_path_factory.mktemp("toy")
+    toy = Toy()
+    tf.saved_model.save(toy, str(folder), signatures={"serving_default": toy.detect})
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=["serving_default"])
+    converter.allow_custom_ops = True
+    return bytes(converter.convert())
+
+
+@pytest.fixture(scope="session")
+def toy_model(toy_tflite: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy detector as a model file with metadata and sealpin.json."""
+    from sealpin_export.metadata import add_metadata
+
+    path = tmp_path_factory.mktemp("model") / "model.tflite"
+    path.write_bytes(add_metadata(toy_tflite, toy_card()))
+    return path
+
+
+@pytest.fixture
+def cut_off() -> Iterator[list[Callable[[], None]]]:
+    """Things to stop at the end of a test, last first."""
+    stops: list[Callable[[], None]] = []
+    yield stops
+    for stop in reversed(stops):
+        stop()

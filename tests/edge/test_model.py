@@ -1,0 +1,67 @@
+"""Model files: what they tell, what they find, and which files are refused."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from sealpin_edge.errors import InputError
+from sealpin_edge.model import Model
+from sealpin_export.metadata import add_metadata
+
+from tests.conftest import CELL, part_photo, toy_card
+
+
+def test_finds_burrs_with_category_score_and_box_in_the_photos_own_pixels(toy_model: Path) -> None:
+    model = Model(toy_model)
+    found = [one for one in model.detect(part_photo(("PR", 2, 3), ("QA", 5, 6))) if one.score > 0.5]
+    assert sorted(
+        (one.category, round(one.xmin), round(one.ymin), round(one.xmax), round(one.ymax)) for one in found
+    ) == [
+        ("PR", 2 * CELL, 3 * CELL, 3 * CELL, 4 * CELL),
+        ("QA", 5 * CELL, 6 * CELL, 6 * CELL, 7 * CELL),
+    ]
+    wide = part_photo(("PR", 2, 3)).repeat(3, axis=1)
+    (burr,) = [one for one in model.detect(wide) if one.score > 0.5]
+    assert (burr.xmin, burr.xmax) == pytest.approx((2 * CELL * 3, 3 * CELL * 3))
+
+
+def test_a_clean_part_has_no_detection_that_counts(toy_model: Path) -> None:
+    assert all(one.score < 0.5 for one in Model(toy_model).detect(part_photo()))
+
+
+def test_the_metadata_names_labels_for_other_readers(toy_model: Path) -> None:
+    with zipfile.ZipFile(toy_model) as archive:
+        assert archive.read("labels.txt").decode().split() == ["PR", "QA"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "no TFLite file"),
+        (b"PK\x03\x04" * 10, "no TFLite file"),
+        (b"\0\0\0\0TFL3" + bytes(100), "no sealpin.json"),
+    ],
+)
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes, told: str) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=told):
+        Model(path)
+
+
+def test_a_truncated_model_is_refused(toy_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(toy_model.read_bytes()[: toy_model.stat().st_size // 2])
+    with pytest.raises(InputError):
+        Model(path)
+
+
+def test_a_card_of_a_newer_sealpin_is_refused(toy_tflite: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(add_metadata(toy_tflite, toy_card(format=99)))
+    with pytest.raises(InputError, match="newer sealpin"):
+        Model(path)
+
+
+def test_adding_metadata_twice_gives_the_same_bytes(toy_tflite: bytes) -> None:
+    assert add_metadata(toy_tflite, toy_card()) == add_metadata(toy_tflite, toy_card())

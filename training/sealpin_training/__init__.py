@@ -1,0 +1,1 @@
+"""From labelled photos to an evaluated training run."""
