@@ -1,7 +1,6 @@
 """Shared parts: a real, tiny TFLite detector made in seconds, photos for it, free ports."""
 
 import os
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,24 +9,12 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from sealpin_edge.model import CARD_FORMAT, ModelCard  # noqa: E402
-from sealpin_edge.photo import Photo, encode_jpeg  # noqa: E402
+from sealpin_edge.model import CARD_FORMAT, ModelCard
+from sealpin_edge.photo import Photo, encode_jpeg
 
 GRID = 8
 CELL = 32
 SIDE = GRID * CELL
-
-
-@pytest.fixture
-def free_port() -> Callable[[], int]:
-    """A function that gives a TCP port which was free a moment ago."""
-
-    def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
-    return find
 
 
 def part_photo(*burrs: tuple[str, int, int], seed: int = 0) -> Photo:

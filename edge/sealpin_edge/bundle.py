@@ -2,12 +2,13 @@
 
 A ZIP archive. `manifest.json` is its first member and lists the others with their SHA-256 and size:
 
-    {"format": 1, "sealpin": "0.1.0", "model": {...sealpin.json...}, "members": {"model.tflite": {"sha256", "bytes"}, ...}}
+    {"format": 1, "sealpin": "0.1.0", "model": {...sealpin.json...}, "members": {NAME: {"sha256", "bytes"}, ...}}
 """
 
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ MODEL = "model.tflite"
 STATION = "station.toml"
 MEMBERS = (MODEL, STATION)
 MAX_MEMBER_BYTES = 512 << 20
+# What zipfile, json and our own look-ups raise on bytes that are no bundle, or not all of one
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, KeyError, TypeError, ValueError)
 # The earliest time that ZIP can say: the same content gives the same bytes on any day
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
@@ -52,6 +55,8 @@ def read_bundle(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     try:
         with zipfile.ZipFile(path) as archive:
             manifest: dict[str, Any] = json.loads(_read(archive, MANIFEST))
+            if not isinstance(manifest, dict):
+                raise ValueError("the manifest is no object")
             if manifest.get("format") != FORMAT:
                 raise refuse("this bundle is of another format", str(manifest.get("format")), f"format {FORMAT}")
             listed = manifest["members"]
@@ -73,7 +78,7 @@ def read_bundle(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         raise InputError(
             "no such bundle", where=str(path), hint="sealpin bundle MODEL --station station.toml --out FILE"
         ) from None
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+    except _BROKEN as error:
         raise refuse("this is not a whole bundle", f"{type(error).__name__}: {error}") from None
     return manifest, members
 

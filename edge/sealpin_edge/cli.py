@@ -83,10 +83,9 @@ def plc_sim(
     finally:
         line.stop()
     rows = [f"{'part':>5}  {'verdict':<14}{'ms':>8}  defects"]
-    rows += [
-        f"{part.number:>5}  {part.verdict:<14}{'' if part.latency_ms is None else f'{part.latency_ms:.1f}':>8}  {part.defects}"
-        for part in report.parts
-    ]
+    for part in report.parts:
+        late = "" if part.latency_ms is None else f"{part.latency_ms:.1f}"
+        rows.append(f"{part.number:>5}  {part.verdict:<14}{late:>8}  {part.defects}")
     rows += [f"rule broken: {text}" for text in report.violations] or ["no rule of the handshake was broken"]
     answer({**asdict(report), "ok": report.ok}, as_json, "\n".join(rows))
     if not report.ok or len(report.parts) < parts:

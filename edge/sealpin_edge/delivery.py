@@ -4,6 +4,7 @@ One thread does it all, away from the verdict's path. A lane whose server fails 
 with each failure, so an outage costs a cycle nothing; what comes meanwhile goes to the store.
 """
 
+import contextlib
 import logging
 import queue
 import random
@@ -100,10 +101,8 @@ class Courier:
 
     def nudge(self) -> None:
         """Something was recorded: look at once."""
-        try:
+        with contextlib.suppress(queue.Full):  # full: it is awake already
             self._queue.put_nowait(None)
-        except queue.Full:
-            pass  # it is awake already
 
     def _run(self) -> None:
         while not self._stop.is_set():

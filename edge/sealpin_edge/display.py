@@ -102,7 +102,8 @@ def _handler(display: Display) -> type[BaseHTTPRequestHandler]:
             self.send_header("X-Content-Type-Options", "nosniff")
             self.send_header(
                 "Content-Security-Policy",
-                "default-src 'none'; img-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'",
+                "default-src 'none'; img-src 'self'; connect-src 'self'; "
+                "style-src 'unsafe-inline'; script-src 'unsafe-inline'",
             )
 
         def _events(self) -> None:

@@ -51,7 +51,7 @@ class Judged:
 
 
 class Inspector:
-    """Runs one job at a time. News go to `events` in order; finished jobs also to `finished`, after the verdict is out."""
+    """Runs one job at a time. News go to `events`; a finished job also to `finished`, once its verdict is out."""
 
     def __init__(
         self,

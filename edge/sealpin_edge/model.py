@@ -9,6 +9,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
@@ -101,7 +102,7 @@ class Model:
 
 
 def read_card(data: bytes, name: str) -> ModelCard:
-    """Read sealpin.json out of a model file's bytes; `name` is the file's in messages. Raises InputError without one."""
+    """Read sealpin.json out of a model file's bytes; `name` stands in messages. Raises InputError without one."""
 
     def refuse(found: str) -> InputError:
         return InputError(
@@ -121,7 +122,7 @@ def read_card(data: bytes, name: str) -> ModelCard:
             content: dict[str, Any] = json.loads(archive.read(CARD_NAME))
     except (zipfile.BadZipFile, KeyError):
         raise refuse(f"no {CARD_NAME} in it") from None
-    except (ValueError, NotImplementedError, RuntimeError):
+    except (ValueError, zlib.error, EOFError, NotImplementedError, RuntimeError):
         raise refuse(f"a broken {CARD_NAME}") from None
     names = {item.name for item in fields(ModelCard)}
     if not isinstance(content, dict) or not names <= set(content):

@@ -138,6 +138,7 @@ class Recorder:
             "model_sha256": self._model_sha256,
             "run_id": self._run_id,
             "cycle_ms": round(judged.cycle_ms, 1),
+            "model_ms": round(judged.model_ms, 1),
             "part_seq": judged.job.part_seq,
             "photo": judged.frame.source if judged.frame else "",
         }

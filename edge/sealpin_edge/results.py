@@ -48,7 +48,7 @@ class ResultsApi:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), context, _NoRedirect)
 
     def put(self, id: str, body: str) -> None:
-        """Send one result. Returns when the server answers 2xx and echoes the id; else raises Unavailable or Refused."""
+        """Send one result: returns when the server answers 2xx with the id, else raises Unavailable or Refused."""
         where = f"{self._url}/{id}"
         headers = {"Content-Type": "application/json"} | (
             {"Authorization": f"Bearer {self._token}"} if self._token else {}

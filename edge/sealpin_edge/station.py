@@ -39,7 +39,7 @@ class Station:
     """A whole station, made from its config. `run` works until the stop event is set."""
 
     def __init__(self, config: StationConfig) -> None:
-        """Load the model, open camera, store and display. Raises InputError or EnvironmentFault when one of them fails."""
+        """Load the model, open camera, store and display. Raises InputError or EnvironmentFault if one fails."""
         self._config = config
         timers = config.timers
         model = Model(config.model.file)

@@ -10,8 +10,8 @@ from sealpin_training.run import Run
 def serving_module(run: Run) -> Any:
     """A tf.Module with the signature of the Object Detection API's exported models.
 
-    `input_tensor`, uint8 RGB [1, height, width, 3] of any size, to `detection_boxes` [1, N, 4] (ymin, xmin, ymax, xmax in
-    0..1), `detection_scores`, `detection_classes` (counted from 1) and `num_detections`, all float32.
+    `input_tensor`, uint8 RGB [1, height, width, 3] of any size, to `detection_boxes` [1, N, 4] (ymin, xmin, ymax,
+    xmax in 0..1), `detection_scores`, `detection_classes` (counted from 1) and `num_detections`, all float32.
     """
     import tensorflow as tf
 

@@ -21,7 +21,7 @@ def convert_float(saved_model: Path) -> bytes:
 
 
 def convert_int8(saved_model: Path, run: Run) -> bytes:
-    """int8 weights and activations, uint8 photo in, float detections out. Input values are the photo's bytes as they are.
+    """int8 weights and activations; uint8 photo in, its bytes as they are, float detections out.
 
     Raises EnvironmentFault when the converter chose another scale for the input.
     """
@@ -57,8 +57,10 @@ def _convert(converter: Any) -> bytes:
 
 
 def _calibration(run: Run) -> Iterator[dict[str, Any]]:
-    """Training photos, evenly over the split. Each has a black and a white corner pixel, so that the input's range, and
-    with it the scale, is that of a photo's bytes."""
+    """Training photos, evenly over the split.
+
+    Each gets a black and a white corner pixel, so that the input's range, and with it its scale, is that of bytes.
+    """
     dataset, recipe = run.load_dataset(), run.recipe()
     every = max(1, dataset.counts["train"] // CALIBRATION_PHOTOS)
     records = list(read_records(dataset.folder, "train", dataset.classes))[::every][:CALIBRATION_PHOTOS]

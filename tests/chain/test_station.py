@@ -5,18 +5,18 @@ import json
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+
 from sealpin_edge.config import load_config
 from sealpin_edge.simulation.line import Line, LineReport
-from sealpin_edge.simulation.servers import FtpServer, ResultsServer
+from sealpin_edge.simulation.servers import FtpServer, ResultsServer, free_port
 from sealpin_edge.station import Station
-
 from tests.conftest import write_parts
 
 GOOD: list[tuple[str, int, int]] = []
@@ -98,13 +98,13 @@ server_ms = 2000
 
 
 @pytest.fixture
-def site(tmp_path: Path, free_port: Callable[[], int], cut_off: list[Callable[[], None]]) -> Site:
+def site(tmp_path: Path, cut_off: list[Callable[[], None]]) -> Site:
     uploads = tmp_path / "uploads"
     uploads.mkdir()
     ftp, api = FtpServer(uploads, "station", "ftp-password"), ResultsServer("api-token")
     for server in (ftp, api):
-        server.join()
-        cut_off.append(server.cut)
+        server.start()
+        cut_off.append(server.stop)
     write_parts(tmp_path / "photos", PARTS)
     return Site(tmp_path, free_port(), free_port(), ftp, api, uploads)
 
@@ -118,7 +118,7 @@ def wait_until(done: Callable[[], bool], timeout_s: float = 15.0) -> None:
 
 
 @pytest.fixture
-def running(cut_off: list[Callable[[], None]]) -> Iterator[Callable[[Path], Station]]:
+def running(cut_off: list[Callable[[], None]]) -> Callable[[Path], Station]:
     """A function that starts a station from its config; it is stopped at the end."""
 
     def start(config: Path) -> Station:
@@ -128,7 +128,7 @@ def running(cut_off: list[Callable[[], None]]) -> Iterator[Callable[[Path], Stat
         cut_off.append(lambda: (stop.set(), thread.join(20)))  # type: ignore[func-returns-value]
         return station
 
-    yield start
+    return start
 
 
 def play(site: Site, line: Line, parts: int, cut_off: list[Callable[[], None]]) -> LineReport:
@@ -195,11 +195,11 @@ def test_what_an_outage_holds_back_arrives_once_when_the_servers_are_back(
         if number == 2:
             wait_until(lambda: len(site.api.results) == 1 and len(site.uploaded()) == 1)
             for server in servers:
-                server.cut()
+                server.stop()
         if number == 5:
             assert site.health()["degraded"]
             for server in servers:
-                server.join()
+                server.start()
 
     report = play(site, site.line(before_part=before_part), len(PARTS), cut_off)
     assert [part.verdict for part in report.parts] == TRUTH
@@ -211,7 +211,7 @@ def test_what_an_outage_holds_back_arrives_once_when_the_servers_are_back(
 
 def test_a_stored_part_survives_a_restart(site: Site, toy_model: Path, cut_off: list[Callable[[], None]]) -> None:
     for server in (site.ftp, site.api):
-        server.cut()
+        server.stop()
     config = site.write_config(toy_model)
     line = site.line()
     line.start()
@@ -225,7 +225,7 @@ def test_a_stored_part_survives_a_restart(site: Site, toy_model: Path, cut_off: 
         thread.join(20)
         assert not thread.is_alive()
     for server in (site.ftp, site.api):
-        server.join()
+        server.start()
     station, stop = Station(load_config(config)), threading.Event()
     thread = threading.Thread(target=station.run, args=(stop,))
     thread.start()

@@ -4,10 +4,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from sealpin_edge.errors import InputError
 from sealpin_edge.model import Model
 from sealpin_export.metadata import add_metadata
-
 from tests.conftest import CELL, part_photo, toy_card
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from sealpin_training.synth import RenderedPart, render_part
 from sealpin_training.voc import Box
 

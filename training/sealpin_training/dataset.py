@@ -168,7 +168,7 @@ def load_dataset(folder: Path) -> Dataset:
 
 
 def split(photos: Iterable[LabelledPhoto], seed: int) -> dict[str, str]:
-    """Deal photos to train, val and test (70, 15 and 15 %), each mix of categories apart, by a hash of seed and name."""
+    """Deal photos to train, val and test (70, 15 and 15 %), each mix of categories apart, by a hash."""
     strata: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for photo in photos:
         strata[tuple(sorted({box.category for box in photo.boxes}))].append(photo.name)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .recipe import Recipe
-from .recipe.schema import Activation
+from .recipe.schema import Activation, AdamOptimizer
 
 _ACTIVATIONS = {Activation.NONE: "linear", Activation.RELU: "relu", Activation.RELU_6: "relu6"}
 
@@ -118,13 +118,7 @@ def experiment_config(recipe: Recipe, train_records: str, *, steps_per_loop: int
         max_to_keep=3,
         optimizer_config=optimization.OptimizationConfig(
             {
-                "optimizer": {
-                    "type": "sgd",
-                    "sgd": {
-                        "momentum": recipe.momentum.momentum_optimizer_value,
-                        "global_clipnorm": train.gradient_clipping_by_norm or None,
-                    },
-                },
+                "optimizer": _optimizer(recipe),
                 # The API's cosine runs from the end of the warm-up to total_steps
                 "learning_rate": {
                     "type": "cosine",
@@ -150,6 +144,13 @@ def experiment_config(recipe: Recipe, train_records: str, *, steps_per_loop: int
 def record_pattern(dataset: Path, split: str) -> str:
     """File pattern of one split's TFRecord shards."""
     return str(dataset / f"{split}-*.tfrecord")
+
+
+def _optimizer(recipe: Recipe) -> dict[str, Any]:
+    clip = recipe.train.gradient_clipping_by_norm or None
+    if isinstance(recipe.optimizer, AdamOptimizer):
+        return {"type": "adam", "adam": {"epsilon": recipe.optimizer.epsilon, "global_clipnorm": clip}}
+    return {"type": "sgd", "sgd": {"momentum": recipe.optimizer.momentum_optimizer_value, "global_clipnorm": clip}}
 
 
 def _box_loss_weight(recipe: Recipe) -> float:

@@ -52,13 +52,18 @@ def restore(model: Any, checkpoints: Path) -> int:
 
 
 def detector(recipe: Recipe, model: Any) -> Any:
-    """A tf.function: uint8 photos to (boxes [B, N, 4] as ymin, xmin, ymax, xmax in 0..1, scores [B, N], classes [B, N]
-    counted from 0, count [B]); N is the recipe's max_total_detections. `model` must be built with `decoded=True`."""
+    """A tf.function from uint8 photos to detections; `model` must be built with `decoded=True`.
+
+    It returns boxes [B, N, 4] (ymin, xmin, ymax, xmax in 0..1), scores [B, N], classes [B, N] counted from 0, and count
+    [B]; N is the recipe's max_total_detections.
+    """
     import tensorflow as tf
 
     height, width = recipe.resizer.height, recipe.resizer.width
 
-    @tf.function(input_signature=[tf.TensorSpec([None, height, width, 3], tf.uint8)])
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=[tf.TensorSpec([None, height, width, 3], tf.uint8)]
+    )
     def detect(photos: Any) -> Any:
         batch = tf.shape(photos)[0]
         shape = tf.tile([[float(height), float(width)]], [batch, 1])

@@ -11,7 +11,10 @@ def progress(items: Sequence[T], what: str, unit: str) -> Iterable[T]:
     """Go through `items` under a bar labelled `what`."""
     from tqdm import tqdm
 
-    return tqdm(items, desc=what, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True, file=sys.stderr)
+    bar: Iterable[T] = tqdm(
+        items, desc=what, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True, file=sys.stderr
+    )
+    return bar
 
 
 def progress_bar(total: int, what: str, unit: str, done: int = 0) -> Any:

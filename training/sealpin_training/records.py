@@ -30,7 +30,7 @@ class Record:
 
 
 def write_shards(folder: Path, split: str, photos: Sequence["LabelledPhoto"], classes: Sequence[str]) -> None:
-    """Write a split's photos as `<split>-00000-of-0000N.tfrecord` files, in order. An empty split gets one empty file."""
+    """Write a split's photos as `<split>-00000-of-0000N.tfrecord` files, in order; one empty file for no photos."""
     import tensorflow as tf
 
     from .progress import progress_bar

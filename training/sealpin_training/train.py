@@ -101,9 +101,9 @@ def _check(recipe: Recipe, path: Path, dataset: Dataset, folder: Path, accept_di
         raise InputError(
             "the recipe and the dataset disagree about the classes",
             where=f"{path}: model.ssd.num_classes",
-            found=f"{recipe.ssd.num_classes}, while {dataset.folder} has {len(dataset.classes)}: {', '.join(dataset.classes)}",
+            found=f"{recipe.ssd.num_classes}; {dataset.folder}: {len(dataset.classes)}, {', '.join(dataset.classes)}",
             allowed="the same number",
-            hint=f"set num_classes: {len(dataset.classes)}, or fold categories: sealpin dataset convert --merge OLD=NEW",
+            hint=f"set num_classes: {len(dataset.classes)}, or convert with --merge OLD=NEW",
         )
     for split in ("train", "val"):
         if not dataset.counts[split]:

@@ -11,7 +11,7 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
 
 
 class FolderCamera:
-    """Replays photos. The next one is decoded ahead, since a real camera has its pixels ready when they are asked for."""
+    """Replays photos. The next one is decoded ahead: a real camera has its pixels ready when asked."""
 
     def __init__(self, path: Path) -> None:
         self._photos = sorted(file for file in path.glob("*") if file.suffix.lower() in ENDINGS)

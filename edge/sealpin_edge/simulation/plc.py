@@ -62,7 +62,7 @@ class _S7Server(Server):
 
 
 class SimulatedPlc:
-    """Memory areas that a station can reach over S7. `written` is called after each of its writes, on snap7's thread."""
+    """Memory areas that a station reaches over S7. `written` is called after each of its writes, on snap7's thread."""
 
     def __init__(self, host: str, port: int, places: list[Address]) -> None:
         self.address = (host, port)

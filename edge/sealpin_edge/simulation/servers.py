@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 
 class FtpServer:
-    """Serves one folder to one user. `port` 0 takes a free one; it stays the same over `cut` and `join`."""
+    """Serves one folder to one user. `port` 0 takes a free one; it stays the same over `stop` and `start`."""
 
     def __init__(self, folder: Path, user: str, password: str, port: int = 0) -> None:
         from pyftpdlib.authorizers import DummyAuthorizer
@@ -21,7 +22,7 @@ class FtpServer:
         self._server: Any = None
         self._thread: threading.Thread | None = None
 
-    def join(self) -> None:
+    def start(self) -> None:
         """Listen (again)."""
         from pyftpdlib.handlers import FTPHandler
         from pyftpdlib.ioloop import IOLoop
@@ -33,7 +34,7 @@ class FtpServer:
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"handle_exit": False}, daemon=True)
         self._thread.start()
 
-    def cut(self) -> None:
+    def stop(self) -> None:
         """Stop listening and drop every connection."""
         if self._server:
             self._server.ioloop.call_later(0, self._server.close_all)
@@ -52,14 +53,14 @@ class ResultsServer:
         self._token = token
         self._server: ThreadingHTTPServer | None = None
 
-    def join(self) -> None:
+    def start(self) -> None:
         """Listen (again)."""
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self, self._token))
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
-    def cut(self) -> None:
+    def stop(self) -> None:
         """Stop listening."""
         if self._server:
             self._server.shutdown()
@@ -97,3 +98,10 @@ def _handler(store: ResultsServer, token: str) -> type[BaseHTTPRequestHandler]:
             return
 
     return Handler
+
+
+def free_port() -> int:
+    """A TCP port on loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -8,7 +8,7 @@ from ..files import write_whole
 
 
 class FolderUploader:
-    """Writes below the folder of a `file:///` address; a missing folder is not made, since it may be an unmounted disk."""
+    """Writes below the folder of a `file:///` address; a missing one is not made: its disk may not be mounted."""
 
     def __init__(self, url: str, password_file: Path | None, timeout_s: float) -> None:
         self._folder = Path(unquote(urlsplit(url).path))

@@ -33,6 +33,14 @@ class VarianceScalingMode(Enum):
     FAN_AVG = 2
 
 
+class CheckpointVersion(Enum):
+    """TensorFlow version that wrote a fine-tune checkpoint."""
+
+    UNKNOWN = 0
+    V1 = 1
+    V2 = 2
+
+
 @dataclass(frozen=True)
 class L1Regularizer:
     weight: float = 1.0
@@ -341,8 +349,15 @@ class MomentumOptimizer:
 
 
 @dataclass(frozen=True)
+class AdamOptimizer:
+    learning_rate: LearningRate | None = None
+    epsilon: float = 1e-8
+
+
+@dataclass(frozen=True)
 class Optimizer:
     momentum_optimizer: MomentumOptimizer | None = None
+    adam_optimizer: AdamOptimizer | None = None
     use_moving_average: bool = True
     moving_average_decay: float = 0.9999
 
@@ -357,7 +372,7 @@ class TrainConfig:
     gradient_clipping_by_norm: float = 0.0
     fine_tune_checkpoint: str = ""
     fine_tune_checkpoint_type: str = ""
-    fine_tune_checkpoint_version: str = ""
+    fine_tune_checkpoint_version: CheckpointVersion = CheckpointVersion.UNKNOWN
     num_steps: int = 0
     startup_delay_steps: float = 15
     replicas_to_aggregate: int = 1

@@ -53,7 +53,7 @@ class Recipe:
     smooth_l1: schema.SmoothL1LocalizationLoss
     nms: schema.BatchNonMaxSuppression
     train: schema.TrainConfig
-    momentum: schema.MomentumOptimizer
+    optimizer: schema.MomentumOptimizer | schema.AdamOptimizer
     schedule: schema.CosineDecayLearningRate
 
     @property
@@ -113,16 +113,12 @@ def load_recipe(path: Path) -> Recipe:
     loss = need(ssd.loss, "model.ssd.loss")
     post = need(ssd.post_processing, "model.ssd.post_processing")
     train = need(pipeline.train_config, "train_config")
-    momentum = need(
-        need(train.optimizer, "train_config.optimizer").momentum_optimizer,
-        "train_config.optimizer.momentum_optimizer",
-        "momentum_optimizer { ... }",
-    )
+    chosen = need(train.optimizer, "train_config.optimizer")
+    either: schema.MomentumOptimizer | schema.AdamOptimizer | None = chosen.momentum_optimizer or chosen.adam_optimizer
+    optimizer = need(either, "train_config.optimizer", "momentum_optimizer { ... } or adam_optimizer { ... }")
     schedule = need(
-        need(
-            momentum.learning_rate, "train_config.optimizer.momentum_optimizer.learning_rate"
-        ).cosine_decay_learning_rate,
-        "train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate",
+        need(optimizer.learning_rate, "train_config.optimizer...learning_rate").cosine_decay_learning_rate,
+        "train_config.optimizer...learning_rate.cosine_decay_learning_rate",
         "cosine_decay_learning_rate { ... }",
     )
     recipe = Recipe(
@@ -156,7 +152,7 @@ def load_recipe(path: Path) -> Recipe:
         ),
         nms=need(post.batch_non_max_suppression, "model.ssd.post_processing.batch_non_max_suppression"),
         train=train,
-        momentum=momentum,
+        optimizer=optimizer,
         schedule=schedule,
     )
     _check_values(recipe, post, require)

@@ -16,11 +16,12 @@ from .canvas import UNITS, Field, as_field, blur, noise, smooth
 from .scene import Scene, Weld
 from .surface import Surface, blend
 
-PART_HAS_BURRS = 0.55
+PART_HAS_BURRS = 0.58
 IS_LARGE = 0.6
 FIRST_IS_OUTWARDS = 0.5
-LONGEST_SIDE = {"PR": (92.0, 166.0), "QA": (52.0, 74.0)}  # units: a box never reaches the other category's sizes
+LONGEST_SIDE = {"PR": (82.0, 128.0), "QA": (52.0, 68.0)}  # units: a box never reaches the other category's sizes
 STATIONS = 40
+MOST_SLENDER = 1.9  # long over short side of a burr's box; a detector's anchors know no thinner ones
 
 Form = Literal["sliver", "flake", "spike"]
 
@@ -38,14 +39,14 @@ class Burr:
     lift: float  # how far the tip stands above the root
     fold: float  # slope of the two facets that meet in the ridge
     lean: float  # slope of both facets together, to one side
-    shine: float  # reflectance of its metal, relative to white, 1.1..1.5: torn metal is bare
+    shine: float  # reflectance of its metal, relative to white, 1.25..1.6: torn metal is bare
 
 
 def draw_burrs(rng: np.random.Generator, scene: Scene) -> tuple[Burr, ...]:
     """None on about half of the parts, else one to four, far enough apart around the weld."""
     if rng.random() >= PART_HAS_BURRS:
         return ()
-    count = int(rng.choice([1, 2, 3, 4], p=[0.35, 0.35, 0.2, 0.1]))
+    count = int(rng.choice([1, 2, 3, 4], p=[0.2, 0.3, 0.3, 0.2]))
     first = rng.uniform(-pi, pi)
     angles = [first + tau * k / count + rng.uniform(-0.35, 0.35) for k in range(count)]
     # At most one grows inwards: two might meet over the pin.
@@ -92,15 +93,20 @@ def raise_burr(surface: Surface, burr: Burr, rng: np.random.Generator) -> Box:
 def _draw_burr(rng: np.random.Generator, scene: Scene, angle: float, outwards: bool) -> Burr:
     """A burr at an angle of the weld, grown from its outer edge over the roller or its inner one over the pin."""
     category: Literal["PR", "QA"] = "PR" if rng.random() < IS_LARGE else "QA"
-    form: Form = rng.choice(["sliver", "flake", "spike"], p=[0.5, 0.28, 0.22])
+    form: Form = rng.choice(["sliver", "flake", "spike"], p=[0.4, 0.45, 0.15])
     root = np.array(scene.pose.to_photo(_root_radius(scene.weld, outwards), angle))
     beyond = np.array(scene.pose.to_photo(1000.0 if outwards else 0.0, angle))
     away = (beyond - root) / hypot(*(beyond - root))
     heading = float(np.arctan2(away[1], away[0])) + rng.uniform(-0.75, 0.75)
-    spine, left, right = _outline(rng, form, heading)
-    points = np.concatenate([left, right])
+    while True:
+        spine, left, right = _outline(rng, form, heading)
+        points = np.concatenate([left, right])
+        extent = points.max(axis=0) - points.min(axis=0)
+        if extent.max() <= MOST_SLENDER * extent.min():
+            break
+        form, heading = "flake", heading + rng.uniform(-0.3, 0.3)
     side = rng.uniform(*LONGEST_SIDE[category])
-    grow = side / float((points.max(axis=0) - points.min(axis=0)).max())
+    grow = side / float(extent.max())
     return Burr(
         category=category,
         form=form,
@@ -111,7 +117,7 @@ def _draw_burr(rng: np.random.Generator, scene: Scene, angle: float, outwards: b
         lift=8 + side * rng.uniform(0.18, 0.34),
         fold=rng.uniform(0.45, 1.0),
         lean=rng.uniform(-0.35, 0.35),
-        shine=rng.uniform(1.1, 1.5),
+        shine=rng.uniform(1.25, 1.6),
     )
 
 

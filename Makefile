@@ -1,0 +1,23 @@
+# Each target does all the set-up it needs. A Debian machine with python3.11, its venv and make is enough; no root.
+.PHONY: setup demo test check
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml edge/pyproject.toml constraints.txt edge/constraints.txt
+	test -x $(BIN)/python || python3.11 -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable './edge[simulation]' --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/sealpin demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy

@@ -1,0 +1,145 @@
+"""The demo: every command that a user would type, run one after the other, and the result checked.
+
+labelled/  160 rendered parts    dataset/  TFRecords    mlruns/  the run    model.tflite  bundle.sealpin
+photos/    24 unseen parts       station/  the unpacked bundle, and what the station stored
+ftp/       what it uploaded      report.html, contact_sheet.png
+"""
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from sealpin_edge.errors import EnvironmentFault, InputError, SealpinError
+from sealpin_edge.simulation.servers import free_port
+
+from .line import Shift, play_shift
+from .report import score_model, table, write_report
+
+TRAINING_PARTS, TRAINING_SEED = 160, 1
+UNSEEN_PARTS, UNSEEN_SEED = 24, 2
+RECIPE = "ssd_mobilenet_v2_fpnlite_320x320_demo.config"
+RUN = "demo"
+LEAST_AP50 = 0.85
+MARK = ".sealpin-demo"
+
+STATION = """\
+# A station as the demo runs it. On a real line: the PLC's address, driver = "picamera2", the line's servers.
+
+[station]
+name = "demo"
+mode = "full"
+data_dir = "data"
+
+[plc]
+driver = "s7"
+host = "127.0.0.1"
+port = {plc}
+block = "DB100"
+
+[camera]
+driver = "folder"
+path = "../photos"
+
+# [model] file and sha256 are filled in by `sealpin bundle`
+
+[photos]
+url = "ftp://station@127.0.0.1:{ftp}/line1"
+password_file = "../ftp.secret"
+first = "upload"
+
+[results]
+url = "http://127.0.0.1:{api}/results"
+token_file = "../api.secret"
+
+[display]
+address = "127.0.0.1:{display}"
+"""
+
+
+def run_demo(out: Path) -> None:
+    """Make everything anew in the folder `out`, print what happens, and check it.
+
+    Raises SealpinError when a step fails or verdict, PLC, FTP server, API and truth do not agree, InputError when `out`
+    holds something that is not an earlier demo.
+    """
+    began = time.monotonic()
+    out = _fresh(out)
+    recipe = _recipe()
+    ports = {name: free_port() for name in ("plc", "ftp", "api", "display")}
+    (out / "station.toml").write_text(STATION.format(**ports), encoding="utf-8")
+    for command in (
+        ("sealpin", "dataset", "synth", "labelled", "--parts", str(TRAINING_PARTS), "--seed", str(TRAINING_SEED)),
+        ("sealpin", "dataset", "synth", "photos", "--parts", str(UNSEEN_PARTS), "--seed", str(UNSEEN_SEED)),
+        ("sealpin", "dataset", "convert", "labelled", "dataset"),
+        ("sealpin", "train", str(recipe), "--dataset", "dataset", "--run", RUN),
+        ("sealpin", "evaluate", RUN, "--split", "test"),
+        ("sealpin", "export", RUN, "--out", "export", "--quantize", "int8"),
+    ):
+        _command(command, out)
+    shutil.copyfile(out / "export/model.tflite", out / "model.tflite")
+    _command(("sealpin", "bundle", "model.tflite", "--station", "station.toml", "--out", "bundle.sealpin"), out)
+    _command(("sealpin-edge", "unpack", "bundle.sealpin", "station"), out)
+    shift = play_shift(out, ports, UNSEEN_PARTS)
+    ap50 = score_model(out)
+    click.echo(table(shift))
+    write_report(out, shift, ap50)
+    _check(shift, ap50)
+    click.echo(f"\nAP50 {ap50:.3f} on {UNSEEN_PARTS} unseen parts; everything agrees; {time.monotonic() - began:.0f} s")
+    click.echo(f"what the operator saw:  {out / 'contact_sheet.png'}\nthe whole report:       {out / 'report.html'}")
+    click.echo(
+        f"the training run:       cd {out} && mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db\n\n"
+        "next, with your own photos and labelImg's XML beside them:\n"
+        "  sealpin dataset convert PHOTOS DATASET\n"
+        f"  sealpin train {recipe} --dataset DATASET --run NAME"
+    )
+
+
+def _fresh(out: Path) -> Path:
+    if out.exists() and not (out / MARK).exists() and any(out.iterdir()):
+        raise InputError(
+            "this folder is not an earlier demo", where=str(out), allowed="a new folder, or an earlier demo's"
+        )
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    (out / MARK).touch()
+    return out.resolve()
+
+
+def _recipe() -> Path:
+    """pipelines/ of a checkout, or the copy that an installed sealpin carries."""
+    import sealpin_training
+
+    package = Path(sealpin_training.__file__).parent
+    for folder in (package / "pipelines", package.parents[1] / "pipelines"):
+        if (folder / RECIPE).exists():
+            return folder / RECIPE
+    raise EnvironmentFault("the demo's recipe is not installed", where=RECIPE, hint="install sealpin again")
+
+
+def _command(command: Sequence[str], folder: Path) -> None:
+    click.secho(f"\n$ {' '.join(command)}", bold=True)
+    began = time.monotonic()
+    program = Path(sys.executable).with_name(command[0])
+    done = subprocess.run([program, *command[1:]], cwd=folder)  # noqa: S603  our own programs, our own arguments
+    click.echo(f"  ({time.monotonic() - began:.1f} s)")
+    if done.returncode:
+        raise SealpinError(
+            "this step of the demo failed", where=" ".join(command), found=f"exit code {done.returncode}"
+        )
+
+
+def _check(shift: Shift, ap50: float) -> None:
+    faults = [*shift.violations]
+    for part in shift.parts:
+        faults += [f"{part.photo}: {fault}" for fault in part.faults]
+    if len(shift.parts) != UNSEEN_PARTS:
+        faults.append(f"{len(shift.parts)} of {UNSEEN_PARTS} parts were judged")
+    if ap50 < LEAST_AP50:
+        faults.append(f"AP50 is {ap50:.3f}, at least {LEAST_AP50} is wanted")
+    if faults:
+        raise SealpinError("the demo does not agree with itself", found="\n           ".join(faults))

@@ -1,0 +1,87 @@
+"""station.toml: what is read, and that every fault is told with its key."""
+
+from pathlib import Path
+
+import pytest
+
+from sealpin_edge.config import load_config
+from sealpin_edge.errors import InputError
+
+GOOD = """
+[station]
+name = "welding 1"
+mode = "full"
+[plc]
+host = "192.0.2.10"
+block = "DB100"
+[camera]
+driver = "folder"
+path = "photos"
+[model]
+file = "model.tflite"
+sha256 = "{sha256}"
+notice = ["QA"]
+[photos]
+url = "ftp://station@192.0.2.20/line1"
+password_file = "ftp.secret"
+""".format(sha256="ab" * 32)
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "station.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_good_config_has_defaults_and_paths_relative_to_its_file(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, GOOD))
+    assert (config.plc.port, config.plc.slot, config.timers.poll_ms) == (102, 1, 10)
+    assert config.camera.path == tmp_path / "photos"
+    assert config.photos is not None
+    assert config.photos.password_file == tmp_path / "ftp.secret"
+    assert config.model.notice == ("QA",)
+    assert str(config.address("block")) == "DB100.DBB0"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('mode = "full"', 'mode = "ful"', r"\[station\] mode"),
+        ('mode = "full"', 'mode = "simple"', r"\[plc\] block"),
+        ('block = "DB100"', 'block = "DB100"\nok = "M1.0"', r"\[plc\] ok"),
+        ('block = "DB100"', 'block = "M76.6"', r"\[plc\] block"),
+        ('block = "DB100"', 'block = "DB100"\nport = "102"', r"\[plc\] port"),
+        ('block = "DB100"', 'block = "DB100"\nport = 0', r"\[plc\] port"),
+        ('host = "192.0.2.10"', "", r"\[plc\] host"),
+        ('driver = "folder"', 'driver = "webcam"', r"\[camera\] driver"),
+        ('notice = ["QA"]', 'notice = "QA"', r"\[model\] notice"),
+        ('notice = ["QA"]', "threshold = 1.5", r"\[model\] threshold"),
+        ("abab", "xyzz", r"\[model\] sha256"),
+        ("ftp://station@", "ftp://station:secret@", r"\[photos\] url"),
+        ("ftp://station@", "gopher://station@", r"\[photos\] url"),
+        ("[photos]", "[fotos]", r"\[fotos\]"),
+        ("[photos]", "[timers]\npoll = 10\n[photos]", r"\[timers\] poll"),
+        ("[photos]", "[timers]\npoll_ms = 0\n[photos]", r"\[timers\] poll_ms"),
+        ("[photos]", '[display]\naddress = "8080"\n[photos]', r"\[display\] address"),
+        ("[photos]", "[photos", "not TOML"),
+    ],
+)
+def test_every_fault_is_told_with_its_key(tmp_path: Path, old: str, new: str, told: str) -> None:
+    assert old in GOOD
+    with pytest.raises(InputError, match=told):
+        load_config(write(tmp_path, GOOD.replace(old, new, 1)))
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace('host = "192.0.2.10"', "hots = 1").replace('path = "photos"', "path = 3")
+    with pytest.raises(InputError) as caught:
+        load_config(write(tmp_path, text))
+    for key in ("[plc] hots", "[plc] host", "[camera] path"):
+        assert key in str(caught.value)
+
+
+def test_a_template_may_leave_out_what_a_bundle_fills_in(tmp_path: Path) -> None:
+    text = GOOD.partition("[model]")[0] + "[photos]" + GOOD.partition("[photos]")[2]
+    with pytest.raises(InputError, match=r"\[model\]"):
+        load_config(write(tmp_path, text))
+    load_config(write(tmp_path, text), template=True)

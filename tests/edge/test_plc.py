@@ -1,0 +1,284 @@
+"""PLC side: addresses, the 24 bytes, the S7 driver against an emulated PLC, and the handshake's rules."""
+
+import socket
+import time
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from sealpin_edge.errors import InputError, PlcFault
+from sealpin_edge.plc import make_driver
+from sealpin_edge.plc.address import Address, parse_address
+from sealpin_edge.plc.block import (
+    ErrorCode,
+    Inputs,
+    Outputs,
+    decode_inputs,
+    decode_outputs,
+    encode_inputs,
+    encode_outputs,
+)
+from sealpin_edge.plc.handshake import Handshake, Outcome, State, Timers
+from sealpin_edge.simulation.plc import SimulatedPlc
+from sealpin_edge.simulation.servers import free_port
+from sealpin_edge.verdict import Verdict
+
+TRIGGER, OK = Address("M", 0, 76, 6), Address("M", 0, 76, 5)
+BLOCK = Address("DB", 100, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("DB100.DBX0.1", Address("DB", 100, 0, 1)),
+        ("M76.6", Address("M", 0, 76, 6)),
+        ("I0.0", Address("I", 0, 0, 0)),
+        ("Q0.7", Address("Q", 0, 0, 7)),
+    ],
+)
+def test_bit_addresses_are_read_as_tia_portal_writes_them(text: str, address: Address) -> None:
+    assert parse_address(text, "key", bit=True) == address
+    assert str(address) == text
+
+
+@pytest.mark.parametrize("text", ["DB100", "DB100.DBB32", "MB10"])
+def test_byte_addresses(text: str) -> None:
+    assert parse_address(text, "key", bit=False).bit is None
+
+
+@pytest.mark.parametrize("text", ["", "DB0.DBX0.1", "DB1.DBX0.8", "DB1.DBX0", "M76", "X1.0", "DB1.DBX99999.0", "M1.0 "])
+def test_what_is_no_bit_address_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="no PLC address"):
+        parse_address(text, "key", bit=True)
+
+
+bytes_, words, flags = st.integers(0, 255), st.integers(0, 65535), st.booleans()
+inputs = st.builds(Inputs, flags, flags, flags, flags, bytes_, words, words)
+outputs = st.builds(
+    Outputs, *[flags] * 8, bytes_, words, st.sampled_from(ErrorCode), flags, flags, bytes_, words
+)  # fmt: skip
+
+
+@given(inputs, outputs)
+def test_the_block_says_what_was_put_into_it(given_inputs: Inputs, given_outputs: Outputs) -> None:
+    assert decode_inputs(encode_inputs(given_inputs)) == given_inputs
+    assert decode_outputs(encode_outputs(given_outputs)) == given_outputs
+
+
+def test_the_block_lies_in_memory_as_documented() -> None:
+    assert (
+        encode_inputs(Inputs(enable=True, ack=True, heartbeat=7, part_seq=0x0102, recipe_id=3)).hex()
+        == "0507010200030000"
+    )
+    said = Outputs(
+        ready=True, ok=True, heartbeat=9, result_seq=0x0A0B, error=ErrorCode.DEADLINE, defects=2, cycle_ms=300
+    )
+    assert encode_outputs(said).hex() == "2109" + "0a0b" + "0003" + "00" + "02" + "012c" + "0000000000" + "01"
+
+
+@pytest.fixture
+def plc(cut_off: list[Any]) -> SimulatedPlc:
+    plc = SimulatedPlc("127.0.0.1", free_port(), [TRIGGER, BLOCK])
+    plc.start()
+    cut_off.append(plc.stop)
+    return plc
+
+
+def driver_of(plc: SimulatedPlc, timeout_s: float = 0.5) -> Any:
+    return make_driver("s7", *plc.address, 0, 1, timeout_s)
+
+
+def test_bits_and_bytes_arrive_and_neighbours_stay_as_they_are(plc: SimulatedPlc) -> None:
+    driver = driver_of(plc)
+    driver.connect()
+    plc.write_bit(TRIGGER, True)
+    assert driver.read_bit(TRIGGER)
+    driver.write_bit(OK, True)
+    assert plc.read(Address("M", 0, 76), 1) == bytes([0b0110_0000])
+    driver.write_bit(OK, False)
+    assert plc.read(Address("M", 0, 76), 1) == bytes([0b0100_0000])
+    driver.write(BLOCK, bytes(range(24)))
+    assert driver.read(BLOCK, 24) == plc.read(BLOCK, 24) == bytes(range(24))
+    driver.close()
+
+
+def test_a_plc_that_is_not_there_is_told_in_time() -> None:
+    driver = make_driver("s7", "127.0.0.1", free_port(), 0, 1, 0.5)
+    with pytest.raises(PlcFault, match="does not answer"):
+        driver.connect()
+    with pytest.raises(PlcFault, match="not connected"):
+        driver.read(BLOCK, 1)
+
+
+def test_a_plc_that_accepts_and_falls_silent_costs_one_timeout(cut_off: list[Any]) -> None:
+    silent = socket.create_server(("127.0.0.1", 0))
+    cut_off.append(silent.close)
+    driver = make_driver("s7", *silent.getsockname(), 0, 1, 0.2)
+    began = time.monotonic()
+    with pytest.raises(PlcFault):
+        driver.connect()
+    assert time.monotonic() - began < 2.0
+
+
+def test_a_block_that_is_not_there_is_told_with_its_address(plc: SimulatedPlc) -> None:
+    driver = driver_of(plc)
+    driver.connect()
+    with pytest.raises(PlcFault, match=r"DB7\.DBB0"):
+        driver.read(Address("DB", 7, 0), 1)
+
+
+class HandshakeMachine(RuleBasedStateMachine):
+    """A PLC, an inspector and a network that do whatever they like, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 100.0
+        self.handshake = Handshake(Timers())
+        self.plc = Inputs(enable=True)
+        self.said = Outputs()
+        self.judged_tokens: set[int] = set()
+        self.given: dict[int, Verdict] = {}
+        self.results_shown: dict[int, set[Verdict]] = {}
+        self.started: list[int] = []
+
+    def step(self) -> None:
+        before = self.handshake.state
+        self.said = self.handshake.step(self.plc, self.now)
+        if self.handshake.start is not None:
+            assert before is State.READY, "a part is taken only when Ready was said"
+            self.started.append(self.handshake.start)
+
+    @rule(seconds=st.floats(0.001, 5.0))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.plc = Inputs(**{**vars(self.plc), "heartbeat": (self.plc.heartbeat + 1) % 256})
+        self.step()
+
+    @rule(seconds=st.floats(0.001, 5.0))
+    def time_passes_with_a_stalled_plc(self, seconds: float) -> None:
+        self.now += seconds
+        self.step()
+
+    @rule(name=st.sampled_from(["enable", "trigger", "ack", "reset"]), value=st.booleans())
+    def plc_sets_a_bit(self, name: str, value: bool) -> None:
+        self.plc = Inputs(**{**vars(self.plc), name: value})
+        self.step()
+
+    @rule(seq=st.integers(0, 65535))
+    def plc_names_a_part(self, seq: int) -> None:
+        self.plc = Inputs(**{**vars(self.plc), "part_seq": seq})
+
+    @rule(back=st.integers(0, 2))
+    def the_photo_is_taken(self, back: int) -> None:
+        self.handshake.acquired(self.handshake.token - back, self.now)
+        self.step()
+
+    @rule(back=st.integers(0, 2), verdict=st.sampled_from(Verdict))
+    def the_inspector_answers(self, back: int, verdict: Verdict) -> None:
+        token = self.handshake.token - back
+        if token in self.started and token not in self.given:
+            self.given[token] = verdict
+            self.handshake.judged(Outcome(token, verdict), self.now)
+        self.step()
+
+    @rule()
+    def the_connection_is_lost_and_back(self) -> None:
+        self.handshake.connection_lost(self.now)
+        assert self.handshake.state is State.FAULT
+        self.handshake.connected(self.now)
+        self.step()
+        assert not self.said.result_valid, "a verdict is never sent again on a new connection"
+
+    @rule()
+    def a_patient_plc_always_gets_ready_again(self) -> None:
+        for reset in (True, False, False):
+            self.plc = Inputs(enable=True, reset=reset, heartbeat=(self.plc.heartbeat + 1) % 256)
+            self.step()
+        assert self.said.ready
+
+    @invariant()
+    def verdict_bits_are_sound(self) -> None:
+        said, handshake = self.said, self.handshake
+        assert not (said.ok and said.ng)
+        assert not (said.ready and said.busy)
+        assert said.result_valid or not (said.ok or said.ng)
+        if said.result_valid:
+            assert said.result_seq == handshake.part_seq
+            assert handshake.token in self.given, "a result needs an inspector that answered"
+            verdict = self.given[handshake.token]
+            assert (said.ok, said.ng) == (verdict is Verdict.OK, verdict is Verdict.NG)
+            shown = self.results_shown.setdefault(handshake.token, set())
+            shown.add(verdict)
+            assert len(shown) == 1
+
+
+TestHandshake = HandshakeMachine.TestCase
+TestHandshake.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+
+
+def run_to_result(handshake: Handshake, verdict: Verdict) -> Outputs:
+    handshake.step(Inputs(enable=True), 1.0)
+    handshake.step(Inputs(enable=True, trigger=True, part_seq=5), 1.1)
+    assert handshake.start == 1
+    handshake.acquired(1, 1.2)
+    assert handshake.step(Inputs(enable=True, trigger=True, part_seq=5), 1.2).acquired
+    handshake.judged(Outcome(1, verdict, defects=2, cycle_ms=150), 1.3)
+    return handshake.step(Inputs(enable=True, trigger=True, part_seq=5), 1.3)
+
+
+def test_a_part_from_trigger_to_the_next_ready() -> None:
+    handshake = Handshake(Timers())
+    said = run_to_result(handshake, Verdict.NG)
+    assert (said.result_valid, said.ok, said.ng, said.result_seq, said.defects, said.cycle_ms) == (
+        True,
+        False,
+        True,
+        5,
+        2,
+        150,
+    )
+    assert not handshake.step(Inputs(enable=True, ack=True), 1.4).result_valid
+    assert handshake.step(Inputs(enable=True), 1.5).ready
+
+
+def test_a_result_that_nobody_acknowledges_is_a_fault_until_reset() -> None:
+    handshake = Handshake(Timers())
+    run_to_result(handshake, Verdict.OK)
+    said = handshake.step(Inputs(enable=True, trigger=True), 3.4)
+    assert (said.fault, said.ok, said.error) == (True, False, ErrorCode.RESULT_NOT_ACKNOWLEDGED)
+    assert handshake.step(Inputs(enable=True), 60.0).fault
+    handshake.step(Inputs(enable=True, reset=True), 61.0)
+    assert handshake.step(Inputs(enable=True), 61.1).ready
+
+
+def test_an_inspection_over_its_deadline_is_a_fault_and_its_late_answer_is_ignored() -> None:
+    handshake = Handshake(Timers())
+    handshake.step(Inputs(enable=True), 1.0)
+    handshake.step(Inputs(enable=True, trigger=True), 1.1)
+    assert handshake.step(Inputs(enable=True, trigger=True), 5.2).error is ErrorCode.DEADLINE
+    handshake.judged(Outcome(1, Verdict.OK), 5.3)
+    assert not handshake.step(Inputs(enable=True), 5.4).ok
+
+
+def test_a_trigger_while_busy_is_missed_and_not_queued() -> None:
+    handshake = Handshake(Timers())
+    for now, trigger in ((1.0, False), (1.1, True), (1.2, False), (1.3, True)):
+        said = handshake.step(Inputs(enable=True, trigger=trigger), now)
+    assert said.missed_trigger
+    assert handshake.token == 1
+
+
+def test_simple_mode_pulses_ok_for_its_time_and_arms_when_the_trigger_was_low() -> None:
+    handshake = Handshake(Timers(result_hold_s=0.5))
+    assert run_to_result(handshake, Verdict.OK).ok
+    high = Inputs(enable=True, trigger=True)
+    assert handshake.step(high, 1.7).ok
+    assert not handshake.step(high, 1.81).ok
+    handshake.step(high, 1.9)
+    assert handshake.token == 1
+    handshake.step(Inputs(enable=True), 2.0)
+    handshake.step(high, 2.1)
+    assert handshake.token == 2

@@ -1,0 +1,80 @@
+"""The house's rules: imports point down only, the edge stands alone, help answers at once and is complete."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = {
+    "sealpin_edge": ROOT / "edge/sealpin_edge",
+    "sealpin_training": ROOT / "training/sealpin_training",
+    "sealpin_export": ROOT / "export/sealpin_export",
+    "sealpin": ROOT / "sealpin",
+}
+HEAVY = ("tensorflow", "pandas", "tf_keras", "official", "mlflow")
+
+
+def imported(file: Path) -> set[str]:
+    """Top-level packages that a file names in imports, at any depth of its code."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", FOLDERS)
+def test_imports_point_down_only(package: str) -> None:
+    above = list(FOLDERS)[list(FOLDERS).index(package) + 1 :]
+    for file in FOLDERS[package].rglob("*.py"):
+        assert not imported(file) & set(above), file
+
+
+def test_the_edge_names_no_heavy_package() -> None:
+    for file in FOLDERS["sealpin_edge"].rglob("*.py"):
+        assert not imported(file) & set(HEAVY), file
+
+
+@pytest.mark.parametrize("module", ["sealpin_edge", "sealpin_edge.cli", "sealpin_edge.station", "sealpin.cli"])
+def test_importing_loads_no_heavy_package(module: str) -> None:
+    code = f"import {module}, sys; print([name for name in {HEAVY} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def commands(group: click.Group, path: str) -> list[tuple[str, click.Command]]:
+    """All commands below a group, by their path."""
+    found = []
+    for name, command in group.commands.items():
+        found += (
+            commands(command, f"{path} {name}") if isinstance(command, click.Group) else [(f"{path} {name}", command)]
+        )
+    return found
+
+
+def all_commands() -> list[tuple[str, click.Command]]:
+    from sealpin.cli import main as toolkit
+    from sealpin_edge.cli import main as edge
+
+    return commands(toolkit, "sealpin") + commands(edge, "sealpin-edge")
+
+
+def test_every_command_has_help_and_stands_in_a_readme() -> None:
+    readmes = (ROOT / "README.md").read_text() + (ROOT / "edge/README.md").read_text()
+    for path, command in all_commands():
+        assert command.help, path
+        assert path in readmes, path
+        for option in command.params:
+            if isinstance(option, click.Option) and not isinstance(option.type, click.Choice):
+                assert option.help, f"{path} {option.opts}"
+
+
+def test_no_file_is_too_long() -> None:
+    for folder in (*FOLDERS.values(), ROOT / "tests", ROOT / "benchmarks"):
+        for file in folder.rglob("*.py"):
+            assert len(file.read_text().splitlines()) <= 600, file
