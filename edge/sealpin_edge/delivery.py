@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
 QUEUE_PARTS = 4
+IDLE_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,8 @@ class Courier:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            busy = False
             try:
-                shipment = self._queue.get(timeout=0.0 if busy else 0.2)
+                shipment = self._queue.get(timeout=IDLE_S)
             except queue.Empty:
                 shipment = None
             if shipment:

@@ -100,6 +100,7 @@ class Inspector:
             self.events.put(judged)
             self._idle.set()
             self._finished(judged)
+            self._camera.prepare()
 
     def _inspect(self, job: Job) -> Judged:
         verdict, error = Verdict.NOT_INSPECTED, ErrorCode.CAMERA

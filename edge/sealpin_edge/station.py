@@ -93,6 +93,8 @@ class Station:
         self._driver = make_driver(plc.driver, plc.host, plc.port, plc.rack, plc.slot, timers.plc_operation_ms / 1000)
         self._handshake = Handshake(
             Timers(
+                capture_s=timers.capture_ms / 1000,
+                inference_s=timers.inference_ms / 1000,
                 decision_deadline_s=timers.decision_deadline_ms / 1000,
                 result_ack_s=timers.result_ack_ms / 1000,
                 heartbeat_s=timers.heartbeat_ms / 1000,

@@ -197,7 +197,7 @@ def test_what_an_outage_holds_back_arrives_once_when_the_servers_are_back(
             for server in servers:
                 server.stop()
         if number == 5:
-            assert site.health()["degraded"]
+            wait_until(lambda: bool(site.health()["degraded"]))
             for server in servers:
                 server.start()
 

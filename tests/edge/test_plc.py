@@ -282,3 +282,15 @@ def test_simple_mode_pulses_ok_for_its_time_and_arms_when_the_trigger_was_low() 
     handshake.step(Inputs(enable=True), 2.0)
     handshake.step(high, 2.1)
     assert handshake.token == 2
+
+
+@pytest.mark.parametrize(("acquired", "error"), [(False, ErrorCode.CAMERA), (True, ErrorCode.INFERENCE)])
+def test_a_camera_or_a_model_that_hangs_is_named(acquired: bool, error: ErrorCode) -> None:
+    handshake = Handshake(Timers(capture_s=1.0, inference_s=1.5))
+    handshake.step(Inputs(enable=True), 1.0)
+    handshake.step(Inputs(enable=True, trigger=True), 1.1)
+    if acquired:
+        handshake.acquired(1, 1.2)
+    assert not handshake.step(Inputs(enable=True, trigger=True), 2.0).fault
+    said = handshake.step(Inputs(enable=True, trigger=True), 2.8)
+    assert (said.fault, said.error) == (True, error)

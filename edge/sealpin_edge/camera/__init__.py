@@ -25,6 +25,9 @@ class Camera(Protocol):
     def capture(self) -> Frame:
         """Take a photo now. Raises CameraFault."""
 
+    def prepare(self) -> None:
+        """Do ahead what need not wait for the next trigger."""
+
     def close(self) -> None:
         """Let go of the device."""
 

@@ -31,6 +31,8 @@ class State(Enum):
 class Timers:
     """Seconds. `result_hold_s` is the OK pulse of simple mode; None selects full mode."""
 
+    capture_s: float = 1.0
+    inference_s: float = 3.0
     decision_deadline_s: float = 4.0
     result_ack_s: float = 2.0
     heartbeat_s: float = 0.5
@@ -66,6 +68,7 @@ class Handshake:
         self._error = ErrorCode.NONE
         self._outcome: Outcome | None = None
         self._since = 0.0
+        self._deadline = 0.0
         self._was_high = True
         self._missed = False
         self._needs_reset = False
@@ -138,8 +141,11 @@ class Handshake:
                     )
                     self._enter(State.TRIGGERED, now)
             case State.TRIGGERED | State.ACQUIRED:
+                taking = self.state is State.TRIGGERED
                 if now >= self._deadline:
                     self._fail(ErrorCode.DEADLINE, now, needs_reset=True)
+                elif waited >= (self._timers.capture_s if taking else self._timers.inference_s):
+                    self._fail(ErrorCode.CAMERA if taking else ErrorCode.INFERENCE, now, needs_reset=True)
             case State.RESULT:
                 if self._timers.result_hold_s is not None:
                     if waited >= self._timers.result_hold_s:

@@ -114,8 +114,9 @@ def load_recipe(path: Path) -> Recipe:
     post = need(ssd.post_processing, "model.ssd.post_processing")
     train = need(pipeline.train_config, "train_config")
     chosen = need(train.optimizer, "train_config.optimizer")
-    either: schema.MomentumOptimizer | schema.AdamOptimizer | None = chosen.momentum_optimizer or chosen.adam_optimizer
-    optimizer = need(either, "train_config.optimizer", "momentum_optimizer { ... } or adam_optimizer { ... }")
+    optimizer: schema.MomentumOptimizer | schema.AdamOptimizer = chosen.momentum_optimizer or need(
+        chosen.adam_optimizer, "train_config.optimizer", "momentum_optimizer { ... } or adam_optimizer { ... }"
+    )
     schedule = need(
         need(optimizer.learning_rate, "train_config.optimizer...learning_rate").cosine_decay_learning_rate,
         "train_config.optimizer...learning_rate.cosine_decay_learning_rate",
