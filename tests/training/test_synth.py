@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sealpin_training.synth import RenderedPart, render_part
 from sealpin_training.voc import Box
 
-LONGEST_SIDE = {"PR": (70, 150), "QA": (40, 65)}  # pixels of a 1024 photo
+LONGEST_SIDE = {"PR": (78, 132), "QA": (48, 72)}  # pixels of a 1024 photo
 
 
 def longest_side(box: Box) -> float:
@@ -34,7 +34,7 @@ def assert_valid(part: RenderedPart, size: int) -> None:
     assert part.photo.shape == (size, size, 3)
     assert part.photo.dtype == np.uint8
     assert part.photo.std() > 15, "a photo is not one tone"
-    assert len(part.burrs) <= 3
+    assert len(part.burrs) <= 4
     for box in part.burrs:
         assert 0 <= box.xmin < box.xmax <= size
         assert 0 <= box.ymin < box.ymax <= size

@@ -4,13 +4,12 @@ import hashlib
 import io
 import platform
 import shutil
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sealpin_edge.errors import InputError
+from sealpin_edge.errors import InputError, SealpinError
 
 from .dataset import Dataset, load_dataset
 from .evaluate import Evaluation, evaluate
@@ -131,27 +130,36 @@ def _fit(recipe: Recipe, dataset: Dataset, run: Run, tracker: Tracker) -> None:
     experiment = experiment_config(recipe, record_pattern(dataset.folder, "train"), steps_per_loop=per_report)
     # Orbit prints each of its lines to standard output as well as logging it; the bar says the same
     with progress_bar(recipe.train.num_steps, "train", "step") as bar, redirect_stdout(io.StringIO()):
-        train_lib.run_experiment(
-            distribution_strategy=tf.distribute.get_strategy(),
-            task=DetectionTask(recipe, experiment.task),
-            mode="train",
-            params=experiment,
-            model_dir=str(run.checkpoints),
-            train_actions=[_reporter(bar, tracker, per_report)],
-        )
+        reporter = _Reporter(bar, tracker, per_report)
+        try:
+            train_lib.run_experiment(
+                distribution_strategy=tf.distribute.get_strategy(),
+                task=DetectionTask(recipe, experiment.task),
+                mode="train",
+                params=experiment,
+                model_dir=str(run.checkpoints),
+                train_actions=[reporter],
+            )
+        except RuntimeError as error:
+            if "NaN" not in str(error):  # TF-Vision's own words (official.core.actions.RecoveryAction)
+                raise
+            raise SealpinError(
+                "the loss is no number any more",
+                where=f"after step {reporter.step} of {bar.total}",
+                hint="lower learning_rate_base in the recipe, or set gradient_clipping_by_norm: 10.0",
+            ) from None
 
 
-def _reporter(bar: Any, tracker: Tracker, per_report: int) -> Callable[[dict[str, Any]], None]:
+class _Reporter:
     """What TF-Vision calls every `per_report` steps, and after the last, with the metrics since the last call."""
-    done = 0
 
-    def report(outputs: dict[str, Any]) -> None:
-        nonlocal done
-        step = min(done + per_report, bar.total)
+    def __init__(self, bar: Any, tracker: Tracker, per_report: int) -> None:
+        self.step = 0
+        self._bar, self._tracker, self._per_report = bar, tracker, per_report
+
+    def __call__(self, outputs: dict[str, Any]) -> None:
+        before, self.step = self.step, min(self.step + self._per_report, self._bar.total)
         metrics = {key: float(value) for key, value in outputs.items()}
-        bar.update(step - done)
-        bar.set_postfix(loss=f"{metrics['total_loss']:.3f}", lr=f"{metrics['learning_rate']:.4f}")
-        tracker.log({f"train/{key}": value for key, value in metrics.items()}, step)
-        done = step
-
-    return report
+        self._bar.update(self.step - before)
+        self._bar.set_postfix(loss=f"{metrics['total_loss']:.3f}", lr=f"{metrics['learning_rate']:.4f}")
+        self._tracker.log({f"train/{key}": value for key, value in metrics.items()}, self.step)

@@ -19,7 +19,7 @@ class FtpServer:
         self._authorizer = DummyAuthorizer()
         self._authorizer.add_user(user, password, str(folder), perm="elradfmwMT")
         self.port = port
-        self._server: Any = None
+        self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -29,18 +29,23 @@ class FtpServer:
         from pyftpdlib.servers import FTPServer
 
         handler = type("Handler", (FTPHandler,), {"authorizer": self._authorizer, "banner": "sealpin simulation"})
-        self._server = FTPServer(("127.0.0.1", self.port), handler, ioloop=IOLoop())
-        self.port = self._server.address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"handle_exit": False}, daemon=True)
+        server = FTPServer(("127.0.0.1", self.port), handler, ioloop=IOLoop())
+        self.port = server.address[1]
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._serve, args=(server,), name="ftp server", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Stop listening and drop every connection."""
-        if self._server:
-            self._server.ioloop.call_later(0, self._server.close_all)
-            assert self._thread
-            self._thread.join(5.0)
-            self._server = None
+        self._stop.set()
+        if self._thread:
+            self._thread.join()
+            self._thread = None
+
+    def _serve(self, server: Any) -> None:
+        while not self._stop.is_set():
+            server.serve_forever(timeout=0.05, blocking=False)
+        server.close_all()
 
 
 class ResultsServer:

@@ -37,11 +37,11 @@ def add_scratches(surface: Surface, rng: np.random.Generator) -> None:
 
 def add_spatter(surface: Surface, scene: Scene, rng: np.random.Generator) -> None:
     """Round smooth balls of weld metal frozen on the roller, the pin and the bead, most of them near the bead."""
-    for _ in range(int(rng.integers(0, 14))):
+    for _ in range(int(rng.integers(0, 10))):
         far = rng.exponential(45)
         radius = scene.weld.outer + far if rng.random() < 0.75 else scene.weld.inner - 0.5 * far
         x, y = scene.pose.to_photo(max(radius, 15), rng.uniform(-pi, pi))
-        ball = rng.uniform(2.5, 6) if rng.random() < 0.7 else rng.uniform(6, 14)
+        ball = rng.uniform(2.5, 5) if rng.random() < 0.8 else rng.uniform(5, 10)
         _lay_ball(surface, x, y, ball, grey=rng.uniform(0.16, 0.5))
 
 
@@ -95,7 +95,7 @@ def glare(scene: Scene, rng: np.random.Generator, size: int) -> Field:
     """Extra light of stray reflections, (size, size), 0 where there is none."""
     spots = np.zeros((size // 4, size // 4), np.float32)
     scale = spots.shape[0] / UNITS
-    for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.4, 0.3, 0.2, 0.1]))):
+    for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.5, 0.3, 0.15, 0.05]))):
         on_weld = rng.random() < 0.4
         radius = 0.5 * (scene.weld.inner + scene.weld.outer) if on_weld else rng.uniform(0, 420)
         x, y = scene.pose.to_photo(radius, rng.uniform(-pi, pi))

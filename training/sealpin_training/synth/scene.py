@@ -218,18 +218,18 @@ def _draw_fixture(rng: np.random.Generator) -> Fixture:
 
 
 def _draw_roller(rng: np.random.Generator, weld: Weld) -> Roller:
-    """A turned or a ground face; half of the rollers have a nick or two."""
+    """A turned, now and then a ground face; half of the rollers have a nick or two."""
     nicks = int(rng.integers(0, 4)) if rng.random() < 0.5 else 0
     return Roller(
         radius=rng.uniform(400, 490),
         chamfer=rng.uniform(10, 26),
         counterbore=weld.outer + rng.uniform(26, 80),
         step=rng.uniform(0, 7),
-        brushing="concentric" if rng.random() < 0.6 else "linear",
+        brushing="concentric" if rng.random() < 0.8 else "linear",
         brush_angle=rng.uniform(-pi, pi),
         grain=rng.uniform(0.5, 1.2),
         warp=rng.uniform(0.5, 3.5),
-        colour=_steel(rng, 0.42, 0.62),
+        colour=_steel(rng, 0.44, 0.58),
         notches=tuple(
             Notch(rng.uniform(-pi, pi), width=rng.uniform(5, 16), depth=rng.uniform(4, 16)) for _ in range(nicks)
         ),
@@ -244,9 +244,9 @@ def _draw_pin(rng: np.random.Generator) -> Pin:
         dome=rng.uniform(0, 9),
         chamfer=rng.uniform(5, 14),
         centre_hole=rng.uniform(9, 20) if rng.random() < 0.45 else 0.0,
-        brushing="concentric" if rng.random() < 0.6 else "linear",
+        brushing="concentric" if rng.random() < 0.8 else "linear",
         brush_angle=rng.uniform(-pi, pi),
-        colour=_steel(rng, 0.38, 0.62),
+        colour=_steel(rng, 0.42, 0.58),
     )
 
 
@@ -259,10 +259,10 @@ def _draw_weld(rng: np.random.Generator, pin: Pin) -> Weld:
         height=rng.uniform(15, 25),
         waviness=rng.uniform(0.6, 2.2),
         ripples=int(rng.integers(54, 92)),
-        ripple_depth=rng.uniform(0.5, 1.3),
+        ripple_depth=rng.uniform(0.4, 0.9),
         direction=1 if rng.random() < 0.5 else -1,
         seam=rng.uniform(-pi, pi),
-        oxide=rng.uniform(0.1, 0.9),
+        oxide=rng.uniform(0.4, 0.95),
         heat=rng.uniform(0.15, 0.95),
         heat_reach=rng.uniform(22, 60),
         soot=rng.uniform(0, 0.8),
@@ -270,11 +270,11 @@ def _draw_weld(rng: np.random.Generator, pin: Pin) -> Weld:
 
 
 def _draw_light(rng: np.random.Generator) -> Light:
-    """From a hard lamp at one side to an even ring light."""
-    balance, warmth = rng.uniform(0.0, 1.0), rng.normal(0, 0.07)
+    """One station's lamps: a side lamp and a ring light that drift, and are moved a little now and then."""
+    balance, warmth = rng.uniform(0.3, 0.8), rng.normal(0, 0.05)
     return Light(
-        azimuth=rng.uniform(-pi, pi),
-        elevation=rng.uniform(0.6, 0.95),
+        azimuth=rng.normal(-2.2, 0.4),
+        elevation=rng.uniform(0.65, 0.9),
         spread=rng.uniform(0.08, 0.2),
         falloff=rng.uniform(0.08, 0.3),
         side=1.7 - 0.85 * balance,
@@ -290,7 +290,7 @@ def _draw_light(rng: np.random.Generator) -> Light:
 def _draw_camera(rng: np.random.Generator) -> Camera:
     """A decent industrial camera, not always well set."""
     return Camera(
-        exposure=0.85 * 1.65 ** rng.random(),
+        exposure=0.9 * 1.35 ** rng.random(),
         defocus=rng.uniform(0.55, 1.15),
         vignette=rng.uniform(0.05, 0.4),
         bloom=rng.uniform(0.04, 0.14),

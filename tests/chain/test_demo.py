@@ -1,0 +1,67 @@
+"""The demo's shift and its judgement, with the toy detector in place of a trained one."""
+
+from pathlib import Path
+
+import cv2
+import pytest
+from sealpin_edge.bundle import unpack
+from sealpin_edge.errors import InputError, SealpinError
+from sealpin_edge.simulation.servers import free_port
+from sealpin_export.bundle import make_bundle
+from sealpin_export.demo import chain
+from sealpin_export.demo.line import CUT_AT, play_shift
+from sealpin_export.demo.report import COLUMNS, TILE, score_model, table, write_report
+from sealpin_training.voc import Annotation, Box, write_annotation
+
+from tests.conftest import CELL, SIDE, write_parts
+
+PARTS = [[], [("PR", 2, 3)], [("QA", 5, 5)]] * 6
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, toy_model: Path) -> tuple[Path, dict[str, int]]:
+    """A demo folder as it is when training and export are done."""
+    write_parts(tmp_path / "photos", PARTS)
+    for number, burrs in enumerate(PARTS):
+        boxes = tuple(Box(name, x * CELL, y * CELL, (x + 1) * CELL, (y + 1) * CELL) for name, x, y in burrs)
+        name = f"part_{number:03d}"
+        write_annotation(tmp_path / f"photos/{name}.xml", Annotation(f"{name}.jpg", SIDE, SIDE, boxes))
+    ports = {name: free_port() for name in ("plc", "ftp", "api", "display")}
+    (tmp_path / "station.toml").write_text(chain.STATION.format(**ports))
+    (tmp_path / "model.tflite").write_bytes(toy_model.read_bytes())
+    make_bundle(toy_model, tmp_path / "station.toml", tmp_path / "bundle.sealpin")
+    unpack(tmp_path / "bundle.sealpin", tmp_path / "station")
+    return tmp_path, ports
+
+
+def test_a_shift_with_an_outage_agrees_with_itself_and_is_reported(
+    prepared: tuple[Path, dict[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, ports = prepared
+    shift = play_shift(out, ports, len(PARTS))
+    assert shift.violations == []
+    assert [part.verdict for part in shift.parts] == ["OK", "NG", "NG"] * 6
+    assert [part.faults for part in shift.parts] == [[]] * len(PARTS)
+    assert [part.while_cut for part in shift.parts].index(True) == CUT_AT - 1
+    monkeypatch.setattr(chain, "UNSEEN_PARTS", len(PARTS))
+    ap50 = score_model(out)
+    assert ap50 == pytest.approx(1.0)
+    chain._check(shift, ap50)
+    assert table(shift).count("\n") == len(PARTS) + 1
+    write_report(out, shift, ap50)
+    sheet = cv2.imread(str(out / "contact_sheet.png"))
+    assert sheet.shape == (3 * TILE, COLUMNS * TILE, 3)
+    page = (out / "report.html").read_text()
+    assert page.count("<tr>") == len(PARTS) + 1
+    shift.parts[0].faults.append("the PLC got OK, the API NG")
+    with pytest.raises(SealpinError, match="the PLC got OK, the API NG"):
+        chain._check(shift, ap50)
+    with pytest.raises(SealpinError, match="AP50"):
+        chain._check(shift, 0.5)
+
+
+def test_the_demo_does_not_touch_a_folder_that_is_not_its_own(tmp_path: Path) -> None:
+    (tmp_path / "precious").touch()
+    with pytest.raises(InputError, match="not an earlier demo"):
+        chain.run_demo(tmp_path)
+    assert (tmp_path / "precious").exists()
