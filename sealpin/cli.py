@@ -1,10 +1,8 @@
 """sealpin: the program on the data scientist's machine. One module per command group; parse, call, print."""
 
-import os
 import warnings
 
-# Before TensorFlow is imported anywhere: its start-up notes are no news to a user
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Before anything of Google's is imported: that Python 3.11 will be old one day is no news to a user
 warnings.filterwarnings("ignore", category=FutureWarning, module="google")
 
 import click  # noqa: E402

@@ -11,6 +11,7 @@ from typing import Any
 
 from sealpin_edge.files import new_folder
 from sealpin_edge.model import CARD_FORMAT, Model, ModelCard
+from sealpin_training.quiet import tensorflow
 from sealpin_training.run import Run
 
 from .graph import serving_module, tflite_module
@@ -70,7 +71,7 @@ def export(run: Run, out: Path, quantise: str, report: Callable[[ExportStep], No
 
 
 def _save(module: Any, path: Path) -> None:
-    import tensorflow as tf
+    tf = tensorflow()
 
     tf.saved_model.save(module, str(path), signatures={"serving_default": module.function})
     shutil.rmtree(path / "assets", ignore_errors=True)

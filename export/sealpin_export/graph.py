@@ -3,6 +3,7 @@
 from typing import Any
 
 from sealpin_training.network import build_network, detector, normalise, restore
+from sealpin_training.quiet import tensorflow
 from sealpin_training.recipe import Recipe
 from sealpin_training.run import Run
 
@@ -13,7 +14,7 @@ def serving_module(run: Run) -> Any:
     `input_tensor`, uint8 RGB [1, height, width, 3] of any size, to `detection_boxes` [1, N, 4] (ymin, xmin, ymax,
     xmax in 0..1), `detection_scores`, `detection_classes` (counted from 1) and `num_detections`, all float32.
     """
-    import tensorflow as tf
+    tf = tensorflow()
 
     recipe = run.recipe()
     model = build_network(recipe)
@@ -40,7 +41,7 @@ def tflite_module(run: Run, *, float_input: bool) -> Any:
 
     The photo is uint8, or float32 of 0..255 for a converter that makes the input uint8 itself. Classes count from 0.
     """
-    import tensorflow as tf
+    tf = tensorflow()
 
     recipe = run.recipe()
     model = build_network(recipe, decoded=False)
@@ -65,7 +66,7 @@ def tflite_module(run: Run, *, float_input: bool) -> Any:
 
 
 def _module(model: Any, function: Any) -> Any:
-    import tensorflow as tf
+    tf = tensorflow()
 
     module = tf.Module()
     module.model, module.function = model, function
@@ -74,7 +75,7 @@ def _module(model: Any, function: Any) -> Any:
 
 def _without_background(logits: Any, recipe: Recipe) -> Any:
     """[1, h, w, anchors * (classes + 1)] to [1, h, w, anchors * classes]: TF-Vision's column 0 is never trained."""
-    import tensorflow as tf
+    tf = tensorflow()
 
     _, height, width, channels = logits.shape
     classes = recipe.ssd.num_classes

@@ -9,6 +9,7 @@ import numpy as np
 from sealpin_edge.errors import EnvironmentFault
 from sealpin_edge.photo import decode_photo, stretch
 from sealpin_training.progress import progress
+from sealpin_training.quiet import quiet_stderr, tensorflow
 from sealpin_training.records import read_records
 from sealpin_training.run import Run
 
@@ -25,7 +26,7 @@ def convert_int8(saved_model: Path, run: Run) -> bytes:
 
     Raises EnvironmentFault when the converter chose another scale for the input.
     """
-    import tensorflow as tf
+    tf = tensorflow()
 
     converter = _converter(saved_model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -45,7 +46,7 @@ def convert_int8(saved_model: Path, run: Run) -> bytes:
 
 
 def _converter(saved_model: Path) -> Any:
-    import tensorflow as tf
+    tf = tensorflow()
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=["serving_default"])
     converter.allow_custom_ops = True  # TFLite_Detection_PostProcess
@@ -53,7 +54,8 @@ def _converter(saved_model: Path) -> Any:
 
 
 def _convert(converter: Any) -> bytes:
-    return bytes(converter.convert())
+    with quiet_stderr():
+        return bytes(converter.convert())
 
 
 def _calibration(run: Run) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+
 from sealpin_edge.bundle import unpack
 from sealpin_edge.errors import InputError, SealpinError
 from sealpin_edge.simulation.servers import free_port
@@ -12,7 +13,6 @@ from sealpin_export.demo import chain
 from sealpin_export.demo.line import CUT_AT, play_shift
 from sealpin_export.demo.report import COLUMNS, TILE, score_model, table, write_report
 from sealpin_training.voc import Annotation, Box, write_annotation
-
 from tests.conftest import CELL, SIDE, write_parts
 
 PARTS = [[], [("PR", 2, 3)], [("QA", 5, 5)]] * 6

@@ -122,7 +122,7 @@ def test_the_learning_rate_is_the_apis(tmp_path: Path) -> None:
     from sealpin_training.experiment import experiment_config
 
     recipe = load_recipe(PIPELINES / "ssd_mobilenet_v2_fpnlite_640x640_120k.config")
-    config = experiment_config(recipe, "none", steps_per_loop=100).trainer.optimizer_config
+    config = experiment_config(recipe, "none", 1000, steps_per_loop=100).trainer.optimizer_config
     rate = optimization.OptimizerFactory(config).build_learning_rate()
     steps = np.array([0, 500, 1000, 60_000, 119_999])
     # object_detection/utils/learning_schedules.py, cosine_decay_with_warmup

@@ -7,6 +7,7 @@ becomes all zeros, which TF-Vision's parser drops together with its class.
 from collections.abc import Callable
 from typing import Any
 
+from .quiet import tensorflow
 from .recipe import Recipe
 from .recipe.schema import PreprocessingStep, RandomAdjustBrightness, RandomAdjustContrast, RandomCropImage
 
@@ -45,7 +46,7 @@ def _augmentation(step: PreprocessingStep) -> Augment:
 
 def _random_rotation90(photo: Any, boxes: Any) -> tuple[Any, Any]:
     """Half of the photos turn counter-clockwise."""
-    import tensorflow as tf
+    tf = tensorflow()
 
     def turned() -> tuple[Any, Any]:
         ymin, xmin, ymax, xmax = tf.unstack(boxes, num=4, axis=-1)
@@ -74,12 +75,12 @@ def _random_crop(crop: RandomCropImage) -> Augment:
 
 
 def _random_brightness(step: RandomAdjustBrightness) -> Augment:
-    import tensorflow as tf
+    tf = tensorflow()
 
     return lambda photo, boxes: (tf.image.random_brightness(photo, step.max_delta), boxes)
 
 
 def _random_contrast(step: RandomAdjustContrast) -> Augment:
-    import tensorflow as tf
+    tf = tensorflow()
 
     return lambda photo, boxes: (tf.image.random_contrast(photo, step.min_delta, step.max_delta), boxes)

@@ -7,9 +7,12 @@ are turned here and nowhere else.
 from pathlib import Path
 from typing import Any
 
+from .augment import crops
 from .recipe import Recipe
 from .recipe.schema import Activation, AdamOptimizer
 
+# Decoded photos are kept up to this size, so that small datasets are read from disk once
+CACHE_BYTES = 1 << 30
 _ACTIVATIONS = {Activation.NONE: "linear", Activation.RELU: "relu", Activation.RELU_6: "relu6"}
 
 
@@ -74,10 +77,11 @@ def model_config(recipe: Recipe, *, decoded: bool) -> Any:
     )
 
 
-def experiment_config(recipe: Recipe, train_records: str, *, steps_per_loop: int) -> Any:
+def experiment_config(recipe: Recipe, train_records: str, photos: int, *, steps_per_loop: int) -> Any:
     """The whole experiment: network, losses, anchor targets, optimiser and schedule (augment.py has the augmentations).
 
-    `train_records` is a file pattern of TFRecord shards; metrics are reported every `steps_per_loop` steps.
+    `train_records` is a file pattern of TFRecord shards that hold so many photos; metrics are reported every
+    `steps_per_loop` steps.
     """
     from official.core import config_definitions as cfg
     from official.modeling import optimization
@@ -98,6 +102,7 @@ def experiment_config(recipe: Recipe, train_records: str, *, steps_per_loop: int
             is_training=True,
             global_batch_size=train.batch_size,
             dtype="float32",
+            cache=not crops(recipe) and photos * recipe.resizer.height * recipe.resizer.width * 3 <= CACHE_BYTES,
             shuffle_buffer_size=256,  # whole photos: more would fill the memory, not mix better
             parser=parser,
         ),

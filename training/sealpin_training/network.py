@@ -10,6 +10,7 @@ from typing import Any
 from sealpin_edge.errors import InputError
 
 from .experiment import model_config
+from .quiet import tensorflow
 from .recipe import Recipe
 
 # TF-Vision's parser normalises with ImageNet's mean and standard deviation (official.vision.ops.preprocess_ops)
@@ -19,6 +20,7 @@ STDDEV_RGB = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 
 def build_network(recipe: Recipe, *, decoded: bool = True) -> Any:
     """The recipe's detection network, randomly initialised, as a tf_keras model (see `model_config` for `decoded`)."""
+    tensorflow()
     import tf_keras
     from official.vision.modeling import factory
 
@@ -33,7 +35,7 @@ def restore(model: Any, checkpoints: Path) -> int:
 
     Raises InputError when there is none, or when it holds another network.
     """
-    import tensorflow as tf
+    tf = tensorflow()
 
     newest = tf.train.latest_checkpoint(str(checkpoints))
     if newest is None:
@@ -57,7 +59,7 @@ def detector(recipe: Recipe, model: Any) -> Any:
     It returns boxes [B, N, 4] (ymin, xmin, ymax, xmax in 0..1), scores [B, N], classes [B, N] counted from 0, and count
     [B]; N is the recipe's max_total_detections.
     """
-    import tensorflow as tf
+    tf = tensorflow()
 
     height, width = recipe.resizer.height, recipe.resizer.width
 
@@ -76,14 +78,14 @@ def detector(recipe: Recipe, model: Any) -> Any:
 
 def normalise(photos: Any) -> Any:
     """uint8 or 0..255 float photos to the network's input, float32."""
-    import tensorflow as tf
+    tf = tensorflow()
 
     return (tf.cast(photos, tf.float32) - MEAN_RGB) / STDDEV_RGB
 
 
 def _suppress(boxes: Any, scores: Any, recipe: Recipe) -> Any:
     """Non-maximum suppression as the recipe's post_processing says: class-agnostic or per class."""
-    import tensorflow as tf
+    tf = tensorflow()
 
     nms = recipe.nms
     if not nms.use_class_agnostic_nms:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from .quiet import tensorflow
 from .voc import Box
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Record:
 
 def write_shards(folder: Path, split: str, photos: Sequence["LabelledPhoto"], classes: Sequence[str]) -> None:
     """Write a split's photos as `<split>-00000-of-0000N.tfrecord` files, in order; one empty file for no photos."""
-    import tensorflow as tf
+    tf = tensorflow()
 
     from .progress import progress_bar
 
@@ -47,7 +48,7 @@ def write_shards(folder: Path, split: str, photos: Sequence["LabelledPhoto"], cl
 
 def read_records(folder: Path, split: str, classes: Sequence[str]) -> Iterator[Record]:
     """Read a split back, in the order in which it was written."""
-    import tensorflow as tf
+    tf = tensorflow()
 
     for path in sorted(folder.glob(f"{split}-*.tfrecord")):
         for raw in tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator():
@@ -71,7 +72,7 @@ def read_records(folder: Path, split: str, classes: Sequence[str]) -> Iterator[R
 
 
 def _example(photo: "LabelledPhoto", index: int, classes: Sequence[str]) -> Any:
-    import tensorflow as tf
+    tf = tensorflow()
 
     def texts(*values: bytes) -> Any:
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))

@@ -7,7 +7,8 @@ training step itself. A random crop still sees the full photo.
 from typing import Any
 
 from official.common import dataset_fn
-from official.vision.dataloaders import input_reader, input_reader_factory, tf_example_decoder
+from official.core import input_reader
+from official.vision.dataloaders import tf_example_decoder
 from official.vision.tasks import retinanet
 
 from .augment import augmentations, crops
@@ -31,17 +32,7 @@ class DetectionTask(retinanet.RetinaNetTask):  # type: ignore[misc]
         decoder = tf_example_decoder.TfExampleDecoder()
         steps = augmentations(self._recipe)
         full_size = crops(self._recipe)
-
-        def decode(record: Any) -> Any:
-            decoded = decoder.decode(record)
-            photo, boxes = decoded["image"], decoded["groundtruth_boxes"]
-            if not full_size:
-                photo = tf.cast(tf.round(tf.image.resize(photo, (height, width))), tf.uint8)
-            for step in steps:
-                photo, boxes = step(photo, boxes)
-            return {**decoded, "image": photo, "groundtruth_boxes": boxes}
-
-        target = retinanet.retinanet_input.Parser(
+        assign_anchors = retinanet.retinanet_input.Parser(
             output_size=[height, width],
             min_level=model.min_level,
             max_level=model.max_level,
@@ -55,12 +46,30 @@ class DetectionTask(retinanet.RetinaNetTask):  # type: ignore[misc]
             max_num_instances=parser.max_num_instances,
             pad=parser.pad,
             keep_aspect_ratio=parser.keep_aspect_ratio,
-        )
-        reader = input_reader_factory.input_reader_generator(
+        ).parse_fn(params.is_training)
+
+        def decode(record: Any) -> Any:
+            decoded = decoder.decode(record)
+            if full_size:
+                return decoded
+            stretched = tf.cast(tf.round(tf.image.resize(decoded["image"], (height, width))), tf.uint8)
+            return {**decoded, "image": stretched}
+
+        def augment(decoded: Any) -> Any:
+            photo, boxes = decoded["image"], decoded["groundtruth_boxes"]
+            for step in steps:
+                photo, boxes = step(photo, boxes)
+            return assign_anchors({**decoded, "image": photo, "groundtruth_boxes": boxes})
+
+        def augment_and_batch(dataset: Any, context: Any) -> Any:
+            size = context.get_per_replica_batch_size(params.global_batch_size) if context else params.global_batch_size
+            return dataset.map(augment, num_parallel_calls=tf.data.AUTOTUNE).batch(size, drop_remainder=True)
+
+        # What `params.cache` keeps in memory lies between the two: decoded and stretched, not yet augmented
+        reader = input_reader.InputReader(
             params,
             dataset_fn=dataset_fn.pick_dataset_fn(params.file_type),
             decoder_fn=decode,
-            combine_fn=input_reader.create_combine_fn(params),
-            parser_fn=target.parse_fn(params.is_training),
+            transform_and_batch_fn=augment_and_batch,
         )
         return reader.read(input_context=input_context)

@@ -15,6 +15,7 @@ from .dataset import Dataset, load_dataset
 from .evaluate import Evaluation, evaluate
 from .experiment import experiment_config, record_pattern
 from .progress import progress_bar
+from .quiet import tensorflow
 from .recipe import Recipe, load_recipe
 from .run import STORE, Run, run_folder
 from .tracking import Tracker, tracked_run
@@ -117,17 +118,16 @@ def _check(recipe: Recipe, path: Path, dataset: Dataset, folder: Path, accept_di
 
 
 def _fit(recipe: Recipe, dataset: Dataset, run: Run, tracker: Tracker) -> None:
-    import tensorflow as tf
-    from absl import logging
+    tf = tensorflow()
     from official.core import train_lib
 
     from .task import DetectionTask
 
-    logging.set_verbosity(logging.ERROR)
-    tf.get_logger().setLevel("ERROR")  # it warns of blocks above the last FPN level, which nothing uses
     tf.keras.utils.set_random_seed(run.seed)
     per_report = max(1, min(100, recipe.train.num_steps // REPORTS_PER_RUN))
-    experiment = experiment_config(recipe, record_pattern(dataset.folder, "train"), steps_per_loop=per_report)
+    experiment = experiment_config(
+        recipe, record_pattern(dataset.folder, "train"), dataset.counts["train"], steps_per_loop=per_report
+    )
     # Orbit prints each of its lines to standard output as well as logging it; the bar says the same
     with progress_bar(recipe.train.num_steps, "train", "step") as bar, redirect_stdout(io.StringIO()):
         reporter = _Reporter(bar, tracker, per_report)

@@ -44,7 +44,7 @@ class FtpServer:
 
     def _serve(self, server: Any) -> None:
         while not self._stop.is_set():
-            server.serve_forever(timeout=0.05, blocking=False)
+            server.ioloop.loop(timeout=0.05, blocking=False)
         server.close_all()
 
 

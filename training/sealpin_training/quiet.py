@@ -1,0 +1,39 @@
+"""TensorFlow without its start-up notes: a user's terminal is for what the user should know."""
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Drop what native code prints to standard error; Python exceptions are not affected."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)
+
+
+@cache
+def tensorflow() -> Any:
+    """Import TensorFlow and return it. Whoever uses it first, or something built on it, calls this first."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # TF-Vision hands the FPN's whole dictionary to a head that wants some of its levels
+    warnings.filterwarnings("ignore", "Input dict contained keys", UserWarning)
+    with quiet_stderr():
+        import tensorflow as tf
+    from absl import logging
+
+    logging.set_verbosity(logging.ERROR)
+    tf.get_logger().setLevel("ERROR")  # it warns of blocks above the last FPN level, which nothing uses
+    return tf
