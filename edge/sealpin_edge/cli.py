@@ -12,6 +12,7 @@ from . import __version__
 from .program import Program, answer, json_option
 
 EXISTING_OR_NOT = click.Path(path_type=Path)
+PLC_PATIENCE_S = 5.0
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,7 +23,8 @@ def main() -> None:
 
 @main.command()
 @click.option("--config", type=EXISTING_OR_NOT, required=True, help="The station's station.toml.")
-def run(config: Path) -> None:
+@click.option("--wait-for-plc", is_flag=True, help="Start although the PLC does not answer, and wait for it.")
+def run(config: Path, wait_for_plc: bool) -> None:
     """Run the station until it is stopped (Ctrl-C, SIGTERM)."""
     from .config import load_config
     from .station import Station
@@ -32,7 +34,7 @@ def run(config: Path) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Station(load_config(config)).run(stop)
+    Station(load_config(config)).run(stop, plc_patience_s=float("inf") if wait_for_plc else PLC_PATIENCE_S)
 
 
 @main.command()

@@ -104,22 +104,30 @@ class Station:
         )
         self._connected = False
 
-    def run(self, stop: threading.Event) -> None:
-        """Inspect parts until `stop` is set, then finish what is judged and put it away."""
+    def run(self, stop: threading.Event, *, plc_patience_s: float = float("inf")) -> None:
+        """Inspect parts until `stop` is set, then finish what is judged and put it away.
+
+        A PLC that goes away is waited for, for ever. Raises InputError when it has not answered once in
+        `plc_patience_s` seconds from the start.
+        """
         for part in (self._inspector, self._recorder, self._courier, self._display):
             if part:
                 part.start()
         log.info("station %s is up, model %s", self._config.station.name, self._model_sha256[:12])
+        give_up_at = time.monotonic() + plc_patience_s
         try:
             while not stop.is_set():
                 try:
                     self._driver.connect()
+                    give_up_at = float("inf")
                     self._serve(self._exchange(), stop)
                 except PlcFault as fault:
                     if self._connected or self._handshake.state is State.PREOP:
                         log.error("%s", fault)
                     self._connected = False
                     self._handshake.connection_lost(time.monotonic())
+                    if time.monotonic() >= give_up_at:
+                        raise _no_plc(fault) from None
                     stop.wait(RECONNECT_S)
         finally:
             self._connected = False
@@ -234,3 +242,13 @@ class Station:
             self._handshake.judged(
                 Outcome(event.job.token, event.verdict, len(event.detections), event.error, round(event.cycle_ms)), now
             )
+
+
+def _no_plc(fault: PlcFault) -> InputError:
+    return InputError(
+        "there is no PLC here",
+        where=f"[plc] host, port, rack, slot = {fault.where}",
+        found=fault.found,
+        allowed="the address of an S7 that permits PUT/GET access",
+        hint="check the address and the cable; to start before the PLC does: sealpin-edge run --wait-for-plc",
+    )

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import socket
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -260,3 +263,31 @@ def test_the_station_works_again_after_the_plc_was_away(
     report = play(site, site.line(), 2, cut_off)
     assert [part.verdict for part in report.parts] == ["NG", "OK"]
     assert report.violations == []
+
+
+def edge_program(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    program = Path(sys.executable).with_name("sealpin-edge")
+    return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60)
+
+
+def test_a_plc_that_is_not_there_is_told_and_the_station_gives_up(site: Site, toy_model: Path) -> None:
+    done = edge_program("run", "--config", str(site.write_config(toy_model)))
+    assert done.returncode == 2
+    assert "there is no PLC here" in done.stderr
+    assert f"127.0.0.1:{site.plc_port}" in done.stderr
+    assert "--wait-for-plc" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_that_is_not_the_bundles_is_told_and_nothing_starts(site: Site, toy_model: Path) -> None:
+    done = edge_program("run", "--config", str(site.write_config(toy_model, sha256="0" * 64)))
+    assert done.returncode == 2
+    assert "not the model that the station was given" in done.stderr
+    assert not (site.folder / "data").exists()
+
+
+def test_a_display_address_that_is_taken_is_told(site: Site, toy_model: Path) -> None:
+    with socket.create_server(("127.0.0.1", site.display_port)):
+        done = edge_program("run", "--config", str(site.write_config(toy_model)))
+    assert done.returncode == 3
+    assert "[display] address" in done.stderr

@@ -8,7 +8,7 @@ from typing import Any
 
 from snap7.client import Client
 from snap7.connection import ISOTCPConnection
-from snap7.error import S7Error
+from snap7.error import S7ConnectionError, S7Error, S7TimeoutError
 from snap7.type import Area, WordLen
 
 from ..errors import PlcFault
@@ -71,6 +71,8 @@ class S7Driver:
         except (S7Error, OSError) as error:
             # After a time-out the late answer could be taken for the next one's, so the socket goes
             self.close()
+            if isinstance(error, S7ConnectionError | S7TimeoutError | OSError):
+                raise PlcFault("the connection to the PLC broke", where=self.name, found=str(error)) from None
             raise PlcFault(
                 "the PLC did not do as asked",
                 where=f"{self.name}, {address}",
