@@ -1,6 +1,8 @@
 """sealpin: the program on the data scientist's machine. One module per command group; parse, call, print."""
 
+import sys
 import warnings
+from typing import Any
 
 # Before anything of Google's is imported: that Python 3.11 will be old one day is no news to a user
 warnings.filterwarnings("ignore", category=FutureWarning, module="google")
@@ -8,7 +10,7 @@ warnings.filterwarnings("ignore", category=FutureWarning, module="google")
 import click  # noqa: E402
 
 from sealpin_edge import __version__  # noqa: E402
-from sealpin_edge.program import Program  # noqa: E402
+from sealpin_edge.program import ENVIRONMENT, Program  # noqa: E402
 
 from .bundle import bundle  # noqa: E402
 from .dataset import dataset  # noqa: E402
@@ -17,7 +19,22 @@ from .export import export  # noqa: E402
 from .train import evaluate, train  # noqa: E402
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Toolkit(Program):
+    """Also tells what TensorFlow meets on the way, a full disk above all, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            # By name: importing TensorFlow to compare classes would take seconds
+            if type(error).__module__ != "tensorflow.python.framework.errors_impl":
+                raise
+            click.echo(f"error: {str(error).splitlines()[0]}", err=True)
+            sys.exit(ENVIRONMENT)
+
+
+@click.group(cls=Toolkit, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="sealpin")
 def main() -> None:
     """From labelled photos to the OK bit in a PLC.

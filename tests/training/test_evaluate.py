@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealpin_edge.detection import Detection
-from sealpin_training.evaluate import ESCAPE_COST, choose_threshold, coco_metrics
+from sealpin_training.evaluate import ESCAPE_COST, best_f1_threshold, choose_threshold, coco_metrics
 from sealpin_training.records import Record
 from sealpin_training.voc import Box
 
@@ -63,3 +63,11 @@ def test_no_threshold_is_cheaper_than_the_chosen_one(given_parts: list[tuple[flo
     if min(high - low for low, high in pairwise(ordered)) > 2e-4:
         chosen = choose_threshold(scores, bad)
         assert cost(chosen) <= min(cost(threshold / 100) for threshold in range(1, 100))
+
+
+def test_without_good_parts_the_threshold_parts_right_boxes_from_wrong_ones() -> None:
+    records = [photo(Box("PR", 10, 10, 60, 60)) for _ in range(20)]
+    right = [Detection("PR", 0.6 + number / 100, 10, 10, 60, 60) for number in range(20)]
+    wrong = Detection("PR", 0.3, 100, 100, 150, 150)
+    assert 0.55 < best_f1_threshold(records, [[one, wrong] for one in right], CLASSES) < 0.65
+    assert best_f1_threshold(records, [[]] * 20, CLASSES) == 0.5

@@ -1,7 +1,11 @@
 """Rendered parts: repeatable, labelled truly, and about half of them bad."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealpin_training.synth import RenderedPart, render_part
-from sealpin_training.voc import Box
+from sealpin_training.synthesize import synthesize
+from sealpin_training.voc import Box, read_annotation
 
 LONGEST_SIDE = {"PR": (78, 132), "QA": (48, 72)}  # pixels of a 1024 photo
 
@@ -105,3 +110,27 @@ def test_a_burr_stands_in_its_box_and_fills_it(monkeypatch: pytest.MonkeyPatch) 
 @given(seed=st.integers(0, 2**32 - 1), index=st.integers(0, 10**6), size=st.sampled_from([64, 101, 128, 160]))
 def test_any_part_is_valid(seed: int, index: int, size: int) -> None:
     assert_valid(render_part(seed, index, size), size)
+
+
+def test_parts_are_written_with_their_labels_and_the_same_whatever_their_number(tmp_path: Path) -> None:
+    bad = synthesize(tmp_path / "few", 3, 7, size=128)
+    synthesize(tmp_path / "more", 6, 7, size=128)
+    names = sorted(path.name for path in (tmp_path / "few").iterdir())
+    assert names == sorted(f"part_{number:04d}.{ending}" for number in range(3) for ending in ("jpg", "xml"))
+    for name in names:
+        assert (tmp_path / "few" / name).read_bytes() == (tmp_path / "more" / name).read_bytes()
+    assert bad == sum(bool(read_annotation(path).boxes) for path in (tmp_path / "few").glob("*.xml"))
+
+
+def test_ctrl_c_ends_at_once_and_leaves_nothing(tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("sealpin")
+    process = subprocess.Popen(
+        [program, "dataset", "synth", "out", "--parts", "500"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    while not any(tmp_path.glob(".out.*.part/*.xml")):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "stopped" in told
+    assert list(tmp_path.iterdir()) == []

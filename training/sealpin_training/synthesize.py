@@ -1,7 +1,7 @@
 """Rendered seal-pin parts as a folder of photos and LabelImg XML, as if an engineer had labelled them."""
 
 import os
-from concurrent.futures import ProcessPoolExecutor
+import signal
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,20 +24,27 @@ def synthesize(out: Path, parts: int, seed: int, size: int = 1024) -> int:
     """
     if parts < 1:
         raise InputError("too few parts", where="--parts", found=str(parts), allowed="1 or more")
-    # spawn, not fork: OpenCV's threads do not survive a fork
-    with new_folder(out) as folder, progress_bar(parts, "render", "part") as bar:
+    # spawn, not fork: OpenCV's threads do not survive a fork. A Pool, since leaving its block ends the workers at once
+    with (
+        new_folder(out) as folder,
+        progress_bar(parts, "render", "part") as bar,
+        get_context("spawn").Pool(os.cpu_count(), _start_worker) as pool,
+    ):
         bad = 0
-        with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-            for has_burr in pool.map(partial(_write_part, folder, seed, size), range(parts), chunksize=4):
-                bad += has_burr
-                bar.update()
+        for has_burr in pool.imap(partial(_write_part, folder, seed, size), range(parts), chunksize=4):
+            bad += has_burr
+            bar.update()
     return bad
 
 
-def _write_part(folder: Path, seed: int, size: int, index: int) -> bool:
+def _start_worker() -> None:
     import cv2
 
     cv2.setNumThreads(1)  # the pool already uses every core
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+
+
+def _write_part(folder: Path, seed: int, size: int, index: int) -> bool:
     part = render_part(seed, index, size)
     name = f"part_{index:04d}"
     (folder / f"{name}.jpg").write_bytes(encode_jpeg(part.photo, JPEG_QUALITY))

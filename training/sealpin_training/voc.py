@@ -103,7 +103,7 @@ def write_annotation(path: Path, annotation: Annotation) -> None:
         element.text = None if text is None else str(text)
         return element
 
-    add(root, "folder", path.parent.name)
+    add(root, "folder")  # left empty: the file may be written elsewhere and moved, and nothing reads it
     add(root, "filename", annotation.photo)
     add(root, "path", annotation.photo)
     add(add(root, "source"), "database", "Unknown")
