@@ -245,26 +245,12 @@ def _rules(config: StationConfig, path: Path) -> Iterator[InputError]:
     yield from bad(1 <= plc.ok_pulse_ms <= 10_000, "[plc] ok_pulse_ms", plc.ok_pulse_ms, "1 to 10000 milliseconds")
     yield from bad(1 <= plc.serial_length <= 64, "[plc] serial_length", plc.serial_length, "1 to 64 characters")
     if config.photos:
-        scheme = urlsplit(config.photos.url).scheme
-        yield from bad(
-            scheme in UPLOADERS, "[photos] url", config.photos.url, ", ".join(f"{key}://" for key in UPLOADERS)
-        )
-        yield from bad(
-            ":" not in (urlsplit(config.photos.url).netloc.rpartition("@")[0]),
-            "[photos] url",
-            "a password",
-            "ftp://user@host:port/dir, with the password in password_file",
-        )
+        yield from _url_rules("[photos] url", config.photos.url, tuple(UPLOADERS), path)
         yield from bad(
             config.photos.first in ("upload", "store"), "[photos] first", config.photos.first, '"upload" or "store"'
         )
     if config.results:
-        yield from bad(
-            urlsplit(config.results.url).scheme in ("http", "https"),
-            "[results] url",
-            config.results.url,
-            "http:// or https://",
-        )
+        yield from _url_rules("[results] url", config.results.url, ("http", "https"), path)
     address = config.display.address
     host, _, port = address.rpartition(":")
     yield from bad(
@@ -273,3 +259,16 @@ def _rules(config: StationConfig, path: Path) -> Iterator[InputError]:
         address,
         '"127.0.0.1:8080" or "off"',
     )
+
+
+def _url_rules(key: str, url: str, schemes: tuple[str, ...], path: Path) -> Iterator[InputError]:
+    """The address itself is not shown: somebody may have written a password into it."""
+    allowed = " or ".join(f"{scheme}://" for scheme in schemes) + " and a host, with the secret in a file of its own"
+    try:
+        parts = urlsplit(url)
+        found = "a password in it" if parts.password else "" if parts.scheme in schemes else repr(parts.scheme)
+        parts.port  # noqa: B018  raises ValueError when it is no number
+    except ValueError as error:
+        found = str(error)
+    if found:
+        yield InputError("this address is not allowed", where=f"{path}: {key}", found=found, allowed=allowed)

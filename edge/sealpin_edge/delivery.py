@@ -75,6 +75,7 @@ class Courier:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
         self.store_failures = 0
+        self._aside = outbox.depth()["aside"]
 
     def start(self) -> None:
         """Begin to deliver."""
@@ -88,12 +89,15 @@ class Courier:
 
     @property
     def degraded(self) -> bool:
-        """A server or the store fails."""
-        return self.store_failures > 0 or not all(lane.healthy for lane in self._lanes.values())
+        """A server or the store fails, or something was refused and waits for a person."""
+        return self.store_failures > 0 or self._aside > 0 or not all(lane.healthy for lane in self._lanes.values())
 
     def ship(self, shipment: Shipment) -> None:
         """Hand over photos; goes straight to the store when the queue is full, so it never waits for a server."""
         if self._uploader is None:
+            return
+        if self._store_first:
+            self._store(shipment.id, shipment.created_at, shipment.photos)
             return
         try:
             self._queue.put_nowait(shipment)
@@ -125,7 +129,7 @@ class Courier:
         assert self._uploader is not None
         lane = self._lanes["photos"]
         left = list(shipment.photos)
-        while left and lane.open and not self._store_first:
+        while left and lane.open:
             name, data = left[0]
             try:
                 self._uploader.upload(name, data)
@@ -135,6 +139,9 @@ class Courier:
                 # Stored all the same: the drainer will be refused once more and set it aside, where it is counted
                 log.warning("photo refused: %s", fault)
                 break
+            except Exception:  # whatever a server does, the photo is kept and the courier goes on
+                lane.failed()
+                log.exception("photo not sent")
             else:
                 lane.worked()
                 left.pop(0)
@@ -171,13 +178,23 @@ class Courier:
             return False
         except Refused as fault:
             assert item is not None
-            self._outbox.set_aside(item, str(fault))
-            log.error("set aside: %s", fault)
+            return self._set_aside(item, fault)
         except Exception as error:  # the store itself fails: try again after a pause
             lane.failed()
             log.error("the store fails: %s", error)
             return False
         lane.worked()
+        return True
+
+    def _set_aside(self, item: Item, fault: Refused) -> bool:
+        try:
+            self._outbox.set_aside(item, str(fault))
+        except Exception as error:  # a full disk: it will be refused and set aside later
+            self._lanes[item.lane].failed()
+            log.error("the store fails: %s", error)
+            return False
+        self._aside += 1
+        log.error("set aside: %s", fault)
         return True
 
     def _send(self, item: Item) -> None:

@@ -79,7 +79,7 @@ def _handler(display: Display) -> type[BaseHTTPRequestHandler]:
             if path == "/":
                 self._answer(200, "text/html; charset=utf-8", page)
             elif path == "/health":
-                self._answer(200, "application/json", display.health().encode())
+                self._health()
             elif path == "/events":
                 self._events()
             elif path.startswith("/photo/") and (
@@ -88,6 +88,15 @@ def _handler(display: Display) -> type[BaseHTTPRequestHandler]:
                 self._answer(200, "image/jpeg", photo)
             else:
                 self._answer(404, "text/plain", b"not found\n")
+
+        def _health(self) -> None:
+            try:
+                document = display.health().encode()
+            except Exception as error:  # the store fails: say so, as long as there is somebody to say it to
+                log.error("no health: %s", error)
+                self._answer(503, "application/json", b'{"state": "store failing"}')
+            else:
+                self._answer(200, "application/json", document)
 
         def _answer(self, status: int, kind: str, body: bytes) -> None:
             self.send_response(status)
@@ -117,8 +126,8 @@ def _handler(display: Display) -> type[BaseHTTPRequestHandler]:
                     self.wfile.flush()
                     if not display.wait():
                         return
-            except OSError:
-                return  # the page was closed
+            except Exception as error:  # the page was closed, or the store fails; the page asks again
+                log.debug("events end: %s", error)
 
         def log_message(self, format: str, *args: object) -> None:
             log.debug(format, *args)

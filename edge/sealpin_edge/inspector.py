@@ -1,10 +1,11 @@
 """The inspection itself: photo, model, verdict, on its own thread, so that the PLC loop never waits for it."""
 
+import contextlib
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from .camera import Camera, Frame
@@ -51,7 +52,7 @@ class Judged:
 
 
 class Inspector:
-    """Runs one job at a time. News go to `events`; a finished job also to `finished`, once its verdict is out."""
+    """Runs one job at a time, on its own thread; news of it go to `events`."""
 
     def __init__(
         self,
@@ -60,7 +61,6 @@ class Inspector:
         thresholds: Mapping[str, float],
         notice: Set[str],
         expected_sha256: str,
-        finished: Callable[[Judged], None],
     ) -> None:
         self.events: queue.Queue[Acquired | Judged] = queue.Queue()
         self._camera = camera
@@ -68,7 +68,6 @@ class Inspector:
         self._thresholds = thresholds
         self._notice = notice
         self._expected_sha256 = expected_sha256
-        self._finished = finished
         self._jobs: queue.Queue[Job | None] = queue.Queue(1)
         self._idle = threading.Event()
         self._idle.set()
@@ -90,7 +89,8 @@ class Inspector:
 
     def stop(self, timeout_s: float) -> None:
         """End after the running job, or leave it behind after the time-out."""
-        self._jobs.put(None)
+        with contextlib.suppress(queue.Full):  # full: a job hangs, and is left behind
+            self._jobs.put(None, timeout=timeout_s)
         self._thread.join(timeout_s)
         self._camera.close()
 
@@ -99,8 +99,10 @@ class Inspector:
             judged = self._inspect(job)
             self.events.put(judged)
             self._idle.set()
-            self._finished(judged)
-            self._camera.prepare()
+            try:
+                self._camera.prepare()
+            except Exception:  # the next capture will fail too, and is told then
+                log.exception("the camera does not get ready")
 
     def _inspect(self, job: Job) -> Judged:
         verdict, error = Verdict.NOT_INSPECTED, ErrorCode.CAMERA

@@ -85,6 +85,8 @@ class Model:
         # Slots past the count are uninitialised memory
         count = int(outputs["num_detections"].reshape(-1)[0])
         boxes, classes, scores = (outputs[name][0][:count] for name in OUTPUTS[:3])
+        if not np.isfinite(scores).all():
+            raise ValueError("the model gave a score that is no number")
         found = []
         for box, label, score in zip(boxes, classes, scores, strict=True):
             ymin, xmin, ymax, xmax = (float(edge) for edge in np.clip(box, 0.0, 1.0))

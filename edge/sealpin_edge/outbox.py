@@ -27,7 +27,7 @@ CREATE INDEX IF NOT EXISTS inspection_serial ON inspection (serial);
 CREATE TABLE IF NOT EXISTS item (
     number INTEGER PRIMARY KEY AUTOINCREMENT, lane TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'pending', reason TEXT NOT NULL DEFAULT '', stored_at TEXT NOT NULL,
-    UNIQUE (lane, name)
+    UNIQUE (lane, id, name)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS item_state ON item (lane, state, number);
 """
@@ -78,7 +78,7 @@ class Outbox:
             self._clean_up(item)
 
     def next_sequence(self) -> int:
-        """The station's own count, one more than the newest inspection's; a gap shows a part that a power cut cost."""
+        """The station's own count: one more than the newest inspection's."""
         with self._open() as db:
             return int(db.execute("SELECT coalesce(max(sequence), 0) + 1 FROM inspection").fetchone()[0])
 

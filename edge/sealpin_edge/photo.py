@@ -4,6 +4,8 @@ This is sealpin's only pre-processing. Training's evaluation, calibration and th
 judged on the very pixels that it will see on the line.
 """
 
+import contextlib
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,7 +25,8 @@ def decode_photo(data: bytes, name: str = "photo") -> Photo:
     whole = not data.startswith(b"\xff\xd8") or data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
     photo = None
     if whole and data:
-        photo = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+        with contextlib.suppress(cv2.error):  # a header that promises more pixels than OpenCV allows
+            photo = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     if photo is None:
         raise InputError(
             "this photo cannot be read",

@@ -83,7 +83,9 @@ class Recorder:
         name = self._photo_name(judged)
         result = {**self._result(judged), "image_path": f"{name}.jpg" if judged.frame else ""}
         self._outbox.record(
-            Inspection(job.id, sequence, job.created_at, job.serial, judged.verdict.value, json.dumps(result)),
+            Inspection(
+                job.id, sequence, job.created_at, _file_stem(job.serial), judged.verdict.value, json.dumps(result)
+            ),
             send_result=self._send_results,
         )
         if judged.frame and marked:
@@ -107,10 +109,10 @@ class Recorder:
     def _photo_name(self, judged: Judged) -> str:
         """`YYYY-MM-DD/<serial or id>`, with `_1`, `_2` for a part that was judged before."""
         job = judged.job
-        stem = re.sub(r"[^A-Za-z0-9._-]", "_", job.serial).lstrip(".")
+        stem = _file_stem(job.serial)
         if not stem:
             return f"{job.created_at[:10]}/{job.id}"
-        before = self._outbox.times_judged(job.serial)
+        before = self._outbox.times_judged(stem)
         return f"{job.created_at[:10]}/{stem}" + (f"_{before}" if before else "")
 
     def _summary(self, judged: Judged, sequence: int) -> dict[str, Any]:
@@ -142,3 +144,8 @@ class Recorder:
             "part_seq": judged.job.part_seq,
             "photo": judged.frame.source if judged.frame else "",
         }
+
+
+def _file_stem(serial: str) -> str:
+    """A serial as it can stand in a file name on any server."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", serial).lstrip(".")

@@ -10,6 +10,7 @@ import logging
 import queue
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,10 +26,11 @@ from .model import Model
 from .outbox import Outbox
 from .plc import make_driver
 from .plc.exchange import Exchange, FullExchange, SimpleExchange
-from .plc.handshake import Handshake, Outcome, State, Timers
+from .plc.handshake import Handshake, Outcome, Timers
 from .recorder import Recorder
 from .results import ResultsApi
 from .upload import make_uploader
+from .verdict import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +89,6 @@ class Station:
             thresholds,
             frozenset(config.model.notice),
             config.model.sha256,
-            self._recorder.take,
         )
         plc = config.plc
         self._driver = make_driver(plc.driver, plc.host, plc.port, plc.rack, plc.slot, timers.plc_operation_ms / 1000)
@@ -103,6 +104,8 @@ class Station:
             )
         )
         self._connected = False
+        self._plc_trouble = ""
+        self._on_the_way: list[Judged] = []
 
     def run(self, stop: threading.Event, *, plc_patience_s: float = float("inf")) -> None:
         """Inspect parts until `stop` is set, then finish what is judged and put it away.
@@ -122,10 +125,12 @@ class Station:
                     give_up_at = float("inf")
                     self._serve(self._exchange(), stop)
                 except PlcFault as fault:
-                    if self._connected or self._handshake.state is State.PREOP:
+                    if str(fault) != self._plc_trouble:
                         log.error("%s", fault)
+                    self._plc_trouble = str(fault)
                     self._connected = False
                     self._handshake.connection_lost(time.monotonic())
+                    self._record(delivered=False)
                     if time.monotonic() >= give_up_at:
                         raise _no_plc(fault) from None
                     stop.wait(RECONNECT_S)
@@ -133,6 +138,8 @@ class Station:
             self._connected = False
             self._driver.close()
             self._inspector.stop(self._config.timers.inference_ms / 1000)
+            self._take_news()
+            self._record(delivered=False)
             self._recorder.stop()
             self._courier.stop()
             if self._display:
@@ -190,13 +197,14 @@ class Station:
         poll_s = self._config.timers.poll_ms / 1000
         exchange.clear()
         self._handshake.connected(time.monotonic())
-        self._connected = True
+        self._connected, self._plc_trouble = True, ""
         log.info("connected to the PLC at %s", self._driver.name)
         while not (stop.is_set() and self._handshake.halt(time.monotonic())):
             inputs = exchange.read()
             self._take_news()
             able = self._inspector.idle
             exchange.write(self._handshake.step(inputs, time.monotonic(), able=able, degraded=self._degraded))
+            self._record(delivered=True)
             if self._handshake.start is not None:
                 self._inspector.submit(self._job(self._handshake.start))
             self._wait_for_news(poll_s)
@@ -238,10 +246,24 @@ class Station:
         now = time.monotonic()
         if isinstance(event, Acquired):
             self._handshake.acquired(event.job.token, now)
+            return
+        outcome = Outcome(event.job.token, event.verdict, len(event.detections), event.error, round(event.cycle_ms))
+        if self._handshake.judged(outcome, now):
+            self._on_the_way.append(event)
         else:
-            self._handshake.judged(
-                Outcome(event.job.token, event.verdict, len(event.detections), event.error, round(event.cycle_ms)), now
-            )
+            self._recorder.take(_void(event))
+
+    def _record(self, *, delivered: bool) -> None:
+        """Hand finished parts to the recorder, once the PLC has their verdict; without that they are not inspected."""
+        for judged in self._on_the_way:
+            self._recorder.take(judged if delivered else _void(judged))
+        self._on_the_way.clear()
+
+
+def _void(judged: Judged) -> Judged:
+    """A part whose verdict the PLC did not get: to everybody else it must not look like a good one either."""
+    log.error("part %s: the PLC did not take the verdict %s", judged.job.id, judged.verdict.value)
+    return replace(judged, verdict=Verdict.NOT_INSPECTED)
 
 
 def _no_plc(fault: PlcFault) -> InputError:

@@ -161,3 +161,24 @@ def test_a_mistake_gets_one_clear_message_and_leaves_nothing(
     assert told in result.output
     assert "Traceback" not in result.output
     assert sorted(path for path in walked.folder.rglob("*") if "pipelines" not in path.parts) == before
+
+
+def test_a_float_model_finds_what_the_checkpoint_finds(walked: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sealpin_training.evaluate import _detect
+    from sealpin_training.records import read_records
+    from sealpin_training.run import load_run
+
+    monkeypatch.chdir(walked.folder)
+    result = CliRunner().invoke(main, ["export", "first", "--out", "float", "--quantize", "none", "--json"])
+    assert result.exit_code == 0, result.output
+    model = Model(walked.folder / json.loads(result.stdout)["model"])
+    assert model.card.quantisation == "none"
+    run = load_run("first")
+    records = list(read_records(run.load_dataset().folder, "test", run.classes))[:2]
+    for record, wanted in zip(records, _detect(run, records), strict=True):
+        found = model.detect(decode_photo(record.data))
+        assert len(found) == len(wanted) > 0
+        np.testing.assert_allclose([one.score for one in found], [one.score for one in wanted], atol=1e-4)
+        for one, other in zip(found[:3], wanted[:3], strict=True):
+            clipped = np.clip([other.xmin, other.ymin, other.xmax, other.ymax], 0, 1024)
+            np.testing.assert_allclose([one.xmin, one.ymin, one.xmax, one.ymax], clipped, atol=0.5)

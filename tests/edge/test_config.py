@@ -59,6 +59,8 @@ def test_a_good_config_has_defaults_and_paths_relative_to_its_file(tmp_path: Pat
         ("abab", "xyzz", r"\[model\] sha256"),
         ("ftp://station@", "ftp://station:secret@", r"\[photos\] url"),
         ("ftp://station@", "gopher://station@", r"\[photos\] url"),
+        ("192.0.2.20/", "192.0.2.20:port/", r"\[photos\] url"),
+        ("ftp://station@", "ftp://[", r"\[photos\] url"),
         ("[photos]", "[fotos]", r"\[fotos\]"),
         ("[photos]", "[timers]\npoll = 10\n[photos]", r"\[timers\] poll"),
         ("[photos]", "[timers]\npoll_ms = 0\n[photos]", r"\[timers\] poll_ms"),
@@ -85,3 +87,10 @@ def test_a_template_may_leave_out_what_a_bundle_fills_in(tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"\[model\]"):
         load_config(write(tmp_path, text))
     load_config(write(tmp_path, text), template=True)
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    for scheme in ("ftp", "sftp"):
+        with pytest.raises(InputError) as caught:
+            load_config(write(tmp_path, GOOD.replace("ftp://station@", f"{scheme}://station:hunter2@")))
+        assert "hunter2" not in str(caught.value)

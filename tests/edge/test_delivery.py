@@ -127,3 +127,14 @@ def test_an_answer_that_does_not_confirm_the_id_is_no_delivery(
 def test_an_api_that_is_not_there_is_unavailable() -> None:
     with pytest.raises(Unavailable, match="cannot be reached"):
         ResultsApi(f"http://127.0.0.1:{free_port()}", None, 1.0).put("id", "{}")
+
+
+def test_ftp_makes_a_folder_again_that_somebody_moved_away(ftp: FtpServer, secret: Path, tmp_path: Path) -> None:
+    uploader = make_uploader(f"ftp://me@127.0.0.1:{ftp.port}", secret, 2.0)
+    uploader.upload("day/a.jpg", b"a")
+    (tmp_path / "ftp/day").rename(tmp_path / "archive")
+    with pytest.raises(Refused):
+        uploader.upload("day/b.jpg", b"b")
+    uploader.upload("day/b.jpg", b"b")
+    assert (tmp_path / "ftp/day/b.jpg").read_bytes() == b"b"
+    uploader.close()

@@ -155,3 +155,16 @@ def test_what_is_queued_when_the_station_stops_is_stored(outbox: Outbox) -> None
     courier.start()
     courier.stop()
     assert outbox.depth()["photos"] == 3
+
+
+def test_a_server_that_breaks_in_an_unknown_way_does_not_end_the_courier(outbox: Outbox) -> None:
+    server = Server()
+    server.fault = UnicodeDecodeError("utf-8", b"\xfc", 0, 1, "invalid start byte")
+    courier = Courier(outbox, server, None, store_first=False)
+    courier.start()
+    id = record(outbox, send=False)
+    courier.ship(Shipment(id, NOW, (("a.jpg", b"a"),)))
+    wait_until(lambda: outbox.depth()["photos"] == 1)
+    server.fault = None
+    wait_until(lambda: server.files == {"a.jpg": b"a"})
+    courier.stop()

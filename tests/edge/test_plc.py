@@ -294,3 +294,52 @@ def test_a_camera_or_a_model_that_hangs_is_named(acquired: bool, error: ErrorCod
     assert not handshake.step(Inputs(enable=True, trigger=True), 2.0).fault
     said = handshake.step(Inputs(enable=True, trigger=True), 2.8)
     assert (said.fault, said.error) == (True, error)
+
+
+@pytest.mark.parametrize("judged_first", [False, True])
+def test_in_simple_mode_no_ok_is_seen_with_the_next_part_in_place(judged_first: bool) -> None:
+    handshake = Handshake(Timers(result_hold_s=0.5))
+    low, high = Inputs(enable=True), Inputs(enable=True, trigger=True)
+    for now, inputs in ((1.0, low), (1.1, high), (1.15, low)):
+        handshake.step(inputs, now)
+    if judged_first:
+        assert handshake.judged(Outcome(1, Verdict.OK), 1.2)
+        assert handshake.step(low, 1.2).ok
+    assert not handshake.step(high, 1.3).ok
+    if not judged_first:
+        assert not handshake.judged(Outcome(1, Verdict.OK), 1.4)
+    assert not handshake.step(high, 1.5).ok
+    assert handshake.step(low, 1.6).missed_trigger
+
+
+def test_a_plc_heartbeat_that_stops_is_a_fault_that_the_plc_can_read_and_that_heals() -> None:
+    handshake = Handshake(Timers())
+    for now, beat in ((1.0, 0), (1.2, 1), (1.4, 0)):
+        handshake.step(Inputs(enable=True, heartbeat=beat), now)
+    for now in (3.5, 3.6, 9.0):
+        said = handshake.step(Inputs(enable=True), now)
+        assert (said.fault, said.error) == (True, ErrorCode.PLC_SILENT)
+    handshake.step(Inputs(enable=True, heartbeat=1), 9.1)
+    assert handshake.step(Inputs(enable=True, heartbeat=0), 9.3).ready
+
+
+def test_a_plc_without_a_heartbeat_is_no_fault() -> None:
+    handshake = Handshake(Timers())
+    assert all(not handshake.step(Inputs(enable=True), now).fault for now in (1.0, 5.0, 60.0))
+
+
+def test_a_station_can_be_halted_while_the_last_part_still_lies_there() -> None:
+    handshake = Handshake(Timers())
+    run_to_result(handshake, Verdict.OK)
+    assert not handshake.halt(1.35)
+    handshake.step(Inputs(enable=True, trigger=True, ack=True), 1.4)
+    assert handshake.halt(1.5)
+
+
+def test_a_fault_that_needs_reset_survives_a_lost_connection() -> None:
+    handshake = Handshake(Timers())
+    run_to_result(handshake, Verdict.OK)
+    handshake.step(Inputs(enable=True), 4.0)
+    handshake.connection_lost(4.1)
+    handshake.connected(4.2)
+    assert handshake.step(Inputs(enable=True), 4.3).error is ErrorCode.RESULT_NOT_ACKNOWLEDGED

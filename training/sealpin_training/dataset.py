@@ -88,6 +88,7 @@ def read_folder(src: Path, merge: Mapping[str, str] | None = None) -> list[Label
                     allowed=f"{width}x{height}",
                     hint="open the photo in labelImg, check its boxes and save it again",
                 )
+            boxes = _clip(annotation, photo, width, height, merge or {})
         except InputError as fault:
             faults.append(fault)
             continue
@@ -99,7 +100,7 @@ def read_folder(src: Path, merge: Mapping[str, str] | None = None) -> list[Label
                 hashlib.sha256(data).hexdigest(),
                 width,
                 height,
-                _clip(annotation, width, height, merge or {}),
+                boxes,
             )
         )
     raise_all(faults)
@@ -214,10 +215,11 @@ def _xml_of(photo: Path, xmls: Mapping[str, list[Path]]) -> Path:
     )
 
 
-def _clip(annotation: Annotation, width: int, height: int, merge: Mapping[str, str]) -> tuple[Box, ...]:
-    """Boxes inside the photo: labelImg can be a pixel over the edge."""
-    return tuple(
-        replace(
+def _clip(annotation: Annotation, photo: Path, width: int, height: int, merge: Mapping[str, str]) -> tuple[Box, ...]:
+    """Boxes inside the photo: labelImg can be a pixel over the edge. Raises InputError for a box that is not in it."""
+    boxes = []
+    for number, box in enumerate(annotation.boxes, start=1):
+        inside = replace(
             box,
             category=merge.get(box.category, box.category),
             xmin=max(0.0, box.xmin),
@@ -225,8 +227,12 @@ def _clip(annotation: Annotation, width: int, height: int, merge: Mapping[str, s
             xmax=min(float(width), box.xmax),
             ymax=min(float(height), box.ymax),
         )
-        for box in annotation.boxes
-    )
+        if inside.xmin >= inside.xmax or inside.ymin >= inside.ymax:
+            raise InputError(
+                f"object {number} lies outside the photo", where=str(photo), found=str(box), allowed=f"{width}x{height}"
+            )
+        boxes.append(inside)
+    return tuple(boxes)
 
 
 def _counts(photos: list[LabelledPhoto]) -> dict[str, Any]:

@@ -59,8 +59,8 @@ class Evaluation:
 def evaluate(run: Run, split: str, threshold: float | None = None) -> Evaluation:
     """Run the newest checkpoint over a split, write `evaluation_<split>.json` into the run and return it.
 
-    Without `threshold`, val chooses one and every other split takes val's. Raises InputError when the split is empty,
-    the dataset has changed, or the run has no checkpoint.
+    Without `threshold`, val chooses one and every other split takes val's; with one, nothing is written. Raises
+    InputError when the split is empty, the dataset has changed, or the run has no checkpoint.
     """
     dataset = run.load_dataset()
     if not dataset.counts[split]:
@@ -90,7 +90,8 @@ def evaluate(run: Run, split: str, threshold: float | None = None) -> Evaluation
         tuple(record.name for record, bad, reject in verdicts if bad and not reject),
         tuple(record.name for record, bad, reject in verdicts if reject and not bad),
     )
-    write_whole(run.folder / f"evaluation_{split}.json", (json.dumps(asdict(evaluation), indent=1) + "\n").encode())
+    if chosen != "given":  # a what-if must not become the threshold that export and the other splits take
+        write_whole(run.folder / f"evaluation_{split}.json", (json.dumps(asdict(evaluation), indent=1) + "\n").encode())
     return evaluation
 
 

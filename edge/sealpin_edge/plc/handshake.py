@@ -76,11 +76,13 @@ class Handshake:
         self._beat_at = 0.0
         self._plc_beat: int | None = None
         self._plc_beat_at = 0.0
+        self._plc_beats = False
 
     def connected(self, now: float) -> None:
         """A new connection stands: begin anew, and never with a result of the old one."""
-        self._enter(State.PREOP, now)
-        self._plc_beat, self._plc_beat_at = None, now
+        if not (self.state is State.FAULT and self._needs_reset):
+            self._enter(State.PREOP, now)
+        self._plc_beat, self._plc_beat_at, self._plc_beats = None, now, False
 
     def connection_lost(self, now: float) -> None:
         """The PLC is gone: whatever was going on is void."""
@@ -88,7 +90,7 @@ class Handshake:
 
     def halt(self, now: float) -> bool:
         """Stop taking parts, for an update or shutdown; False while a part is being judged."""
-        if self.state in (State.READY, State.PREOP, State.FAULT):
+        if self.state in (State.READY, State.PREOP, State.CLEARING, State.FAULT):
             self._enter(State.HALTED, now)
         return self.state is State.HALTED
 
@@ -97,11 +99,14 @@ class Handshake:
         if token == self.token and self.state is State.TRIGGERED:
             self._enter(State.ACQUIRED, now)
 
-    def judged(self, outcome: Outcome, now: float) -> None:
-        """Inspection `outcome.token` is finished."""
-        if outcome.token == self.token and self.state in (State.TRIGGERED, State.ACQUIRED):
+    def judged(self, outcome: Outcome, now: float) -> bool:
+        """Inspection `outcome.token` is finished. False when its part is void: too late, reset, or the PLC was away."""
+        awaited = outcome.token == self.token and self.state in (State.TRIGGERED, State.ACQUIRED)
+        if awaited and now < self._deadline:
             self._outcome, self._error = outcome, outcome.error
             self._enter(State.RESULT, now)
+            return True
+        return False
 
     def step(self, inputs: Inputs, now: float, *, able: bool = True, degraded: bool = False) -> Outputs:
         """One round: take the PLC's inputs at time `now` (monotonic seconds), return what to write.
@@ -113,10 +118,13 @@ class Handshake:
         self._was_high = inputs.trigger
         self._watch_plc(inputs, now)
         if not self._simple and inputs.reset and self.state is not State.HALTED:
-            self._missed, self._error = False, ErrorCode.NONE
+            self._missed, self._error, self._needs_reset = False, ErrorCode.NONE, False
             self._enter(State.PREOP, now)
         if rising and self.state not in (State.READY, State.PREOP, State.HALTED):
             self._missed = True
+            if self._simple and self.state in (State.TRIGGERED, State.ACQUIRED, State.RESULT):
+                # Two bits cannot say whose OK it is: with the next part in place, the last one's must not be seen
+                self._enter(State.CLEARING, now)
         self._advance(inputs, now, rising, able)
         if now - self._beat_at >= self._timers.heartbeat_s:
             self._beat, self._beat_at = (self._beat + 1) % 256, now
@@ -158,23 +166,27 @@ class Handshake:
                 if not inputs.trigger and not inputs.ack:
                     self._enter(State.READY if able and inputs.enable else State.PREOP, now)
             case State.FAULT:
-                if not inputs.trigger and (self._simple or not self._needs_reset):
+                heals = self._simple or not self._needs_reset
+                if heals and not inputs.trigger and not self._plc_silent(now):
                     self._error = ErrorCode.NONE
                     self._enter(State.PREOP, now)
 
     def _watch_plc(self, inputs: Inputs, now: float) -> None:
         """A PLC that has shown a heartbeat must go on showing it."""
         if inputs.heartbeat != self._plc_beat:
+            self._plc_beats = self._plc_beat is not None
             self._plc_beat, self._plc_beat_at = inputs.heartbeat, now
-        elif inputs.heartbeat and now - self._plc_beat_at >= self._timers.plc_dead_s:
+        elif self._plc_silent(now):
             self._fail(ErrorCode.PLC_SILENT, now, needs_reset=False)
 
+    def _plc_silent(self, now: float) -> bool:
+        return self._plc_beats and now - self._plc_beat_at >= self._timers.plc_dead_s
+
     def _fail(self, error: ErrorCode, now: float, *, needs_reset: bool) -> None:
-        if self.state is State.HALTED:
-            return
         # A fault that a person must see is not hidden by one that heals by itself
-        self._needs_reset = needs_reset or (self.state is State.FAULT and self._needs_reset)
-        self._error = error
+        if self.state is State.HALTED or (self.state is State.FAULT and self._needs_reset and not needs_reset):
+            return
+        self._needs_reset, self._error = needs_reset, error
         self._enter(State.FAULT, now)
 
     def _enter(self, state: State, now: float) -> None:

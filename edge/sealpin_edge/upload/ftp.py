@@ -8,6 +8,9 @@ from urllib.parse import unquote, urlsplit
 from ..errors import Refused, Unavailable
 from ..secret import read_secret
 
+# Not logged in, and quota exceeded: trouble of the account, not of the file
+OUT_OF_ORDER = ("530", "552")
+
 
 class FtpUploader:
     """One kept connection; any trouble drops it. Every operation of the connection has the time-out."""
@@ -40,11 +43,14 @@ class FtpUploader:
                     )
                 ftp.rename(partial, target)
             except ftplib.error_perm as error:
+                self.close()  # the next try makes its folders anew: somebody may have moved them away
+                if str(error)[:3] in OUT_OF_ORDER:
+                    raise
                 raise Refused("the server refuses this file", where=where, found=str(error)) from None
         except ftplib.error_perm as error:
             self.close()
             raise Unavailable("the FTP server refuses us", where=where, found=str(error)) from None
-        except (OSError, EOFError, ftplib.Error, Unavailable) as error:
+        except (OSError, EOFError, ValueError, ftplib.Error, Unavailable) as error:
             self.close()
             if isinstance(error, Unavailable):
                 raise
@@ -61,7 +67,7 @@ class FtpUploader:
 
     def _connected(self) -> ftplib.FTP:
         if self._ftp is None:
-            ftp = ftplib.FTP(timeout=self._timeout_s)
+            ftp = ftplib.FTP(timeout=self._timeout_s, encoding="latin-1")
             self._ftp = ftp
             ftp.connect(self._host, self._port)
             ftp.login(self._user, self._password)
