@@ -179,6 +179,7 @@ def test_a_float_model_finds_what_the_checkpoint_finds(walked: Walk, monkeypatch
         found = model.detect(decode_photo(record.data))
         assert len(found) == len(wanted) > 0
         np.testing.assert_allclose([one.score for one in found], [one.score for one in wanted], atol=1e-4)
-        for one, other in zip(found[:3], wanted[:3], strict=True):
-            clipped = np.clip([other.xmin, other.ymin, other.xmax, other.ymax], 0, 1024)
-            np.testing.assert_allclose([one.xmin, one.ymin, one.xmax, one.ymax], clipped, atol=0.5)
+        # Scores of so short a training are nearly equal, so the order may differ
+        boxes = np.clip([[one.xmin, one.ymin, one.xmax, one.ymax] for one in wanted], 0, 1024)
+        for one in found[:3]:
+            assert np.abs(boxes - [one.xmin, one.ymin, one.xmax, one.ymax]).max(axis=1).min() < 0.5
