@@ -15,7 +15,9 @@ class FtpServer:
     def __init__(self, folder: Path, user: str, password: str, port: int = 0) -> None:
         from pyftpdlib.authorizers import DummyAuthorizer
 
-        logging.getLogger("pyftpdlib").setLevel(logging.ERROR)
+        logger = logging.getLogger("pyftpdlib")  # without a handler of ours it would print every command
+        logger.addHandler(logging.NullHandler())
+        logger.propagate = False
         self._authorizer = DummyAuthorizer()
         self._authorizer.add_user(user, password, str(folder), perm="elradfmwMT")
         self.port = port
