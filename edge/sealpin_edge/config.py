@@ -180,6 +180,8 @@ def _section(cls: type, name: str, content: Any, path: Path, faults: list[InputE
         except ValueError as error:
             faults.append(InputError("wrong kind of value", where=where, found=repr(content[key]), allowed=str(error)))
     for key, item in keys.items():
+        if key not in content and isinstance(item.default, Path):
+            values[key] = path.resolve().parent / item.default
         if item.default is MISSING and item.default_factory is MISSING and key not in content:
             faults.append(InputError("missing key", where=f"{path}: [{name}] {key}"))
             values[key] = None

@@ -37,6 +37,7 @@ def test_a_good_config_has_defaults_and_paths_relative_to_its_file(tmp_path: Pat
     config = load_config(write(tmp_path, GOOD))
     assert (config.plc.port, config.plc.slot, config.timers.poll_ms) == (102, 1, 10)
     assert config.camera.path == tmp_path / "photos"
+    assert config.station.data_dir == tmp_path / "data"
     assert config.photos is not None
     assert config.photos.password_file == tmp_path / "ftp.secret"
     assert config.model.notice == ("QA",)
