@@ -73,6 +73,14 @@ def quantiles(values: np.ndarray) -> dict[str, float]:
     }
 
 
+def cpu_name() -> str:
+    """What the kernel calls the processor."""
+    names = [
+        line.partition(":")[2].strip() for line in open("/proc/cpuinfo") if line.startswith(("model name", "Model"))
+    ]
+    return names[0] if names else platform.machine()
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -82,7 +90,7 @@ def main() -> None:
     arguments = parser.parse_args()
     figures = measure(arguments.model, arguments.photos, arguments.parts)
     machine = {
-        "cpu": platform.processor() or platform.machine(),
+        "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
     }
