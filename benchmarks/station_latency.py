@@ -76,7 +76,9 @@ def quantiles(values: np.ndarray) -> dict[str, float]:
 def cpu_name() -> str:
     """What the kernel calls the processor."""
     names = [
-        line.partition(":")[2].strip() for line in open("/proc/cpuinfo") if line.startswith(("model name", "Model"))
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith(("model name", "Model"))
     ]
     return names[0] if names else platform.machine()
 
