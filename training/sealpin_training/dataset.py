@@ -50,11 +50,6 @@ class Dataset:
     counts: Mapping[str, int]
     digest: str
 
-    def names(self, split: str) -> list[str]:
-        """Names of a split's photos, in the order of its records."""
-        photos = json.loads((self.folder / "dataset.json").read_text())["photos"]
-        return [photo["name"] for photo in photos if photo["split"] == split]
-
 
 def read_folder(src: Path, merge: Mapping[str, str] | None = None) -> list[LabelledPhoto]:
     """Find, decode and check every photo below `src` with its XML, in name order.

@@ -49,11 +49,6 @@ def tracked_run(store: Path, name: str, params: Mapping[str, object], tags: Mapp
         client.set_terminated(tracker.run_id, status)
 
 
-def reopen(store: Path, run_id: str) -> Tracker:
-    """The tracker of a run that exists, to add to it."""
-    return Tracker(_client(store)[0], run_id)
-
-
 def _client(store: Path) -> tuple[Any, str]:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
