@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sealpin_training.synth import RenderedPart, render_part
@@ -44,8 +44,8 @@ def assert_valid(part: RenderedPart, size: int) -> None:
         assert 0 <= box.xmin < box.xmax <= size
         assert 0 <= box.ymin < box.ymax <= size
         smallest, largest = LONGEST_SIDE[box.category]
-        one_pixel = 1024 / size
-        assert smallest - one_pixel <= longest_side(box) * 1024 / size <= largest + one_pixel
+        slack = 2 * 1024 / size  # a box may reach one more pixel at either end
+        assert smallest - slack <= longest_side(box) * 1024 / size <= largest + slack
     for one, other in combinations(part.burrs, 2):
         assert min(one.xmax, other.xmax) <= max(one.xmin, other.xmin) or (
             min(one.ymax, other.ymax) <= max(one.ymin, other.ymin)
@@ -107,6 +107,7 @@ def test_a_burr_stands_in_its_box_and_fills_it(monkeypatch: pytest.MonkeyPatch) 
 
 
 @settings(max_examples=12, deadline=None)
+@example(seed=1, index=1046, size=64)
 @given(seed=st.integers(0, 2**32 - 1), index=st.integers(0, 10**6), size=st.sampled_from([64, 101, 128, 160]))
 def test_any_part_is_valid(seed: int, index: int, size: int) -> None:
     assert_valid(render_part(seed, index, size), size)
