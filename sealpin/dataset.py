@@ -1,18 +1,39 @@
 """sealpin dataset: photos and labels in, TFRecords out."""
 
+from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sealpin_edge.errors import InputError
 from sealpin_edge.program import answer, json_option
 
+if TYPE_CHECKING:
+    from sealpin_training.dataset.findings import Finding
+    from sealpin_training.dataset.survey import Rules
+
 PATH = click.Path(path_type=Path)
+SHOWN = 5
+MARKS = {"error": ("E", "red"), "warning": ("W", "yellow"), "note": ("n", "cyan")}
+
+classes_option = click.option(
+    "--classes", metavar="NAME,NAME", default="", help="The only classes that are right; else those that are found."
+)
+recipe_option = click.option(
+    "--recipe", type=PATH, help="Hold photos and burrs against this recipe's input; else against 640x640."
+)
+workers_option = click.option("--workers", type=click.IntRange(1), help="Processes; one for each core unless given.")
 
 
 @click.group()
 def dataset() -> None:
-    """Make, convert and look at datasets."""
+    """Make, check, convert and look at datasets.
+
+    Labels are labelImg's XML, YOLO's text files, a COCO JSON file, or the CSV of xml_to_csv.py: what lies in the folder
+    is read.
+    """
 
 
 @dataset.command()
@@ -25,7 +46,77 @@ def synth(out: Path, parts: int, seed: int) -> None:
 
     bad = synthesize(out, parts, seed)
     click.echo(f"{parts} parts in {out}, {bad} of them with burrs")
-    click.echo(f"next: sealpin dataset convert {out} DATASET")
+    click.echo(f"next: sealpin dataset check {out}")
+
+
+@dataset.command()
+@click.argument("src", type=PATH)
+@classes_option
+@recipe_option
+@workers_option
+@json_option
+def check(src: Path, classes: str, recipe: Path | None, workers: int | None, as_json: bool) -> None:
+    """Look at every photo and label below SRC and tell everything that is wrong. Exit code 1 if there is an error."""
+    from sealpin_training.dataset.survey import survey
+    from sealpin_training.parallel import workers as processes
+
+    with processes(workers) as pool:
+        found = survey(src, _rules(classes, recipe), pool)
+    errors, warnings = found.count("error"), found.count("warning")
+    photos = len(found.source.entries)
+    next_step = f"sealpin dataset fix {src} FIXED" if errors else f"sealpin dataset convert {src} DATASET"
+    answer(
+        {
+            "photos": photos,
+            "errors": errors,
+            "warnings": warnings,
+            "format": found.source.format,
+            "findings": [finding.as_dict() for finding in found.findings],
+        },
+        as_json,
+        f"{_findings_text(found.findings)}{photos} photos, labels in {found.source.format} format: "
+        f"{errors} errors, {warnings} warnings, {found.count('note')} notes\nnext: {next_step}",
+    )
+    if errors:
+        raise click.exceptions.Exit(1)
+
+
+@dataset.command()
+@click.argument("src", type=PATH)
+@click.argument("out", type=PATH)
+@click.option("--rename", multiple=True, metavar="OLD=NEW", help="Give a class another name; may be given again.")
+@classes_option
+@workers_option
+@json_option
+def fix(src: Path, out: Path, rename: tuple[str, ...], classes: str, workers: int | None, as_json: bool) -> None:
+    """Write a repaired copy of SRC, labels as labelImg XML, into the new folder OUT, and list every change.
+
+    SRC itself is never touched. With labels of another format this is the way to labelImg.
+    """
+    from dataclasses import asdict
+
+    from sealpin_training.dataset.fix import fix as fix_folder
+
+    kept, changes = fix_folder(
+        src, out, rename=_pairs(rename, "--rename"), rules=_rules(classes, None), processes=workers
+    )
+    lines = [
+        f"{change.file}{f' object {change.object}' if change.object else ''}: {change.change} ({change.kind})"
+        for change in changes[:SHOWN]
+    ]
+    more = [f"... and {len(changes) - SHOWN} more"] if len(changes) > SHOWN else []
+    answer(
+        {"photos": kept, "changes": [asdict(change) for change in changes]},
+        as_json,
+        "\n".join(
+            [
+                *lines,
+                *more,
+                f"{kept} photos in {out}, {len(changes)} changes, all in {out / 'changes.csv'}",
+                f"next: sealpin dataset check {out}",
+            ]
+        ),
+    )
 
 
 @dataset.command()
@@ -33,21 +124,105 @@ def synth(out: Path, parts: int, seed: int) -> None:
 @click.argument("out", type=PATH)
 @click.option("--merge", multiple=True, metavar="OLD=NEW", help="Fold a category into another; may be given again.")
 @click.option("--seed", default=0, show_default=True, help="Deals photos to train, val and test.")
+@click.option("--group", default="", metavar="REGEX", help="Photos whose names match alike show one part: one split.")
+@click.option("--keep", type=PATH, metavar="DATASET", help="An earlier dataset whose photos stay in their splits.")
+@click.option("--unlabelled", type=click.Choice(["leave", "good"]), default="leave", show_default=True,
+              help="Leave photos without labels out, or take them as good parts.")  # fmt: skip
+@classes_option
+@workers_option
 @json_option
-def convert(src: Path, out: Path, merge: tuple[str, ...], seed: int, as_json: bool) -> None:
-    """Check the photos and LabelImg XML below SRC and write them as a dataset into the new folder OUT."""
-    from sealpin_training.dataset import convert as convert_folder
+def convert(
+    src: Path,
+    out: Path,
+    merge: tuple[str, ...],
+    seed: int,
+    group: str,
+    keep: Path | None,
+    unlabelled: str,
+    classes: str,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Check the photos and labels below SRC and write them as a dataset into the new folder OUT.
 
-    pairs = dict(pair.split("=", 1) for pair in merge if "=" in pair)
-    if len(pairs) != len(merge) or not all(old and new for old, new in pairs.items()):
-        raise InputError(
-            "this names no two categories", where="--merge", found=", ".join(merge), allowed="OLD=NEW, once each"
-        )
-    result = convert_folder(src, out, merge=pairs, seed=seed)
+    70 % of the photos go to train, 15 % each to val and test, unless SRC has folders train, val (valid) and test.
+    Photos of the same shot stay together.
+    """
+    from sealpin_training.dataset.convert import Plan
+    from sealpin_training.dataset.convert import convert as convert_folder
+
+    plan = Plan(_pairs(merge, "--merge"), seed, group, keep, unlabelled == "good", _rules(classes, None))
+    result, found = convert_folder(src, out, plan, processes=workers)
     counts = ", ".join(f"{count} {split}" for split, count in result.counts.items())
+    told = []
+    if found.unlabelled and unlabelled == "leave":
+        told.append(
+            f"{len(found.unlabelled)} photos without labels left out; --unlabelled good takes them as good parts"
+        )
+    if warnings := found.count("warning"):
+        told.append(f"{warnings} warnings: sealpin dataset check {src}")
     answer(
-        {"photos": result.counts, "classes": result.classes, "digest": result.digest},
+        {
+            "photos": result.counts,
+            "classes": result.classes,
+            "digest": result.digest,
+            "unlabelled": len(found.unlabelled),
+            "warnings": found.count("warning"),
+        },
         as_json,
-        f"{out}: {counts} photos; classes {', '.join(result.classes)}; digest {result.digest[:12]}\n"
-        f"next: sealpin train RECIPE --dataset {out} --run NAME",
+        "\n".join(
+            [
+                *told,
+                f"{out}: {counts} photos; classes {', '.join(result.classes)}; digest {result.digest[:12]}",
+                f"next: sealpin train RECIPE --dataset {out} --run NAME",
+            ]
+        ),
     )
+
+
+def _rules(classes: str, recipe: Path | None) -> "Rules":
+    from sealpin_training.dataset.survey import Rules
+
+    names = tuple(name.strip() for name in classes.split(",") if name.strip())
+    if recipe is None:
+        return Rules(classes=names)
+    from sealpin_training.recipe import load_recipe
+
+    resizer = load_recipe(recipe).resizer
+    return Rules((resizer.width, resizer.height), names)
+
+
+def _pairs(given: tuple[str, ...], option: str) -> Mapping[str, str]:
+    pairs = dict(pair.split("=", 1) for pair in given if "=" in pair)
+    if len(pairs) != len(given) or not all(old and new for old, new in pairs.items()):
+        raise InputError(
+            "this names no two categories", where=option, found=", ".join(given), allowed="OLD=NEW, once each"
+        )
+    return pairs
+
+
+def _findings_text(findings: "list[Finding]") -> str:
+    """Findings by kind, the worst first, a few of each."""
+    from sealpin_training.dataset.findings import KINDS
+
+    lines = []
+    for kind, group in groupby(findings, key=lambda finding: finding.kind):
+        members = list(group)
+        row = KINDS[kind]
+        mark, colour = MARKS[row.severity]
+        lines.append(click.style(f"{mark} {kind}", fg=colour, bold=True) + f"  {len(members)}x  {row.problem}")
+        for one in members[:SHOWN]:
+            place = f"{one.file} object {one.number}" if one.number else one.file
+            allowed = one.allowed or row.allowed
+            lines.append(_printable(f"    {place}: {one.found}" + (f"; allowed: {allowed}" if allowed else "")))
+        if len(members) > SHOWN:
+            lines.append(f"    ... and {len(members) - SHOWN} more (--json lists all)")
+        if row.hint:
+            lines.append(f"    next: {row.hint}")
+    return "".join(line + "\n" for line in lines)
+
+
+def _printable(text: str) -> str:
+    """Names that are no text, and control characters, made visible."""
+    shown: Any = text.encode(errors="backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in shown)

@@ -60,11 +60,14 @@ class Refused(SealpinError):
     """A server will never accept this item; it is set aside, counted and kept."""
 
 
-def raise_all(faults: "list[InputError]") -> None:
-    """Raise the faults found in one pass over the input as one InputError; nothing when there are none."""
+def raise_all(faults: "list[InputError]", hint: str = "") -> None:
+    """Raise the faults found in one pass over the input as one InputError; nothing when there are none.
+
+    `hint` is the next command when there are several.
+    """
     if len(faults) == 1:
         raise faults[0]
     if faults:
         shown = "\n".join(str(fault) for fault in faults[:MAX_FAULTS_SHOWN])
         more = f"\n... and {len(faults) - MAX_FAULTS_SHOWN} more" if len(faults) > MAX_FAULTS_SHOWN else ""
-        raise InputError(f"{len(faults)} problems:\n{shown}{more}")
+        raise InputError(f"{len(faults)} problems:\n{shown}{more}", hint=hint)

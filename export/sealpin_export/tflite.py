@@ -8,9 +8,9 @@ import numpy as np
 
 from sealpin_edge.errors import EnvironmentFault
 from sealpin_edge.photo import decode_photo, stretch
+from sealpin_training.dataset.records import read_records
 from sealpin_training.progress import progress
 from sealpin_training.quiet import quiet_stderr, tensorflow
-from sealpin_training.records import read_records
 from sealpin_training.run import Run
 
 CALIBRATION_PHOTOS = 64

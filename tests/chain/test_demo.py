@@ -12,7 +12,8 @@ from sealpin_export.bundle import make_bundle
 from sealpin_export.demo import chain
 from sealpin_export.demo.line import CUT_AT, play_shift
 from sealpin_export.demo.report import COLUMNS, TILE, score_model, table, write_report
-from sealpin_training.voc import Annotation, Box, write_annotation
+from sealpin_training.dataset.formats import voc
+from sealpin_training.dataset.labels import Box
 from tests.conftest import CELL, SIDE, write_parts
 
 PARTS = [[], [("PR", 2, 3)], [("QA", 5, 5)]] * 6
@@ -25,7 +26,7 @@ def prepared(tmp_path: Path, toy_model: Path) -> tuple[Path, dict[str, int]]:
     for number, burrs in enumerate(PARTS):
         boxes = tuple(Box(name, x * CELL, y * CELL, (x + 1) * CELL, (y + 1) * CELL) for name, x, y in burrs)
         name = f"part_{number:03d}"
-        write_annotation(tmp_path / f"photos/{name}.xml", Annotation(f"{name}.jpg", SIDE, SIDE, boxes))
+        voc.write(tmp_path / f"photos/{name}.xml", f"{name}.jpg", SIDE, SIDE, boxes)
     ports = {name: free_port() for name in ("plc", "ftp", "api", "display")}
     (tmp_path / "station.toml").write_text(chain.STATION.format(**ports))
     (tmp_path / "model.tflite").write_bytes(toy_model.read_bytes())

@@ -164,8 +164,8 @@ def test_a_mistake_gets_one_clear_message_and_leaves_nothing(
 
 
 def test_a_float_model_gives_the_scores_of_the_checkpoint(walked: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sealpin_training.dataset.records import read_records
     from sealpin_training.evaluate import _detect
-    from sealpin_training.records import read_records
     from sealpin_training.run import load_run
 
     monkeypatch.chdir(walked.folder)

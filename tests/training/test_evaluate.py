@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealpin_edge.detection import Detection
+from sealpin_training.dataset.labels import Box
+from sealpin_training.dataset.records import Record
 from sealpin_training.evaluate import ESCAPE_COST, best_f1_threshold, choose_threshold, coco_metrics
-from sealpin_training.records import Record
-from sealpin_training.voc import Box
 
 CLASSES = ("PR", "QA")
 

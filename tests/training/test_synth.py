@@ -12,9 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sealpin_training.dataset.formats.voc import read_boxes
+from sealpin_training.dataset.labels import Box
 from sealpin_training.synth import RenderedPart, render_part
 from sealpin_training.synthesize import synthesize
-from sealpin_training.voc import Box, read_annotation
 
 LONGEST_SIDE = {"PR": (78, 132), "QA": (48, 72)}  # pixels of a 1024 photo
 
@@ -120,7 +121,7 @@ def test_parts_are_written_with_their_labels_and_the_same_whatever_their_number(
     assert names == sorted(f"part_{number:04d}.{ending}" for number in range(3) for ending in ("jpg", "xml"))
     for name in names:
         assert (tmp_path / "few" / name).read_bytes() == (tmp_path / "more" / name).read_bytes()
-    assert bad == sum(bool(read_annotation(path).boxes) for path in (tmp_path / "few").glob("*.xml"))
+    assert bad == sum(bool(read_boxes(path)) for path in (tmp_path / "few").glob("*.xml"))
 
 
 def test_ctrl_c_ends_at_once_and_leaves_nothing(tmp_path: Path) -> None:

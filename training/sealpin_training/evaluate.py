@@ -15,11 +15,11 @@ from sealpin_edge.errors import InputError
 from sealpin_edge.files import write_whole
 from sealpin_edge.photo import decode_photo, stretch
 
+from .dataset.labels import Box
+from .dataset.records import Record, read_records
 from .network import build_network, detector, restore
 from .progress import progress
-from .records import Record, read_records
 from .run import Run
-from .voc import Box
 
 COCO_METRICS = (
     "AP",

@@ -12,7 +12,7 @@ from typing import Any
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import write_whole
 
-from .dataset import Dataset, load_dataset
+from .dataset.manifest import Dataset, load_dataset
 from .recipe import Recipe, load_recipe
 
 STORE = Path("mlruns")

@@ -11,7 +11,7 @@ from typing import Any
 
 from sealpin_edge.errors import InputError, SealpinError
 
-from .dataset import Dataset, load_dataset
+from .dataset.manifest import Dataset, load_dataset
 from .evaluate import Evaluation, evaluate
 from .experiment import experiment_config, record_pattern
 from .progress import progress_bar

@@ -16,8 +16,8 @@ import click
 from sealpin_edge.errors import EnvironmentFault
 from sealpin_edge.simulation.line import Line, LinePart
 from sealpin_edge.simulation.servers import FtpServer, ResultsServer
+from sealpin_training.dataset.formats.voc import read_boxes
 from sealpin_training.progress import progress_bar
-from sealpin_training.voc import read_annotation
 
 CUT_AT, JOINED_AT = 9, 17
 INTERVAL_S = 0.3
@@ -105,7 +105,7 @@ def play_shift(out: Path, ports: Mapping[str, int], parts: int) -> Shift:
 
 
 def _gather(out: Path, photo: Path, plc: LinePart, result: dict[str, Any] | None, marked: bytes) -> DemoPart:
-    truth = tuple(sorted(box.category for box in read_annotation(photo.with_suffix(".xml")).boxes))
+    truth = tuple(sorted(box.category for box in read_boxes(photo.with_suffix(".xml"))))
     part = DemoPart(photo.name, truth, plc.verdict, plc.bits, plc.latency_ms or 0.0, marked=marked)
     if result is None:
         part.faults.append("no row at the API")

@@ -8,9 +8,9 @@ import numpy as np
 from sealpin_edge.files import write_whole
 from sealpin_edge.model import Model
 from sealpin_edge.photo import decode_photo
+from sealpin_training.dataset.formats.voc import read_boxes
+from sealpin_training.dataset.records import Record
 from sealpin_training.evaluate import coco_metrics
-from sealpin_training.records import Record
-from sealpin_training.voc import read_annotation
 
 from .line import DemoPart, Shift
 
@@ -25,9 +25,7 @@ def score_model(out: Path) -> float:
     for photo in sorted((out / "photos").glob("*.jpg")):
         data = photo.read_bytes()
         pixels = decode_photo(data, str(photo))
-        records.append(
-            Record(photo.name, b"", pixels.shape[1], pixels.shape[0], read_annotation(photo.with_suffix(".xml")).boxes)
-        )
+        records.append(Record(photo.name, b"", pixels.shape[1], pixels.shape[0], read_boxes(photo.with_suffix(".xml"))))
         found.append(model.detect(pixels))
     return coco_metrics(records, found, model.card.classes)["AP50"]
 

@@ -10,7 +10,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from sealpin_training.voc import Box
+from sealpin_training.dataset.labels import Box
 
 from .canvas import UNITS, Field, as_field, blur, noise, smooth
 from .scene import Scene, Weld

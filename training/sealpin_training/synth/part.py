@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sealpin_training.voc import Box
+from sealpin_training.dataset.labels import Box
 
 from .burr import draw_burrs, raise_burr
 from .camera import expose

@@ -1,0 +1,146 @@
+"""Are a photo's boxes possible? Each object against the photo, and against the others."""
+
+import os
+import unicodedata
+from dataclasses import replace
+from math import isfinite
+
+from .findings import Finding
+from .labels import Box, Edges, RawLabels, RawObject
+
+ROUNDING_PX = 1.0
+SLIVER_PX = 2.0
+WHOLE_PHOTO = 0.99
+NEARLY_SAME = 0.9
+
+
+def check_boxes(labels: RawLabels, width: int, height: int) -> tuple[tuple[Box, ...], list[Finding]]:
+    """The boxes in order, clipped to `width` x `height` pixels where they are off by rounding, and every fault.
+
+    A box with an error is left out of the first. Without a size (0), outside is not judged.
+    """
+    boxes: list[Box] = []
+    findings: list[Finding] = []
+    for item in labels.objects:
+        edges = _in_pixels(item.edges, labels.relative, width, height)
+        findings += (faults := _check_box(labels.file, item, edges, width, height))
+        if not any(fault.severity == "error" for fault in faults):
+            box = Box(item.name, *clip(edges, width, height), item.difficult, item.truncated)
+            findings += _check_against(labels.file, item.number, box, boxes)
+            boxes.append(box)
+    return tuple(boxes), findings
+
+
+def clip(edges: Edges, width: int, height: int) -> Edges:
+    """The edges within a photo; as they are where its size is 0."""
+    if not width or not height:
+        return edges
+    xmin, ymin, xmax, ymax = edges
+    return max(0.0, xmin), max(0.0, ymin), min(float(width), xmax), min(float(height), ymax)
+
+
+def check_size(labels: RawLabels, photo: str, width: int, height: int, turned: bool) -> list[Finding]:
+    """The size in the labels against the photo's, as stored. `turned`: a tag asks to turn it by a quarter."""
+    if labels.size is None or labels.size == (width, height) or (turned and labels.size == (height, width)):
+        return []
+    kind = "size-swapped" if labels.size == (height, width) else "size-differs"
+    return [Finding(labels.file, kind, f"{labels.size[0]}x{labels.size[1]}", allowed=f"{width}x{height}")]
+
+
+def check_names(labels: RawLabels, photo: str, root: str) -> list[Finding]:
+    """<filename> and <path> of VOC labels against the photo's own name below the absolute path `root`."""
+    findings = []
+    name = photo.rsplit("/", 1)[-1]
+    if labels.filename is not None or labels.path is not None:
+        found = (labels.filename or "").strip()
+        kind = _name_fault(found, name)
+        if kind:
+            findings.append(Finding(labels.file, kind, found, allowed=name))
+    path = (labels.path or "").strip().replace("\\", "/")
+    if path and path != name:
+        if _name_fault(path.rsplit("/", 1)[-1], name) == "filename-differs":
+            findings.append(Finding(labels.file, "path-differs", labels.path or "", allowed=name))
+        elif path != f"{root}/{photo}":
+            findings.append(Finding(labels.file, "path-moved", labels.path or ""))
+    return findings
+
+
+def overlap(one: Edges, other: Edges) -> float:
+    """Intersection over union of two boxes, 0..1."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = [(edges[2] - edges[0]) * (edges[3] - edges[1]) for edges in (one, other)]
+    return width * height / (sum(areas) - width * height)
+
+
+def _check_box(file: str, item: RawObject, edges: Edges, width: int, height: int) -> list[Finding]:
+    def fault(kind: str, allowed: str = "") -> list[Finding]:
+        return [Finding(file, kind, f"{item.name} {_told(edges)}", item.number, allowed)]
+
+    xmin, ymin, xmax, ymax = edges
+    if not all(map(isfinite, edges)):
+        return fault("box-nan")
+    if xmin == xmax or ymin == ymax:
+        return fault("box-empty")
+    if xmin > xmax or ymin > ymax:
+        return fault("box-inverted")
+    if width and height:
+        allowed = f"0..{width} by 0..{height}, give or take a pixel"
+        if xmin >= width or ymin >= height or xmax <= 0 or ymax <= 0:
+            return fault("box-off-photo", allowed)
+        if min(xmin, ymin) < -ROUNDING_PX or xmax > width + ROUNDING_PX or ymax > height + ROUNDING_PX:
+            return fault("box-outside", allowed)
+        if (xmax - xmin) * (ymax - ymin) >= WHOLE_PHOTO * width * height:
+            return fault("box-whole-photo")
+    if min(xmax - xmin, ymax - ymin) < SLIVER_PX:
+        return fault("box-sliver")
+    return []
+
+
+def _check_against(file: str, number: int, box: Box, others: list[Box]) -> list[Finding]:
+    for other in others:
+        if box.edges == other.edges:
+            kind = "box-duplicate" if box.category == other.category else "box-two-classes"
+        elif overlap(box.edges, other.edges) >= NEARLY_SAME:
+            kind = "box-near-duplicate"
+        else:
+            continue
+        return [
+            Finding(file, kind, f"{box.category} {_told(box.edges)}; {other.category} {_told(other.edges)}", number)
+        ]
+    return []
+
+
+def _in_pixels(edges: Edges, relative: bool, width: int, height: int) -> Edges:
+    if not relative:
+        return edges
+    return edges[0] * width, edges[1] * height, edges[2] * width, edges[3] * height
+
+
+def _name_fault(found: str, name: str) -> str | None:
+    """What is wrong with a name in the labels; None when it is the photo's."""
+    if found == name:
+        return None
+    if not found:
+        return "filename-missing"
+    if "/" in found or "\\" in found:
+        return _name_fault(found.replace("\\", "/").rsplit("/", 1)[-1], name) or "filename-folder"
+    if unicodedata.normalize("NFC", found) == unicodedata.normalize("NFC", name):
+        return "filename-spelling"
+    if found.casefold() == name.casefold():
+        return "filename-case"
+    stem = os.path.splitext(name)[0].casefold()
+    if found.casefold() == stem or os.path.splitext(found)[0].casefold() == stem:
+        return "filename-ending"
+    return "filename-differs"
+
+
+def _told(edges: Edges) -> str:
+    return "({:g}, {:g}, {:g}, {:g})".format(*edges)
+
+
+def renamed(box: Box, names: dict[str, str]) -> Box:
+    """The box with its category's new name, if it has one."""
+    return replace(box, category=names[box.category]) if box.category in names else box

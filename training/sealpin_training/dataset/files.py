@@ -1,0 +1,155 @@
+"""What lies in a folder: photos and everything that may be labels, in name order, and which belongs to which."""
+
+import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from sealpin_edge.errors import InputError
+
+from .findings import Finding
+from .labels import RawLabels
+
+PHOTO_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic")
+LABEL_ENDINGS = (".xml", ".txt", ".json", ".csv", ".yaml", ".yml")
+
+
+@dataclass
+class Files:
+    """The files below `root`: names with forward slashes, sorted; labels by their ending in lower case."""
+
+    root: Path
+    photos: list[str] = field(default_factory=list)
+    labels: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    findings: list[Finding] = field(default_factory=list)
+
+
+def find_files(root: Path) -> Files:
+    """Walk a folder. Links are followed to files in the folder only; hidden files are not read.
+
+    Raises InputError when there is no such folder.
+    """
+    if not root.is_dir():
+        raise InputError("no such folder", where=str(root), allowed="a folder with photos and their labels")
+    files = Files(root)
+    inside = root.resolve()
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        try:
+            entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
+        except PermissionError:
+            files.findings.append(Finding(folder, "file-unreadable", "a folder"))
+            continue
+        for entry in entries:
+            name = f"{folder}/{entry.name}" if folder else entry.name
+            ending = os.path.splitext(entry.name)[1].lower()
+            known = ending in PHOTO_ENDINGS or ending in LABEL_ENDINGS
+            if entry.is_symlink() and (fault := _link_fault(entry, name, inside, known)):
+                files.findings += fault
+            elif entry.is_dir():
+                if not entry.name.startswith("."):
+                    folders.append(name)
+            elif entry.name.startswith("."):
+                files.findings += [Finding(name, "file-hidden")] if known else []
+            elif ending in PHOTO_ENDINGS:
+                files.photos.append(name)
+            elif known:
+                files.labels[ending].append(name)
+    files.photos.sort()
+    for names in files.labels.values():
+        names.sort()
+    _check_names(files)
+    return files
+
+
+def match(labels: Iterable[str], photos: Iterable[str]) -> tuple[dict[str, str | RawLabels], list[str]]:
+    """Which label file belongs to which photo, by name without ending: beside it, else the nearest in the folder.
+
+    Returns the label file of each photo that has one, or where it is in dispute RawLabels that say so; and the label
+    files that belong to no photo.
+    """
+    by_stem: dict[str, list[str]] = defaultdict(list)
+    for name in labels:
+        by_stem[_key(name)].append(name)
+    matched: dict[str, str | RawLabels] = {}
+    owners: dict[str, list[str]] = defaultdict(list)
+    for photo in photos:
+        candidates = by_stem.get(_key(photo))
+        if not candidates:
+            continue
+        distances = [_distance(photo, name) for name in candidates]
+        nearest = [name for name, far in zip(candidates, distances, strict=True) if far == min(distances)]
+        for name in nearest:
+            owners[name].append(photo)
+        if len(nearest) > 1:
+            matched[photo] = _dispute(photo, "labels-several", nearest)
+        else:
+            matched[photo] = nearest[0]
+    for name, photos_of_it in owners.items():
+        if len(photos_of_it) > 1:
+            for photo in photos_of_it:
+                matched[photo] = _dispute(photo, "photos-several", [name, *photos_of_it])
+    return matched, [name for names in by_stem.values() for name in names if name not in owners]
+
+
+class PhotoNames:
+    """Finds the photo that a label file names by a path or a bare name, as written on any system."""
+
+    def __init__(self, photos: Iterable[str]) -> None:
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        for photo in photos:
+            self._by_name[_composed(PurePosixPath(photo).name)].append(photo)
+
+    def find(self, name: str, beside: str) -> str | None:
+        """The photo called `name` in a label file `beside`; None when there is none, or no telling which."""
+        name = name.replace("\\", "/")
+        candidates = self._by_name.get(_composed(name.rsplit("/", 1)[-1]), [])
+        ranked = sorted((_distance(photo, f"{PurePosixPath(beside).parent}/{name}"), photo) for photo in candidates)
+        if not ranked or (len(ranked) > 1 and ranked[0][0] == ranked[1][0]):
+            return None
+        return ranked[0][1]
+
+
+def _dispute(photo: str, kind: str, names: Iterable[str]) -> RawLabels:
+    return RawLabels(photo, findings=[Finding(photo, kind, ", ".join(names))])
+
+
+def _link_fault(entry: "os.DirEntry[str]", name: str, inside: Path, known: bool) -> list[Finding]:
+    """What is wrong with a link; nothing when it is a file of the folder. Links of no interest are passed over."""
+    target = Path(entry.path).resolve()
+    if not target.exists():
+        return [Finding(name, "link-broken", os.readlink(entry.path))]
+    if not target.is_relative_to(inside):
+        return [Finding(name, "link-outside", str(target))] if known or target.is_dir() else []
+    return [Finding(name, "link-folder", str(target))] if target.is_dir() else []
+
+
+def _check_names(files: Files) -> None:
+    folded: dict[str, str] = {}
+    for name in (*files.photos, *files.labels.get(".xml", ())):
+        other = folded.setdefault(_composed(name).casefold(), name)
+        if other != name:
+            files.findings.append(Finding(name, "name-clash", other))
+    for photo in files.photos:
+        if not photo.isascii() and photo != photo.encode(errors="replace").decode():
+            files.findings.append(Finding(photo, "name-not-utf8"))
+        elif photo != _composed(photo):
+            files.findings.append(Finding(photo, "name-not-nfc"))
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _key(name: str) -> str:
+    return _composed(os.path.splitext(name.rsplit("/", 1)[-1])[0]).casefold()
+
+
+def _distance(one: str, other: str) -> float:
+    """How many folders differ between two names, and a half when the last part differs by case."""
+    (*folders, last), (*others, end) = one.split("/"), other.split("/")
+    stems = [os.path.splitext(part)[0] for part in (last, end)]
+    return len(set(folders) ^ set(others)) + (0.5 if _composed(stems[0]) != _composed(stems[1]) else 0.0)

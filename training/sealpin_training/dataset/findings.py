@@ -1,0 +1,293 @@
+"""Every kind of fault that a dataset can have, and one fault that was found.
+
+An error makes training wrong or impossible: convert refuses it. A warning may be meant so. A note tells what happens.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from sealpin_edge.errors import InputError
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+LABEL_AGAIN = "open the photo in labelImg and save it again"
+COPY_AGAIN = "copy it again from the camera, or take it out of the folder"
+LOOK = "look at it in labelImg"
+
+
+class Kind(NamedTuple):
+    """One row of the table: how bad, what is wrong, what is allowed, what to do, and what `dataset fix` does."""
+
+    severity: Severity
+    problem: str
+    allowed: str
+    hint: str
+    fix: str = ""
+
+
+KINDS: dict[str, Kind] = {
+    # Files
+    "photo-unlabelled": Kind(
+        "warning",
+        "this photo has no labels",
+        "a label file for each photo, without objects for a good part",
+        "label it; convert leaves it out, or takes it as a good part with --unlabelled good",
+    ),
+    "labels-without-photo": Kind(
+        "error", "these labels have no photo", "a photo of the same name", "bring the photo, or remove the file", "drop"
+    ),
+    "labels-several": Kind(
+        "error", "this photo has several label files", "one", "remove all but the right one", "leave the photo out"
+    ),
+    "photos-several": Kind(
+        "error", "several photos share one label file", "one", "rename one of the photos", "leave the photos out"
+    ),
+    "labels-other-format": Kind(
+        "note", "labels of another format lie here too", "one format in a folder", "those are not read"
+    ),
+    "labels-proposed": Kind(
+        "warning",
+        "these labels are a model's proposal",
+        "labels that a person has looked at",
+        "look at it in labelImg and save it (Ctrl+S, or Space when all is right); until then it counts as unlabelled",
+    ),
+    "labels-given-twice": Kind("warning", "these labels name one photo twice", "once", "both sets of boxes are used"),
+    "file-unreadable": Kind("error", "this file cannot be opened", "a file that may be read", "chmod u+r", "drop"),
+    "file-hidden": Kind("note", "a hidden file (macOS makes ._ copies)", "", "it is not read"),
+    "link-outside": Kind(
+        "error", "this link leads out of the folder", "files in the folder", "copy the file here", "drop"
+    ),
+    "link-broken": Kind("warning", "this link leads nowhere", "a file", "remove it", "drop"),
+    "link-folder": Kind("note", "a link to a folder", "", "it is not followed"),
+    "name-clash": Kind("warning", "two names differ only by case", "names that Windows can tell apart", "rename one"),
+    "name-not-nfc": Kind(
+        "warning",
+        "this name is spelled with combining characters, as macOS does",
+        "the composed spelling (Unicode NFC), which other systems write",
+        "rename it; the labels were found all the same",
+        "rename",
+    ),
+    "name-not-utf8": Kind(
+        "error", "this name is no text (UTF-8)", "a name that every system can write", "rename it", "rename"
+    ),
+    # Label files
+    "labels-too-large": Kind(
+        "error", "this file is too large for labels", "up to 4 MB a photo", "remove it", "leave the photo out"
+    ),
+    "xml-unparsable": Kind(
+        "error", "this file is not XML", "an XML file as labelImg saves it", LABEL_AGAIN, "leave the photo out"
+    ),
+    "xml-entities": Kind(
+        "error",
+        "this XML declares a document type or entities",
+        "plain XML without <!DOCTYPE> or entities",
+        LABEL_AGAIN,
+        "leave the photo out",
+    ),
+    "xml-not-voc": Kind(
+        "error",
+        "this XML is not a Pascal VOC annotation",
+        "<annotation> as its first element",
+        LABEL_AGAIN,
+        "leave the photo out",
+    ),
+    "line-unreadable": Kind(
+        "error", "this line is no label", "as the format wants it", "correct the line", "drop the line"
+    ),
+    "size-missing": Kind("warning", "the size of the photo is missing", "its size", LABEL_AGAIN, "write the size"),
+    "size-zero": Kind("warning", "the size of the photo is 0", "its size", LABEL_AGAIN, "write the size"),
+    "size-swapped": Kind(
+        "error",
+        "width and height are swapped",
+        "the photo's size",
+        "was the photo turned after it was labelled? " + LABEL_AGAIN,
+        "leave the photo out",
+    ),
+    "size-differs": Kind(
+        "error",
+        "the labels give another size than the photo has",
+        "the photo's size",
+        "was the photo resized after it was labelled? " + LABEL_AGAIN,
+        "scale the boxes where the aspect ratio is the same, else leave the photo out",
+    ),
+    "depth-differs": Kind(
+        "warning", "the labels give another number of channels than the photo has", "", "nothing reads it", "write it"
+    ),
+    "filename-missing": Kind("warning", "<filename> is missing", "the photo's name", LABEL_AGAIN, "write it"),
+    "filename-ending": Kind("warning", "<filename> has no ending, or another", "the photo's name", "", "write it"),
+    "filename-case": Kind("warning", "<filename> differs by case", "the photo's name", "", "write it"),
+    "filename-spelling": Kind(
+        "warning", "<filename> spells an accent in another way (Unicode)", "the photo's name", "", "write it"
+    ),
+    "filename-folder": Kind("warning", "<filename> holds a path", "the photo's name alone", "", "write it"),
+    "filename-differs": Kind(
+        "warning",
+        "<filename> names another photo",
+        "the photo's name",
+        "make sure that these are this photo's labels; the name of the file decides, not <filename>",
+        "write it",
+    ),
+    "path-differs": Kind(
+        "warning", "<path> names another photo", "the photo's name", "make sure that these are its labels", "write it"
+    ),
+    "path-moved": Kind(
+        "note", "<path> is a place on another computer or an earlier folder", "", "nothing reads it", "write the name"
+    ),
+    # Objects
+    "class-missing": Kind("error", "this object has no name", "the burr's category", LABEL_AGAIN, "drop the object"),
+    "class-unknown": Kind(
+        "error", "this class is not in the list", "the classes of the list", "dataset fix --rename OLD=NEW"
+    ),
+    "class-spelling": Kind(
+        "error",
+        "this class is another one spelled differently",
+        "one spelling",
+        "dataset fix takes the commonest; if it is a class of its own, give --classes with both",
+        "rename",
+    ),
+    "class-typo": Kind(
+        "error",
+        "this rare class looks like a typing error",
+        "one spelling",
+        "dataset fix takes the commonest; if it is a class of its own, give --classes with both",
+        "rename",
+    ),
+    "class-scripts": Kind(
+        "error",
+        "this class mixes letters of several alphabets that look the same",
+        "letters of one alphabet",
+        "dataset fix --rename OLD=NEW",
+    ),
+    "class-few": Kind(
+        "warning", "this class has too few boxes to learn", "20 and more", "label more, or fold it: --merge OLD=NEW"
+    ),
+    "box-missing": Kind("error", "this object has no box", "<bndbox> with four edges", LABEL_AGAIN, "drop the object"),
+    "box-not-number": Kind("error", "an edge of this box is no number", "pixels", LABEL_AGAIN, "drop the object"),
+    "box-nan": Kind("error", "an edge of this box is not finite", "pixels", LABEL_AGAIN, "drop the object"),
+    "box-inverted": Kind("error", "this box is inverted", "xmin < xmax and ymin < ymax", LABEL_AGAIN, "swap its edges"),
+    "box-empty": Kind("error", "this box has no area", "xmin < xmax and ymin < ymax", LABEL_AGAIN, "drop the object"),
+    "box-outside": Kind("error", "this box reaches out of the photo", "inside, give or take a pixel", LOOK, "clip it"),
+    "box-off-photo": Kind("error", "this box lies outside the photo", "inside", LOOK, "drop the object"),
+    "box-sliver": Kind("warning", "this box is a sliver", "2 pixels and more on each side", LOOK, "drop the object"),
+    "box-whole-photo": Kind("warning", "this box covers the whole photo", "a box around one burr", LOOK),
+    "box-duplicate": Kind(
+        "warning", "this box is there twice", "one box a burr", "remove one", "drop all but the first"
+    ),
+    "box-two-classes": Kind(
+        "warning", "this box is there with another class too", "one class a burr", "remove the wrong one"
+    ),
+    "box-near-duplicate": Kind(
+        "warning", "this box is nearly another one", "one box a burr", "remove one if both mean the same burr"
+    ),
+    "box-small": Kind(
+        "warning",
+        "this burr is under 8 pixels at the model's input",
+        "8 and more",
+        "take photos from nearer, or choose a recipe with a larger input",
+    ),
+    # Photos
+    "photo-empty": Kind("error", "this photo is an empty file", "a JPEG or PNG", COPY_AGAIN, "leave it out"),
+    "photo-unreadable": Kind("error", "this is no photo", "a JPEG or PNG", COPY_AGAIN, "leave it out"),
+    "photo-truncated": Kind(
+        "error", "this photo ends before its last row", "a whole JPEG or PNG", COPY_AGAIN, "leave it out"
+    ),
+    "photo-corrupt": Kind("error", "this photo is damaged", "a sound JPEG or PNG", COPY_AGAIN, "leave it out"),
+    "photo-damaged": Kind(
+        "warning", "this photo opens, but bytes of it are wrong: part of the picture may be", "", LOOK
+    ),
+    "photo-too-large": Kind(
+        "error", "this photo is too large to open", "up to 100 megapixels and 64 MB", "make it smaller", "leave it out"
+    ),
+    "photo-format": Kind(
+        "error", "records cannot hold a photo of this format", "JPEG or PNG", "convert it to PNG", "write it as PNG"
+    ),
+    "photo-ending": Kind("warning", "this photo is of another format than its name says", "", "rename it", "rename"),
+    "photo-animated": Kind(
+        "error", "this photo is animated", "a single picture", "save one frame", "keep the first frame"
+    ),
+    "photo-cmyk": Kind(
+        "error", "this photo has printing colours (CMYK)", "RGB or grey", "convert it to RGB", "convert it to RGB"
+    ),
+    "photo-16-bit": Kind("error", "this photo has 16 bits a channel", "8 bits", "convert it", "write it with 8 bits"),
+    "photo-alpha": Kind(
+        "warning", "this photo has transparency, which is ignored", "opaque photos", "", "write it opaque, on black"
+    ),
+    "photo-grey": Kind("note", "this photo is grey among colour photos", "", "it is read with three equal channels"),
+    "photo-rotated": Kind(
+        "error",
+        "a tag (EXIF) asks to turn this photo, which labelImg does and training does not: the boxes are elsewhere",
+        "photos stored upright",
+        "sealpin dataset fix SRC OUT",
+        "turn the pixels",
+    ),
+    "photo-small": Kind(
+        "warning", "this photo is far smaller than the model's input", "at least half of it", "use a smaller recipe"
+    ),
+    "photo-duplicate": Kind(
+        "warning", "this photo is there twice", "each photo once", "remove one", "drop all but the first"
+    ),
+    "photo-duplicate-labels": Kind(
+        "warning",
+        "this photo is there twice with different labels",
+        "one set of labels",
+        "remove the wrong one; convert keeps both in one split",
+    ),
+    "photo-near-duplicate": Kind(
+        "warning", "this photo is nearly another one", "each part once", "convert keeps both in one split"
+    ),
+    "photo-across-splits": Kind(
+        "error",
+        "this photo is in another split too: its score would be a lie",
+        "each photo in one split",
+        "remove one",
+        "drop the copy in train",
+    ),
+    "photo-near-across-splits": Kind(
+        "error",
+        "this photo is nearly one of another split: its score would be a lie",
+        "each part in one split",
+        "remove one",
+        "drop the copy in train",
+    ),
+    "no-good-parts": Kind(
+        "note", "no photo shows a good part", "some", "without them nobody knows how many good parts are rejected"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault: `file` below the folder (the folder itself: "."), what was found, the object's number from 1."""
+
+    file: str
+    kind: str
+    found: str = ""
+    number: int | None = None
+    allowed: str = ""
+
+    @property
+    def severity(self) -> Severity:
+        """error, warning or note."""
+        return KINDS[self.kind].severity
+
+    def as_dict(self) -> dict[str, object]:
+        """The finding as `dataset check --json` prints it."""
+        kind = KINDS[self.kind]
+        return {
+            "file": self.file,
+            "object": self.number,
+            "kind": self.kind,
+            "severity": kind.severity,
+            "found": self.found,
+            "allowed": self.allowed or kind.allowed,
+            "hint": kind.hint,
+        }
+
+    def as_error(self, src: object) -> InputError:
+        """The finding as an error of folder `src`."""
+        kind = KINDS[self.kind]
+        problem = f"object {self.number}: {kind.problem}" if self.number else kind.problem
+        return InputError(
+            problem, where=f"{src}/{self.file}", found=self.found, allowed=self.allowed or kind.allowed, hint=kind.hint
+        )

@@ -1,0 +1,14 @@
+"""Label formats. One module each, with
+
+    LOOKS_LIKE                           what it looks for, in words
+    find(files) -> LabelSource | None    the labels of a folder; None where it has none of this format
+    read(root, file, classes)            what one label file says (formats with a file for each photo)
+
+The first that finds labels is read.
+"""
+
+from types import ModuleType
+
+from . import coco, csv, voc, yolo
+
+FORMATS: dict[str, ModuleType] = {"voc": voc, "coco": coco, "csv": csv, "yolo": yolo}

@@ -1,0 +1,158 @@
+"""LabelImg's XML files (Pascal VOC): read one, write one.
+
+Format: the Pascal VOC development kit's annotation, as labelImg 1.8 writes it.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lxml import etree
+
+from sealpin_edge.errors import raise_all
+
+from ..boxes import check_boxes
+from ..files import Files, match
+from ..findings import Finding
+from ..labels import Box, LabelSource, RawLabels, RawObject
+
+MAX_BYTES = 4 << 20
+LOOKS_LIKE = "Pascal VOC XML as labelImg saves it"
+PROPOSAL = "sealpin proposal"
+
+# Nothing is fetched or expanded; libxml2's own limits against bombs stay on
+_PARSER = etree.XMLParser(
+    resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
+)
+
+
+def find(files: Files) -> LabelSource | None:
+    """The XML files of a folder, each with its photo; None where there are none."""
+    if not files.labels.get(".xml"):
+        return None
+    labels, orphans = match(files.labels[".xml"], files.photos)
+    return LabelSource("voc", labels, [Finding(name, "labels-without-photo") for name in orphans])
+
+
+def read(root: Path, file: str, classes: Sequence[str] = ()) -> RawLabels:
+    """What one XML file says, and what is wrong with it as a file. Entities and DTDs are refused, never expanded."""
+    labels = RawLabels(file)
+
+    def fault(kind: str, found: str = "", number: int | None = None, allowed: str = "") -> None:
+        labels.findings.append(Finding(file, kind, found, number, allowed))
+
+    path = os.path.join(root, file)
+    try:
+        with open(path, "rb") as opened:
+            data = opened.read(MAX_BYTES + 1)
+    except PermissionError:
+        fault("file-unreadable")
+        return labels
+    if len(data) > MAX_BYTES:
+        fault("labels-too-large", f"{os.path.getsize(path)} bytes")
+        return labels
+    try:
+        tree = etree.fromstring(data, _PARSER)
+    except etree.XMLSyntaxError as error:
+        # libxml2 stops at an entity that multiplies before there is a tree to look at
+        fault("xml-entities" if b"<!DOCTYPE" in data or b"<!ENTITY" in data else "xml-unparsable", _first_line(error))
+        return labels
+    if tree.getroottree().docinfo.doctype:
+        fault("xml-entities", tree.getroottree().docinfo.doctype[:80])
+        return labels
+    if tree.tag != "annotation":
+        fault("xml-not-voc", f"<{tree.tag}>")
+        return labels
+    labels.filename, labels.path = tree.findtext("filename"), tree.findtext("path")
+    labels.proposed = (tree.findtext("source/annotation") or "").strip() == PROPOSAL
+    labels.size, labels.depth = _size(tree, fault)
+    for number, item in enumerate(tree.iterchildren("object"), start=1):
+        name = item.findtext("name") or ""
+        if not name.strip():
+            fault("class-missing", f"line {item.sourceline}", number)
+            continue
+        edges = _edges(item, number, fault)
+        if edges:
+            labels.objects.append(RawObject(number, name, edges, _flag(item, "difficult"), _flag(item, "truncated")))
+    return labels
+
+
+def read_boxes(path: Path) -> tuple[Box, ...]:
+    """The boxes of one XML file that must be in order. Raises InputError that lists what is wrong with it."""
+    labels = read(path.parent, path.name)
+    boxes, findings = check_boxes(labels, *(labels.size or (0, 0)))
+    raise_all([found.as_error(path.parent) for found in (*labels.findings, *findings) if found.severity == "error"])
+    return boxes
+
+
+def write(path: Path, photo: str, width: int, height: int, boxes: Sequence[Box], *, proposed: bool = False) -> None:
+    """Write one XML file that labelImg opens; edges are rounded to whole pixels, as labelImg does.
+
+    `photo` is the photo's name. A proposal is marked as such until labelImg saves the file: it drops the mark.
+    """
+    root = etree.Element("annotation")
+
+    def add(parent: Any, tag: str, text: object = None) -> Any:
+        element = etree.SubElement(parent, tag)
+        element.text = None if text is None else str(text)
+        return element
+
+    add(root, "folder")  # left empty: the file may be written elsewhere and moved, and nothing reads it
+    add(root, "filename", photo)
+    add(root, "path", photo)
+    source = add(root, "source")
+    add(source, "database", "Unknown")
+    if proposed:
+        add(source, "annotation", PROPOSAL)
+    size = add(root, "size")
+    for tag, value in (("width", width), ("height", height), ("depth", 3)):
+        add(size, tag, value)
+    add(root, "segmented", 0)
+    for box in boxes:
+        item = add(root, "object")
+        flags = (("truncated", int(box.truncated)), ("difficult", int(box.difficult)))
+        for tag, text in (("name", box.category), ("pose", "Unspecified"), *flags):
+            add(item, tag, text)
+        corners = add(item, "bndbox")
+        for tag, edge in zip(("xmin", "ymin", "xmax", "ymax"), box.edges, strict=True):
+            add(corners, tag, round(edge))
+    etree.indent(root, "\t")
+    path.write_bytes(etree.tostring(root, encoding="utf-8") + b"\n")
+
+
+def _size(tree: Any, fault: Any) -> tuple[tuple[int, int] | None, int | None]:
+    """Width and height, and depth."""
+    texts = [(tree.findtext(f"size/{tag}") or "").strip() for tag in ("width", "height", "depth")]
+    width, height, depth = (int(text) if text.isdecimal() and len(text) < 9 else None for text in texts)
+    if width is None or height is None:
+        fault("size-missing", "" if not any(texts) else f"{texts[0]!r} x {texts[1]!r}")
+        return None, depth
+    if not width or not height:
+        fault("size-zero", f"{width}x{height}")
+        return None, depth
+    return (width, height), depth
+
+
+def _edges(item: Any, number: int, fault: Any) -> tuple[float, float, float, float] | None:
+    corners = item.find("bndbox")
+    if corners is None:
+        fault("box-missing", f"line {item.sourceline}", number)
+        return None
+    values = []
+    for tag in ("xmin", "ymin", "xmax", "ymax"):
+        text = (corners.findtext(tag) or "").strip()
+        try:
+            values.append(float(text))
+        except ValueError:
+            fault("box-not-number", f"<{tag}> {text!r}, line {corners.sourceline}", number)
+            return None
+    return values[0], values[1], values[2], values[3]
+
+
+def _flag(item: Any, tag: str) -> bool:
+    return (item.findtext(tag) or "").strip() == "1"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else "nothing"

@@ -1,0 +1,85 @@
+"""What a photo's labels are: unchecked as a file gives them, and checked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .findings import Finding
+
+Edges = tuple[float, float, float, float]
+"""xmin, ymin, xmax, ymax."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One labelled burr: its category and its edges in pixels of the photo as stored.
+
+    Edges, not pixel numbers: 0 <= xmin < xmax <= width, as the Object Detection API's own scripts read labelImg's XML.
+    """
+
+    category: str
+    xmin: float
+    ymin: float
+    xmax: float
+    ymax: float
+    difficult: bool = False
+    truncated: bool = False
+
+    @property
+    def edges(self) -> Edges:
+        """xmin, ymin, xmax, ymax."""
+        return self.xmin, self.ymin, self.xmax, self.ymax
+
+
+@dataclass(frozen=True, slots=True)
+class RawObject:
+    """One object as the label file has it: any text as its name, any numbers as edges. `number` counts from 1."""
+
+    number: int
+    name: str
+    edges: Edges
+    difficult: bool = False
+    truncated: bool = False
+
+
+@dataclass(slots=True)
+class RawLabels:
+    """What a label file says of one photo, unchecked; None where it says nothing.
+
+    `file` is its name below the folder. `relative`: edges are shares of the photo's size, not pixels. `proposed`: by a
+    model, and no person has confirmed them.
+    """
+
+    file: str
+    objects: list[RawObject] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    filename: str | None = None
+    path: str | None = None
+    size: tuple[int, int] | None = None
+    depth: int | None = None
+    relative: bool = False
+    proposed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPhoto:
+    """One checked photo. `name` is its path below the source folder, with forward slashes; `encoding` jpeg or png."""
+
+    name: str
+    sha256: str
+    width: int
+    height: int
+    encoding: str
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True)
+class LabelSource:
+    """The labels of a folder: for each photo that has some, a label file to read or what one file says of it.
+
+    `classes` are the names that the format itself lists, in its order; empty where it lists none.
+    """
+
+    format: str
+    of_photo: Mapping[str, str | RawLabels]
+    findings: Sequence[Finding]
+    classes: tuple[str, ...] = ()

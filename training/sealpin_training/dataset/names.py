@@ -1,0 +1,76 @@
+"""Class names that are one class spelled in several ways: a typing error drops half the burrs."""
+
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+RARE = 0.1  # a typing error is rare beside what was meant
+SHORTEST_WORD = 4  # names this long differ by one letter by mistake; PR and QA do not
+
+
+def check_classes(counts: Mapping[str, int], allowed: Sequence[str] = ()) -> dict[str, tuple[str, str]]:
+    """The kind of fault and the name to use instead (empty: nobody knows) for each class name that is wrong.
+
+    `counts` are boxes by name as it is written. With `allowed`, those are the classes and no other is right.
+    """
+    wrong: dict[str, tuple[str, str]] = {}
+    by_key: dict[str, list[str]] = defaultdict(list)
+    for name in allowed or counts:
+        by_key[_key(name)].append(name)
+    for name in counts:
+        if allowed:
+            if name in allowed:
+                continue
+            same, near = by_key.get(_key(name), []), [other for other in allowed if _one_slip(name, other)]
+            if same or len(near) == 1:
+                wrong[name] = ("class-spelling" if same else "class-typo", (same or near)[0])
+            else:
+                wrong[name] = ("class-unknown", "")
+        elif _mixes_scripts(name):
+            wrong[name] = ("class-scripts", "")
+    if not allowed:
+        for names in by_key.values():
+            best = max(names, key=lambda name: (name == " ".join(name.split()), counts[name], name))
+            right = " ".join(best.split())
+            wrong.update({name: ("class-spelling", right) for name in names if name != right and name not in wrong})
+        merged: Counter[str] = Counter()
+        for name, count in counts.items():
+            merged[wrong.get(name, ("", name))[1]] += count
+        for name in counts:
+            if name in wrong:
+                continue
+            meant = [
+                other for other in merged if other and merged[name] <= RARE * merged[other] and _one_slip(name, other)
+            ]
+            if meant:
+                wrong[name] = ("class-typo", max(meant, key=lambda other: merged[other]))
+    return wrong
+
+
+def _key(name: str) -> str:
+    """What is the same for the eye: case, blanks, hyphens and full-width letters do not count."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(letter for letter in folded if not letter.isspace() and letter not in "-_\u200b\ufeff")
+
+
+def _one_slip(name: str, other: str) -> bool:
+    """One letter more, less or different, or two exchanged (Damerau); digits are no slips: crack1, crack2."""
+    one, two = _key(name), _key(other)
+    if one == two or max(len(one), len(two)) < SHORTEST_WORD or abs(len(one) - len(two)) > 1:
+        return False
+    start = next((at for at, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+    rest, other_rest = one[start:], two[start:]
+    if any(letter.isdigit() for letter in (rest[:1], other_rest[:1])):
+        return False
+    return (
+        rest[1:] == other_rest[1:]
+        or rest[1:] == other_rest
+        or rest == other_rest[1:]
+        or (rest[:2] == other_rest[:2][::-1] and rest[2:] == other_rest[2:])
+    )
+
+
+def _mixes_scripts(name: str) -> bool:
+    """Latin beside Cyrillic or Greek, whose letters look alike."""
+    scripts = {unicodedata.name(letter, "?").split()[0] for letter in name if letter.isalpha()}
+    return "LATIN" in scripts and bool(scripts & {"CYRILLIC", "GREEK"})

@@ -1,0 +1,166 @@
+"""Is a photo sound? Each is decoded to its last bit, on the way to a small fingerprint for finding near-duplicates."""
+
+import hashlib
+import io
+import os
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .findings import Finding
+
+MAX_BYTES = 64 << 20
+MAX_PIXELS = 100_000_000
+FINGERPRINT = 32
+ENCODINGS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG"}
+ORIENTATION = 0x0112  # EXIF 2.3, table 4: 1 is upright, 5 to 8 are a quarter turn
+
+
+@dataclass(slots=True)
+class PhotoFacts:
+    """What one photo is. Without a width it could not be decoded; the findings say why.
+
+    `fingerprint`: FINGERPRINT x FINGERPRINT grey uint8. `orientation` is EXIF's, 1 to 8. `channels` as stored.
+    """
+
+    sha256: str = ""
+    width: int = 0
+    height: int = 0
+    encoding: str = ""
+    channels: int = 0
+    orientation: int = 1
+    fingerprint: npt.NDArray[np.uint8] | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+
+def inspect_photo(root: Path, name: str) -> PhotoFacts:
+    """Decode one photo fully and say what it is and what is wrong with it."""
+    facts = PhotoFacts()
+    path = os.path.join(root, name)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except PermissionError:
+        facts.findings.append(Finding(name, "file-unreadable"))
+        return facts
+    facts.sha256 = hashlib.sha256(data).hexdigest()
+    if not data:
+        facts.findings.append(Finding(name, "photo-empty"))
+    elif len(data) > MAX_BYTES:
+        facts.findings.append(Finding(name, "photo-too-large", f"{os.path.getsize(path)} bytes"))
+    elif not (data.startswith(b"\xff\xd8\xff") and _plain_jpeg(data, name, facts)):
+        _any_photo(data, name, facts)
+    ending = os.path.splitext(name)[1]
+    if facts.width and ENCODINGS.get(ending.lower(), facts.encoding) != facts.encoding:
+        facts.findings.append(Finding(name, "photo-ending", facts.encoding, allowed=f"a name that fits {ending}"))
+    return facts
+
+
+def _plain_jpeg(data: bytes, name: str, facts: PhotoFacts) -> bool:
+    """Decode a JPEG without EXIF tags the fast way: every code of its stream, but the picture only at the least size.
+
+    libjpeg-turbo walks the whole entropy-coded stream whatever the scale; only the inverse transform is saved. False
+    when the photo needs a closer look.
+    """
+    import simplejpeg
+
+    if b"Exif\0\0" in data[:65536]:
+        return False
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        if colours in ("CMYK", "YCCK") or height * width > MAX_PIXELS:
+            return False
+        grey = _decode_grey(data)
+    except ValueError as error:
+        told = str(error)
+        if told.startswith("Premature end"):
+            facts.findings.append(Finding(name, "photo-truncated", f"{len(data)} bytes"))
+            return True
+        if "extraneous bytes" not in told:
+            return False
+        facts.findings.append(Finding(name, "photo-damaged", told))
+        grey = simplejpeg.decode_jpeg(data, "GRAY", strict=False)
+    facts.width, facts.height, facts.encoding = width, height, "JPEG"
+    facts.channels = 1 if colours == "Gray" else 3
+    facts.fingerprint = _fingerprint(grey[..., 0])
+    return True
+
+
+def _decode_grey(data: bytes) -> npt.NDArray[np.uint8]:
+    import simplejpeg
+
+    return np.asarray(
+        simplejpeg.decode_jpeg(data, "GRAY", min_height=FINGERPRINT, min_width=FINGERPRINT, min_factor=1), np.uint8
+    )
+
+
+def _any_photo(data: bytes, name: str, facts: PhotoFacts) -> None:
+    """Decode whatever Pillow knows."""
+    from PIL import Image, UnidentifiedImageError
+
+    def fault(kind: str, found: str = "") -> None:
+        facts.findings.append(Finding(name, kind, found))
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's bomb warning: the limit here is our own
+            picture = Image.open(io.BytesIO(data))
+    except Image.DecompressionBombError:
+        fault("photo-too-large", "more pixels than Pillow opens")
+        return
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError):
+        fault("photo-unreadable", f"{len(data)} bytes that begin {data[:12]!r}")
+        return
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        fault("photo-too-large", f"{width}x{height}")
+        return
+    encoding = {"MPO": "JPEG"}.get(picture.format or "", picture.format or "")
+    frames = 1 if encoding == "JPEG" else int(getattr(picture, "n_frames", 1))
+    mode, deep = picture.mode, _is_deep_png(data) or picture.mode in ("I", "F") or picture.mode.startswith("I;16")
+    alpha = "A" in mode or "transparency" in picture.info
+    try:
+        facts.orientation = int(picture.getexif().get(ORIENTATION, 1))
+        picture.load()
+        grey = np.asarray(picture.convert("L"), np.uint8)
+        if encoding == "JPEG" and mode in ("L", "RGB"):
+            _decode_grey(data)  # stricter than Pillow, which lets damaged streams pass
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError) as error:
+        told = str(error)
+        if "extraneous bytes" in told:
+            fault("photo-damaged", told)
+        else:
+            cut = "truncated" in told or "Premature end" in told or "not enough image data" in told
+            fault("photo-truncated" if cut else "photo-corrupt", f"{len(data)} bytes; {told}")
+            return
+    facts.width, facts.height, facts.encoding = width, height, encoding
+    facts.channels = {"L": 1, "1": 1, "LA": 2, "RGBA": 4, "CMYK": 4}.get(mode, 1 if mode.startswith("I") else 3)
+    facts.fingerprint = _fingerprint(grey)
+    if encoding not in ("JPEG", "PNG"):
+        fault("photo-format", encoding)
+    if frames > 1:
+        fault("photo-animated", f"{frames} frames")
+    if mode in ("CMYK", "YCCK"):
+        fault("photo-cmyk", mode)
+    if deep:
+        fault("photo-16-bit", mode)
+    if alpha:
+        fault("photo-alpha", mode)
+    if facts.orientation not in range(2, 9):
+        facts.orientation = 1
+    else:
+        fault("photo-rotated", f"orientation {facts.orientation}")
+
+
+def _is_deep_png(data: bytes) -> bool:
+    """PNG specification, 11.2.2: the header's bit depth. Pillow opens 16-bit colour as if it were 8."""
+    return data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) > 24 and data[24] == 16
+
+
+def _fingerprint(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    import cv2
+
+    return np.asarray(cv2.resize(grey, (FINGERPRINT, FINGERPRINT), interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,127 @@
+"""TFRecord shards with the Object Detection API's feature keys (object_detection/core/standard_fields.py)."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sealpin_edge.errors import EnvironmentFault
+
+from ..parallel import Workers
+from ..progress import progress_bar
+from ..quiet import tensorflow
+from .labels import Box, LabelledPhoto
+from .tfrecord import example, floats, frame, ints, texts
+
+# Enough shards to read in parallel and to write on every core, few enough that a folder stays readable
+PHOTOS_PER_SHARD = 256
+
+
+@dataclass(frozen=True)
+class Record:
+    """One photo read back from a shard: the file's bytes and its boxes in pixels."""
+
+    name: str
+    data: bytes
+    width: int
+    height: int
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file to write: its path, and its photos with the number that each has in its split."""
+
+    path: Path
+    photos: Sequence[LabelledPhoto]
+    first: int
+
+
+def write_shards(
+    folder: Path, src: Path, members: Mapping[str, Sequence[LabelledPhoto]], classes: Sequence[str], pool: Workers
+) -> None:
+    """Write each split's photos as `<split>-00000-of-0000N.tfrecord` files of equal length, in order.
+
+    A split without photos gets one empty file. Raises EnvironmentFault when a photo changed since it was checked.
+    """
+    shards = []
+    for split, photos in members.items():
+        count = max(1, -(-len(photos) // PHOTOS_PER_SHARD))
+        edges = [len(photos) * number // count for number in range(count + 1)]
+        for number in range(count):
+            path = folder / f"{split}-{number:05d}-of-{count:05d}.tfrecord"
+            shards.append(Shard(path, photos[edges[number] : edges[number + 1]], edges[number]))
+    with progress_bar(sum(map(len, members.values())), "write", "photo") as bar:
+        for written in pool.map(partial(_write, src, {name: n for n, name in enumerate(classes, start=1)}), shards, 1):
+            bar.update(written)
+
+
+def read_records(folder: Path, split: str, classes: Sequence[str]) -> Iterator[Record]:
+    """Read a split back, in the order in which it was written."""
+    tf = tensorflow()
+
+    for path in sorted(folder.glob(f"{split}-*.tfrecord")):
+        for raw in tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator():
+            features = tf.train.Example.FromString(raw).features.feature
+            width, height = (int(features[f"image/{side}"].int64_list.value[0]) for side in ("width", "height"))
+            edges: list[npt.NDArray[np.float64]] = [
+                np.array(features[f"image/object/bbox/{key}"].float_list.value, np.float64) * scale
+                for key, scale in (("xmin", width), ("ymin", height), ("xmax", width), ("ymax", height))
+            ]
+            labels, difficult, truncated = (
+                features[f"image/object/{key}"].int64_list.value for key in ("class/label", "difficult", "truncated")
+            )
+            boxes = tuple(
+                Box(classes[label - 1], xmin, ymin, xmax, ymax, bool(hard), bool(cut))
+                for label, (xmin, ymin, xmax, ymax), hard, cut in zip(
+                    labels, np.stack(edges, axis=-1).tolist(), difficult, truncated, strict=True
+                )
+            )
+            name, data = (features[f"image/{key}"].bytes_list.value[0] for key in ("filename", "encoded"))
+            yield Record(name.decode(), data, width, height, boxes)
+
+
+def _write(src: Path, numbers: Mapping[str, int], shards: list[Shard]) -> int:
+    """Write whole shards; returns how many photos."""
+    for shard in shards:
+        with open(shard.path, "wb") as file:
+            for index, photo in enumerate(shard.photos, start=shard.first):
+                file.write(frame(_example(src, photo, index, numbers)))
+    return sum(len(shard.photos) for shard in shards)
+
+
+def _example(src: Path, photo: LabelledPhoto, index: int, numbers: Mapping[str, int]) -> bytes:
+    with open(os.path.join(src, photo.name), "rb") as file:
+        data = file.read()
+    if hashlib.sha256(data).hexdigest() != photo.sha256:
+        raise EnvironmentFault(
+            "this photo changed while it was converted", where=photo.name, hint="let it come to rest and convert again"
+        )
+    boxes, width, height = photo.boxes, photo.width, photo.height
+    name = photo.name.encode(errors="replace")
+    return example(
+        {
+            "image/height": ints([height]),
+            "image/width": ints([width]),
+            "image/filename": texts([name]),
+            "image/source_id": texts([str(index).encode()]),
+            "image/key/sha256": texts([photo.sha256.encode()]),
+            "image/encoded": texts([data]),
+            "image/format": texts([photo.encoding.encode()]),
+            "image/object/bbox/xmin": floats([box.xmin / width for box in boxes]),
+            "image/object/bbox/xmax": floats([box.xmax / width for box in boxes]),
+            "image/object/bbox/ymin": floats([box.ymin / height for box in boxes]),
+            "image/object/bbox/ymax": floats([box.ymax / height for box in boxes]),
+            "image/object/class/text": texts([box.category.encode() for box in boxes]),
+            "image/object/class/label": ints([numbers[box.category] for box in boxes]),
+            "image/object/is_crowd": ints([0] * len(boxes)),
+            "image/object/area": floats([(box.xmax - box.xmin) * (box.ymax - box.ymin) for box in boxes]),
+            "image/object/difficult": ints([int(box.difficult) for box in boxes]),
+            "image/object/truncated": ints([int(box.truncated) for box in boxes]),
+        }
+    )

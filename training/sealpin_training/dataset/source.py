@@ -1,0 +1,93 @@
+"""A folder of photos and labels, opened: which format its labels have, and which labels each photo has."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sealpin_edge.errors import InputError
+
+from .files import PHOTO_ENDINGS, find_files
+from .findings import Finding
+from .formats import FORMATS
+from .labels import RawLabels
+
+SPLIT_NAMES = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
+    "testing": "test",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One photo by its name below the folder, with the file of its labels or what one says of it; None without."""
+
+    photo: str
+    labels: str | RawLabels | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder's photos in name order. `format` is a key of FORMATS, `classes` the names that the format lists."""
+
+    root: Path
+    format: str
+    entries: Sequence[Entry]
+    findings: Sequence[Finding]
+    classes: tuple[str, ...]
+
+    def read(self, entry: Entry) -> RawLabels | None:
+        """What the labels of a photo say; None for a photo without."""
+        if isinstance(entry.labels, str):
+            labels: RawLabels = FORMATS[self.format].read(self.root, entry.labels, self.classes)
+            return labels
+        return entry.labels
+
+    def opened(self) -> "Source":
+        """What another process needs to read labels."""
+        return replace(self, entries=(), findings=())
+
+
+def open_source(root: Path) -> Source:
+    """Find the photos below `root` and their labels; the first format of FORMATS that has some is read.
+
+    Raises InputError, which says what was looked for, when the folder has no photos or no labels.
+    """
+    files = find_files(root)
+    if not files.photos:
+        raise InputError(
+            "no photos here",
+            where=str(root),
+            found=", ".join(f"{len(names)} {ending} files" for ending, names in sorted(files.labels.items()) if names),
+            allowed="photos that end in " + ", ".join(PHOTO_ENDINGS),
+            hint="name the folder that holds the photos and their labels",
+        )
+    findings = list(files.findings)
+    chosen = None
+    for name, module in FORMATS.items():
+        labels = module.find(files)
+        if labels and chosen is None:
+            chosen = labels
+        elif labels and chosen:
+            findings.append(Finding(".", "labels-other-format", f"{name} beside {chosen.format}, which is read"))
+    if chosen is None:
+        raise InputError(
+            "no labels here",
+            where=str(root),
+            found=f"{len(files.photos)} photos",
+            allowed="; ".join(module.LOOKS_LIKE for module in FORMATS.values()),
+            hint=f"sealpin label {root}",
+        )
+    entries = [Entry(photo, chosen.of_photo.get(photo)) for photo in files.photos]
+    return Source(root.absolute(), chosen.format, entries, [*findings, *chosen.findings], chosen.classes)
+
+
+def split_by_folder(names: Sequence[str]) -> dict[str, str]:
+    """The split of each photo where every photo lies below a folder called train, val (valid) or test; else none."""
+    found = {}
+    for name in names:
+        parts = [SPLIT_NAMES[part.lower()] for part in os.path.dirname(name).split("/") if part.lower() in SPLIT_NAMES]
+        if not parts:
+            return {}
+        found[name] = parts[0]
+    return found if len(set(found.values())) > 1 else {}

@@ -1,0 +1,217 @@
+"""Look at every photo and label of a folder, on all cores: what is there, and everything that is wrong with it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..parallel import Workers
+from ..progress import progress_bar
+from .boxes import check_boxes, check_names, check_size
+from .duplicates import exact_duplicates, near_duplicates
+from .findings import KINDS, SEVERITIES, Finding
+from .labels import Box, LabelledPhoto
+from .names import check_classes
+from .photos import FINGERPRINT, inspect_photo
+from .source import Entry, Source, open_source, split_by_folder
+
+CHUNK = 32
+INPUT_SIZE = (640, 640)  # of the recipes of the original line
+LEAST_BOX_PX = 8
+LEAST_BOXES = 20
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a dataset is held against: the model's input (width, height, pixels), and the classes if they are known."""
+
+    input_size: tuple[int, int] = INPUT_SIZE
+    classes: tuple[str, ...] = ()
+
+
+@dataclass
+class Survey:
+    """A folder as it was found.
+
+    `photos`: every photo that could be decoded, in name order, with the boxes that are in order. `unlabelled`: names of
+    those without labels, or with proposals only. `twins`: pairs of positions in `photos` of the same shot.
+    `folder_split`: the split of each photo where the folders give one. `named`: the photos of each class name as it is
+    written, one for each object. `wrong`: the class names that are wrong, with the fault and what to use instead.
+    """
+
+    source: Source
+    photos: list[LabelledPhoto] = field(default_factory=list)
+    unlabelled: set[str] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
+    twins: list[tuple[int, int]] = field(default_factory=list)
+    folder_split: dict[str, str] = field(default_factory=dict)
+    named: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    wrong: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def count(self, severity: str) -> int:
+        """How many findings are that bad."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+
+@dataclass(slots=True)
+class Looked:
+    """What a process sends back of one photo; `photo` is None where it could not be decoded."""
+
+    name: str
+    photo: LabelledPhoto | None
+    labelled: bool
+    grey: bool
+    findings: list[Finding]
+    names: list[str]
+    fingerprint: npt.NDArray[np.uint8] | None
+
+
+def survey(src: Path, rules: Rules, pool: Workers) -> Survey:
+    """Look at everything below `src`. Raises InputError when it holds no photos, or no labels."""
+    source = open_source(src)
+    result = Survey(source, findings=list(source.findings))
+    prints = np.zeros((len(source.entries), FINGERPRINT * FINGERPRINT), np.uint8)
+    grey = []
+    with progress_bar(len(source.entries), "check", "photo") as bar:
+        for looked in pool.map(partial(_look, source.opened(), rules), source.entries, CHUNK):
+            for one in looked:
+                result.findings += one.findings
+                for name in one.names:
+                    result.named[name].append(one.name)
+                if one.photo:
+                    if one.fingerprint is not None:
+                        prints[len(result.photos)] = one.fingerprint.ravel()
+                    result.photos.append(one.photo)
+                    grey += [one.photo.name] if one.grey else []
+                    if not one.labelled:
+                        result.unlabelled.add(one.photo.name)
+            bar.update(len(looked))
+    if len(grey) < len(result.photos):
+        result.findings += [Finding(name, "photo-grey") for name in grey]
+    result.folder_split = split_by_folder([photo.name for photo in result.photos])
+    result.findings += _check_classes(result, rules)
+    result.findings += _check_twins(result, prints)
+    order = {kind: number for number, kind in enumerate(KINDS)}
+    result.findings.sort(
+        key=lambda one: (SEVERITIES.index(one.severity), order[one.kind], one.file, one.number or 0, one.found)
+    )
+    return result
+
+
+def _look(source: Source, rules: Rules, entries: list[Entry]) -> list[Looked]:
+    return [_look_at(source, rules, entry) for entry in entries]
+
+
+def _look_at(source: Source, rules: Rules, entry: Entry) -> Looked:
+    facts = inspect_photo(source.root, entry.photo)
+    findings = facts.findings
+    labels = source.read(entry)
+    boxes: tuple[Box, ...] = ()
+    if labels is None:
+        findings.append(Finding(entry.photo, "photo-unlabelled"))
+    else:
+        findings += labels.findings
+        turned = facts.orientation >= 5
+        width, height = labels.size or (facts.width, facts.height)
+        if facts.width:
+            findings += check_size(labels, entry.photo, facts.width, facts.height, turned)
+            if labels.depth not in (None, facts.channels):
+                findings.append(Finding(labels.file, "depth-differs", str(labels.depth), allowed=str(facts.channels)))
+        if source.format == "voc" and labels.filename is not None:
+            findings += check_names(labels, entry.photo, str(source.root))
+        # Drawn in the frame that the labels name: one wrong size is one finding, not one more for each box
+        boxes, faults = check_boxes(labels, width, height)
+        findings += faults
+        findings += _check_scale(labels.file, boxes, facts.width, facts.height, rules)
+        if labels.proposed:
+            findings.append(Finding(labels.file, "labels-proposed", f"{len(boxes)} boxes"))
+            boxes = ()
+    photo = None
+    if facts.width:
+        scale = max(rules.input_size[0] / facts.width, rules.input_size[1] / facts.height)
+        if scale > 2:
+            allowed = f"half of {rules.input_size[0]}x{rules.input_size[1]} and more"
+            findings.append(Finding(entry.photo, "photo-small", f"{facts.width}x{facts.height}", allowed=allowed))
+        encoding = {"JPEG": "jpeg", "PNG": "png"}.get(facts.encoding, facts.encoding)
+        photo = LabelledPhoto(entry.photo, facts.sha256, facts.width, facts.height, encoding, boxes)
+    labelled = labels is not None and not labels.proposed
+    names = [item.name for item in labels.objects] if labels else []
+    return Looked(entry.photo, photo, labelled, facts.channels == 1, findings, names, facts.fingerprint)
+
+
+def _check_scale(file: str, boxes: Sequence[Box], width: int, height: int, rules: Rules) -> list[Finding]:
+    """Burrs that are too small where the model sees them."""
+    findings = []
+    for number, box in enumerate(boxes, start=1):
+        if not width:
+            break
+        side = min(
+            (box.xmax - box.xmin) * rules.input_size[0] / width, (box.ymax - box.ymin) * rules.input_size[1] / height
+        )
+        if side < LEAST_BOX_PX:
+            findings.append(Finding(file, "box-small", f"{box.category}, {side:.1f} pixels there", number))
+    return findings
+
+
+def _check_classes(result: Survey, rules: Rules) -> list[Finding]:
+    counts = {name: len(photos) for name, photos in result.named.items()}
+    allowed = rules.classes or result.source.classes
+    result.wrong = check_classes(counts, allowed)
+    findings = []
+    suspects = {photo for name in result.wrong for photo in result.named[name]}
+    for entry in result.source.entries:
+        labels = result.source.read(entry) if entry.photo in suspects else None
+        for item in labels.objects if labels else ():
+            if item.name in result.wrong:
+                kind, instead = result.wrong[item.name]
+                found = f"{item.name!r}, on {counts[item.name]} boxes"
+                wanted = repr(instead) if instead else ", ".join(allowed)
+                findings.append(Finding(labels.file if labels else "", kind, found, item.number, wanted))
+    merged: Counter[str] = Counter()
+    for name, count in counts.items():
+        merged[result.wrong.get(name, ("", ""))[1] or name] += count
+    for name, count in sorted(merged.items()):
+        if count < LEAST_BOXES:
+            findings.append(Finding(".", "class-few", f"{name}: {count} boxes"))
+    labelled = [photo for photo in result.photos if photo.name not in result.unlabelled]
+    if labelled and all(photo.boxes for photo in labelled):
+        findings.append(Finding(".", "no-good-parts", f"{len(labelled)} labelled photos, all with boxes"))
+    return findings
+
+
+def _check_twins(result: Survey, prints: npt.NDArray[np.uint8]) -> list[Finding]:
+    """The same shot twice: the same bytes, or nearly the same picture."""
+    findings = []
+    photos, split = result.photos, result.folder_split
+    again: set[int] = set()
+
+    def across(one: LabelledPhoto, other: LabelledPhoto) -> bool:
+        return bool(split) and split[one.name] != split[other.name]
+
+    for first, *others in exact_duplicates([photo.sha256 for photo in photos]):
+        for other in others:
+            one, two = photos[first], photos[other]
+            result.twins.append((first, other))
+            again.add(other)
+            if one.name in result.unlabelled or two.name in result.unlabelled or _same_boxes(one, two):
+                kind = "photo-across-splits" if across(one, two) else "photo-duplicate"
+            else:
+                kind = "photo-duplicate-labels"
+            findings.append(Finding(two.name, kind, one.name))
+    once = [index for index in range(len(photos)) if index not in again]
+    for first, other in near_duplicates(prints, once):
+        one, two = photos[first], photos[other]
+        result.twins.append((first, other))
+        kind = "photo-near-across-splits" if across(one, two) else "photo-near-duplicate"
+        findings.append(Finding(two.name, kind, one.name))
+    return findings
+
+
+def _same_boxes(one: LabelledPhoto, other: LabelledPhoto) -> bool:
+    return sorted((box.category, *box.edges) for box in one.boxes) == sorted(
+        (box.category, *box.edges) for box in other.boxes
+    )
