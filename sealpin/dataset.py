@@ -121,6 +121,46 @@ def fix(src: Path, out: Path, rename: tuple[str, ...], classes: str, workers: in
 
 @dataset.command()
 @click.argument("src", type=PATH)
+@recipe_option
+@click.option("--report", type=PATH, metavar="HTML", help="Also write a page with charts and examples.")
+@workers_option
+@json_option
+def stats(src: Path, recipe: Path | None, report: Path | None, workers: int | None, as_json: bool) -> None:
+    """Tell what is below SRC: counts, sizes of burrs against the recipe's anchors, where they sit, good and bad."""
+    from sealpin_training.dataset.anchors import Anchors
+    from sealpin_training.dataset.report import table, write_report
+    from sealpin_training.dataset.stats import statistics
+    from sealpin_training.dataset.survey import survey
+    from sealpin_training.parallel import workers as processes
+    from sealpin_training.recipe import load_recipe
+
+    anchors = Anchors.of(load_recipe(recipe)) if recipe else Anchors()
+    with processes(workers) as pool:
+        found = survey(src, _rules("", None), pool)
+    result = statistics(found, anchors)
+    told = []
+    if found.count("error"):
+        told.append(f"{found.count('error')} errors, whose boxes are not counted: sealpin dataset check {src}")
+    if report:
+        write_report(found, result, report)
+        told.append(f"charts: {report}")
+    answer(result.as_dict(), as_json, "\n".join([table(result), *told]))
+
+
+@dataset.command()
+@click.argument("src", type=PATH)
+@click.argument("out", type=PATH)
+@workers_option
+def preview(src: Path, out: Path, workers: int | None) -> None:
+    """Draw every photo below SRC with its boxes onto contact sheets (PNG) in the new folder OUT."""
+    from sealpin_training.dataset.preview import preview as draw
+
+    sheets = draw(src, out, processes=workers)
+    click.echo(f"{sheets} sheets: {out / 'sheet-001.png'}" + (f" to {sheets:03d}" if sheets > 1 else ""))
+
+
+@dataset.command()
+@click.argument("src", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--merge", multiple=True, metavar="OLD=NEW", help="Fold a category into another; may be given again.")
 @click.option("--seed", default=0, show_default=True, help="Deals photos to train, val and test.")

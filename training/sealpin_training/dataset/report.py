@@ -1,0 +1,172 @@
+"""The statistics of a dataset for people: a table on the terminal, and one HTML page with charts."""
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sealpin_edge.files import write_whole
+from sealpin_edge.photo import decode_photo
+
+from .. import html
+from .labels import LabelledPhoto
+from .preview import COLOURS, COLUMNS, ROWS, sheet
+from .stats import HEAT_CELLS, ClassStats, Stats
+from .survey import LEAST_BOX_PX, Survey
+
+HEAD = ("class", "boxes", "photos", "width px", "height px", "width/height", "anchor overlap", "unmatched")
+MEAN_PHOTOS = 64
+DOT, LINE = "#444444", "#bbbbbb"
+
+
+def table(stats: Stats) -> str:
+    """The figures as plain text."""
+    rows = [HEAD, *_rows(stats)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([_summary(stats), "", *lines, "", _sizes_note(stats)])
+
+
+def write_report(found: Survey, stats: Stats, path: Path) -> None:
+    """Write the page. It needs nothing beside it: the pictures are PNGs inside."""
+    charts: Sequence[tuple[str, str, Callable[[Any], None]]] = (
+        ("Good and bad", "photos by kind, and boxes by class", lambda figure: _balance(figure, stats)),
+        ("Sizes", "width and height of boxes against the anchors", lambda figure: _sizes(figure, stats)),
+        ("Aspect ratios and anchors", "histograms of both", lambda figure: _fit(figure, stats)),
+        ("Where burrs sit", "heat map over the mean photo", lambda figure: _heat_map(figure, found, stats)),
+    )
+    parts = [
+        html.paragraph(_summary(stats)),
+        html.table(HEAD, _rows(stats)),
+        html.paragraph(_sizes_note(stats)),
+        html.table(
+            ("photo size", "photos"), [(f"{w} x {h}", count) for (w, h), count in stats.photo_sizes.items()][:10]
+        ),
+        html.table(("boxes on a photo", "photos"), stats.boxes_per_photo.items()),
+    ]
+    for title, alt, draw in charts:
+        parts += [html.heading(title), html.picture(_chart(draw), alt)]
+    chosen = _examples(found)
+    parts += [html.heading("Examples"), html.picture(sheet(found.source.root, chosen, list(stats.classes)), "examples")]
+    write_whole(path, html.page(f"Dataset {found.source.root.name}", parts))
+
+
+def _summary(stats: Stats) -> str:
+    return (
+        f"{stats.photos} photos: {stats.good} of good parts, {stats.bad} with boxes, {stats.unlabelled} without "
+        f"labels; {sum(len(one.edges) for one in stats.classes.values())} boxes"
+    )
+
+
+def _sizes_note(stats: Stats) -> str:
+    return (
+        f"Sizes: 5th percentile, median and 95th, in pixels at the model's input of {stats.anchors.width}x"
+        f"{stats.anchors.height}. Unmatched: boxes that overlap no anchor by {stats.anchors.matched:g}."
+    )
+
+
+def _rows(stats: Stats) -> list[tuple[str, ...]]:
+    def spread(values: Sequence[float]) -> str:
+        return " ".join(f"{value:.3g}" for value in values)
+
+    figures = stats.as_dict()["classes"]
+    columns = ("width_px", "height_px", "aspect_ratio", "anchor_overlap")
+    return [
+        (name, str(one["boxes"]), str(one["photos"]), *(spread(one[key]) for key in columns), str(one["unmatched"]))
+        for name, one in figures.items()
+    ]
+
+
+def _chart(draw: Callable[[Any], None]) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.2), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    draw(figure)
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def _colour(stats: Stats, name: str) -> tuple[float, float, float]:
+    red, green, blue = COLOURS[list(stats.classes).index(name) % len(COLOURS)]
+    return red / 255, green / 255, blue / 255
+
+
+def _balance(figure: Any, stats: Stats) -> None:
+    left, right = figure.subplots(1, 2)
+    kinds = {"good": stats.good, "bad": stats.bad, "unlabelled": stats.unlabelled}
+    left.bar_label(left.bar(list(kinds), list(kinds.values()), color=["#00aa3c", "#dc141e", LINE]))
+    left.set_ylabel("photos")
+    colours = [_colour(stats, name) for name in stats.classes]
+    counts = [len(one.edges) for one in stats.classes.values()]
+    right.bar_label(right.barh(list(stats.classes), counts, color=colours))
+    right.invert_yaxis()
+    right.set_xlabel("boxes")
+
+
+def _sizes(figure: Any, stats: Stats) -> None:
+    axes = figure.subplots()
+    for name, one in stats.classes.items():
+        axes.scatter(*one.sides.T, s=9, alpha=0.6, color=_colour(stats, name), label=name)
+    _, widths, heights = stats.anchors.shapes().T
+    axes.scatter(widths, heights, s=70, marker="s", facecolors="none", edgecolors=DOT, label="anchors")
+    least = LEAST_BOX_PX / 2
+    axes.axvspan(least, LEAST_BOX_PX, color=LINE, alpha=0.4)
+    axes.axhspan(least, LEAST_BOX_PX, color=LINE, alpha=0.4, label=f"under {LEAST_BOX_PX} px")
+    axes.set(xscale="log", yscale="log", xlabel="width, px at the input", ylabel="height, px at the input")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def _fit(figure: Any, stats: Stats) -> None:
+    left, right = figure.subplots(1, 2)
+
+    def histogram(axes: Any, bins: Any, values: Callable[[ClassStats], Any]) -> None:
+        columns = [values(one) for one in stats.classes.values()]
+        axes.hist(columns, bins, stacked=True, color=[_colour(stats, name) for name in stats.classes])
+
+    histogram(left, np.geomspace(0.1, 10, 41), lambda one: one.sides[:, 0] / one.sides[:, 1])
+    for ratio in stats.anchors.aspect_ratios:
+        left.axvline(ratio, color=DOT, linestyle="--")
+    left.set(xscale="log", xlabel="width / height of boxes; dashed: the anchors'", ylabel="boxes")
+    histogram(right, np.linspace(0, 1, 41), lambda one: one.overlaps)
+    right.axvline(stats.anchors.matched, color=DOT, linestyle="--")
+    right.set(xlabel="overlap with the best anchor; dashed: what counts as a match", ylabel="boxes")
+
+
+def _heat_map(figure: Any, found: Survey, stats: Stats) -> None:
+    axes = figure.subplots()
+    axes.imshow(_mean_photo(found), cmap="gray", extent=(0, 1, 1, 0))
+    heat = np.where(stats.heat > 0, stats.heat, np.nan)
+    drawn = axes.imshow(heat, cmap="inferno", alpha=0.65, extent=(0, 1, 1, 0))
+    figure.colorbar(drawn, label="boxes over this place")
+    axes.set(xticks=[], yticks=[], xlabel=f"mean of up to {MEAN_PHOTOS} photos, stretched to a square")
+
+
+def _mean_photo(found: Survey) -> Any:
+    import cv2
+
+    side = 4 * HEAT_CELLS
+    total = np.zeros((side, side), np.float64)
+    chosen = _spread(found.photos, MEAN_PHOTOS)
+    for photo in chosen:
+        pixels = decode_photo((found.source.root / photo.name).read_bytes(), photo.name)
+        grey = cv2.cvtColor(cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        total += np.asarray(grey, np.float64)
+    return total / max(1, len(chosen))
+
+
+def _examples(found: Survey) -> list[LabelledPhoto]:
+    """A sheet of photos, bad and good, spread over the folder."""
+    bad = [photo for photo in found.photos if photo.boxes]
+    good = [photo for photo in found.photos if not photo.boxes and photo.name not in found.unlabelled]
+    some_good = _spread(good, COLUMNS)
+    return _spread(bad, COLUMNS * ROWS - len(some_good)) + some_good
+
+
+def _spread(photos: Sequence[LabelledPhoto], most: int) -> list[LabelledPhoto]:
+    count = min(most, len(photos))
+    return [photos[len(photos) * number // count] for number in range(count)]
