@@ -16,6 +16,7 @@ from .bundle import bundle  # noqa: E402
 from .dataset import dataset  # noqa: E402
 from .demo import demo  # noqa: E402
 from .export import export  # noqa: E402
+from .label import label  # noqa: E402
 from .train import evaluate, train  # noqa: E402
 
 
@@ -39,10 +40,10 @@ class Toolkit(Program):
 def main() -> None:
     """From labelled photos to the OK bit in a PLC.
 
-    The order of work: dataset convert, train, evaluate, export, bundle; then sealpin-edge on the station.
-    `sealpin demo` shows all of it on rendered parts.
+    The order of work: label, dataset check, dataset convert, train, evaluate, export, bundle; then sealpin-edge on the
+    station. `sealpin demo` shows all of it on rendered parts.
     """
 
 
-for command in (dataset, train, evaluate, export, bundle, demo):
+for command in (label, dataset, train, evaluate, export, bundle, demo):
     main.add_command(command)

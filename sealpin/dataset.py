@@ -160,6 +160,38 @@ def preview(src: Path, out: Path, workers: int | None) -> None:
 
 
 @dataset.command()
+@click.argument("photos", type=PATH)
+@click.option("--model", required=True, type=PATH, help="A model file of sealpin export.")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="The least score; the model's own unless given.")
+@json_option
+def prelabel(photos: Path, model: Path, threshold: float | None, as_json: bool) -> None:
+    """Write a model's proposals as XML beside each photo below PHOTOS that has no labels.
+
+    They count as unlabelled until a person has opened and saved them: sealpin label PHOTOS, Space when all is right.
+    """
+    from sealpin_training.dataset.prelabel import prelabel as propose
+
+    done = propose(photos, model, threshold)
+    told = [f"{name}: this photo cannot be read" for name in done.unreadable]
+    answer(
+        {
+            "photos": done.photos,
+            "boxes": done.boxes,
+            "labelled": done.labelled,
+            "unreadable": list(done.unreadable),
+        },
+        as_json,
+        "\n".join(
+            [
+                *told,
+                f"{done.photos} proposals with {done.boxes} boxes; {done.labelled} photos have labels already",
+                f"next: sealpin label {photos}",
+            ]
+        ),
+    )
+
+
+@dataset.command()
 @click.argument("src", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--merge", multiple=True, metavar="OLD=NEW", help="Fold a category into another; may be given again.")

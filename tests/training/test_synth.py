@@ -17,7 +17,7 @@ from sealpin_training.dataset.labels import Box
 from sealpin_training.synth import RenderedPart, render_part
 from sealpin_training.synthesize import synthesize
 
-LONGEST_SIDE = {"PR": (78, 132), "QA": (48, 72)}  # pixels of a 1024 photo
+LONGEST_SIDE = {"PR": (88, 136), "QA": (56, 80)}  # pixels of a 1024 photo
 
 
 def longest_side(box: Box) -> float:

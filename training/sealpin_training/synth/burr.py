@@ -13,13 +13,12 @@ import numpy as np
 from sealpin_training.dataset.labels import Box
 
 from .canvas import UNITS, Field, as_field, blur, noise, smooth
-from .scene import Scene, Weld
+from .scene import Scene
 from .surface import Surface, blend
 
 PART_HAS_BURRS = 0.58
 IS_LARGE = 0.6
-FIRST_IS_OUTWARDS = 0.5
-LONGEST_SIDE = {"PR": (82.0, 128.0), "QA": (52.0, 68.0)}  # units: a box never reaches the other category's sizes
+LONGEST_SIDE = {"PR": (92.0, 132.0), "QA": (60.0, 76.0)}  # units: a box never reaches the other category's sizes
 STATIONS = 40
 MOST_SLENDER = 1.9  # long over short side of a burr's box; a detector's anchors know no thinner ones
 
@@ -49,9 +48,7 @@ def draw_burrs(rng: np.random.Generator, scene: Scene) -> tuple[Burr, ...]:
     count = int(rng.choice([1, 2, 3, 4], p=[0.2, 0.3, 0.3, 0.2]))
     first = rng.uniform(-pi, pi)
     angles = [first + tau * k / count + rng.uniform(-0.35, 0.35) for k in range(count)]
-    # At most one grows inwards: two might meet over the pin.
-    outwards = [rng.random() < FIRST_IS_OUTWARDS] + [True] * (count - 1)
-    return tuple(_draw_burr(rng, scene, angle, out) for angle, out in zip(angles, outwards, strict=True))
+    return tuple(_draw_burr(rng, scene, angle) for angle in angles)
 
 
 def raise_burr(surface: Surface, burr: Burr, rng: np.random.Generator) -> Box:
@@ -90,12 +87,13 @@ def raise_burr(surface: Surface, burr: Burr, rng: np.random.Generator) -> Box:
     )
 
 
-def _draw_burr(rng: np.random.Generator, scene: Scene, angle: float, outwards: bool) -> Burr:
-    """A burr at an angle of the weld, grown from its outer edge over the roller or its inner one over the pin."""
+def _draw_burr(rng: np.random.Generator, scene: Scene, angle: float) -> Burr:
+    """A burr at an angle of the weld, grown from its outer edge over the roller."""
     category: Literal["PR", "QA"] = "PR" if rng.random() < IS_LARGE else "QA"
     form: Form = rng.choice(["sliver", "flake", "spike"], p=[0.4, 0.45, 0.15])
-    root = np.array(scene.pose.to_photo(_root_radius(scene.weld, outwards), angle))
-    beyond = np.array(scene.pose.to_photo(1000.0 if outwards else 0.0, angle))
+    # Rooted a little inside the bead's edge, where the metal still is thick
+    root = np.array(scene.pose.to_photo(scene.weld.outer - 12, angle))
+    beyond = np.array(scene.pose.to_photo(1000.0, angle))
     away = (beyond - root) / hypot(*(beyond - root))
     heading = float(np.arctan2(away[1], away[0])) + rng.uniform(-0.75, 0.75)
     while True:
@@ -114,16 +112,11 @@ def _draw_burr(rng: np.random.Generator, scene: Scene, angle: float, outwards: b
         left=as_field(root + grow * left),
         right=as_field(root + grow * right),
         root_height=scene.weld.height * rng.uniform(0.55, 0.8),
-        lift=8 + side * rng.uniform(0.18, 0.34),
+        lift=10 + side * rng.uniform(0.26, 0.42),
         fold=rng.uniform(0.45, 1.0),
         lean=rng.uniform(-0.35, 0.35),
         shine=rng.uniform(1.25, 1.6),
     )
-
-
-def _root_radius(weld: Weld, outwards: bool) -> float:
-    """Burrs are rooted a little inside the bead's edge, where the metal still is thick."""
-    return weld.outer - 12 if outwards else weld.inner + 12
 
 
 def _outline(rng: np.random.Generator, form: Form, heading: float) -> tuple[Field, Field, Field]:

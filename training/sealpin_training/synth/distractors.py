@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import UNITS, Field, as_field, blur, cloud, rgb, smooth
+from .canvas import UNITS, Field, as_field, blur, cloud, pixel_grid, rgb, smooth
 from .scene import Colour, Scene
-from .surface import Surface, blend
+from .surface import Surface, blend, polar
 
 Layer = NDArray[np.uint8]
 
@@ -22,15 +22,17 @@ MARKER_COLOURS: tuple[Colour, ...] = (
 )
 
 
-def add_scratches(surface: Surface, rng: np.random.Generator) -> None:
-    """Grooves with bright lips, straight or curved, some in bundles."""
+def add_scratches(surface: Surface, scene: Scene, rng: np.random.Generator) -> None:
+    """Grooves with bright lips, straight or curved, some in bundles; none in the counterbore, which lies too deep."""
     depth = _layer(surface.size)
     for _ in range(int(rng.integers(0, 7))):
         path = _path(rng, rng.uniform(60, 420), bend=rng.choice([0, 0, 1.2]))
         strength, width = rng.uniform(70, 255), rng.uniform(1.3, 2.4)
         for _ in range(int(rng.choice([1, 1, 1, 3]))):
             _draw(depth, path + rng.uniform(-14, 14, 2), width, strength)
-    groove = blur(_settle(depth), 0.9, surface.size)
+    radius, _ = polar(scene.pose, *pixel_grid(surface.size))
+    beside = np.maximum(scene.weld.inner - 30 - radius, radius - scene.roller.counterbore)
+    groove = blur(_settle(depth), 0.9, surface.size) * smooth(0, 12, beside)
     surface.height -= np.float32(1.1) * groove
     surface.colour *= rgb(1 + np.float32(0.45) * groove)
 

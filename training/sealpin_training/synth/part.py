@@ -35,7 +35,7 @@ def render_part(seed: int, index: int, size: int = UNITS) -> RenderedPart:
 
     surface = build_part(scene, metal, size)
     lay_weld(surface, scene, bead)
-    add_scratches(surface, clutter)
+    add_scratches(surface, scene, clutter)
     add_spatter(surface, scene, clutter)
     add_marker(surface, clutter, paint)
     # Over the paint, which would hide a small burr that is labelled; oil and dust do not.

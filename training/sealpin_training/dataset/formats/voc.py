@@ -86,8 +86,13 @@ def read_boxes(path: Path) -> tuple[Box, ...]:
     return boxes
 
 
-def write(path: Path, photo: str, width: int, height: int, boxes: Sequence[Box], *, proposed: bool = False) -> None:
-    """Write one XML file that labelImg opens; edges are rounded to whole pixels, as labelImg does.
+def write(path: Path, photo: str, width: int, height: int, boxes: Sequence[Box]) -> None:
+    """Write one XML file that labelImg opens."""
+    path.write_bytes(encode(photo, width, height, boxes))
+
+
+def encode(photo: str, width: int, height: int, boxes: Sequence[Box], *, proposed: bool = False) -> bytes:
+    """One XML file as bytes; edges are rounded to whole pixels, as labelImg does.
 
     `photo` is the photo's name. A proposal is marked as such until labelImg saves the file: it drops the mark.
     """
@@ -118,7 +123,7 @@ def write(path: Path, photo: str, width: int, height: int, boxes: Sequence[Box],
         for tag, edge in zip(("xmin", "ymin", "xmax", "ymax"), box.edges, strict=True):
             add(corners, tag, round(edge))
     etree.indent(root, "\t")
-    path.write_bytes(etree.tostring(root, encoding="utf-8") + b"\n")
+    return bytes(etree.tostring(root, encoding="utf-8")) + b"\n"
 
 
 def _size(tree: Any, fault: Any) -> tuple[tuple[int, int] | None, int | None]:

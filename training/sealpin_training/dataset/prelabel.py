@@ -1,0 +1,59 @@
+"""A model's proposals for the next labelling round: XML that labelImg opens, marked as looked at by nobody."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sealpin_edge.detection import above
+from sealpin_edge.errors import InputError
+from sealpin_edge.files import write_whole
+from sealpin_edge.model import Model
+from sealpin_edge.photo import decode_photo
+
+from ..progress import progress
+from .boxes import clip
+from .files import PHOTO_ENDINGS, find_files, match
+from .formats import voc
+from .labels import Box
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What was written: XML files, and boxes in them; how many photos had labels, and which cannot be read."""
+
+    photos: int
+    boxes: int
+    labelled: int
+    unreadable: tuple[str, ...]
+
+
+def prelabel(photos: Path, model_file: Path, threshold: float | None = None) -> Proposals:
+    """Write an XML proposal beside each photo below `photos` that has none; labels that are there stay as they are.
+
+    `threshold` 0..1 is the least score; the model's own unless given. A proposal counts as unlabelled until a person
+    saves it in labelImg. Raises InputError when there are no photos, or the model cannot be used.
+    """
+    model = Model(model_file)
+    files = find_files(photos)
+    if not files.photos:
+        raise InputError("no photos here", where=str(photos), allowed="photos that end in " + ", ".join(PHOTO_ENDINGS))
+    matched, _ = match(files.labels.get(".xml", ()), files.photos)
+    least = dict.fromkeys(model.card.classes, threshold) if threshold is not None else model.card.thresholds
+    written, boxes, unreadable = 0, 0, []
+    for photo in progress([photo for photo in files.photos if photo not in matched], "prelabel", "photo"):
+        path = photos / photo
+        if path.with_suffix(".xml").exists():  # written a moment ago, for a photo of the same name
+            continue
+        try:
+            pixels = decode_photo(path.read_bytes(), photo)
+        except InputError:
+            unreadable.append(photo)
+            continue
+        height, width = pixels.shape[:2]
+        found = [
+            Box(one.category, *clip((one.xmin, one.ymin, one.xmax, one.ymax), width, height))
+            for one in above(model.detect(pixels), least)
+        ]
+        boxes += len(found)
+        write_whole(path.with_suffix(".xml"), voc.encode(path.name, width, height, found, proposed=True))
+        written += 1
+    return Proposals(written, boxes, len(files.photos) - written - len(unreadable), tuple(unreadable))
