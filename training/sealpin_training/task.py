@@ -63,8 +63,8 @@ class DetectionTask(retinanet.RetinaNetTask):  # type: ignore[misc]
 
         def augment_and_batch(dataset: Any, context: Any) -> Any:
             size = context.get_per_replica_batch_size(params.global_batch_size) if context else params.global_batch_size
-            # Not in parallel: the order of random draws would depend on the cores' mood, and with it the run. It takes a
-            # tenth of a training step, and goes on beside it
+            # Not in parallel: then the order of random draws, and with it the run, would hang on who is first. It takes
+            # a tenth of a training step, and goes on beside it
             return dataset.map(augment).batch(size, drop_remainder=True)
 
         # What `params.cache` keeps in memory lies between the two: decoded and stretched, not yet augmented

@@ -211,6 +211,11 @@ def a_copy_that_a_mac_made(folder: Path) -> None:
     (folder / "._p01.jpg").write_bytes(b"\0\5\x16\7")
 
 
+@plants("file-special", "pipe.jpg")
+def a_pipe_that_would_never_end(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.jpg")
+
+
 @plants("link-outside", "elsewhere.jpg")
 def a_link_out_of_the_folder(folder: Path) -> None:
     (folder / "elsewhere.jpg").symlink_to("/etc/hostname")

@@ -54,6 +54,8 @@ def find_files(root: Path) -> Files:
                     folders.append(name)
             elif entry.name.startswith("."):
                 files.findings += [Finding(name, "file-hidden")] if known else []
+            elif known and not entry.is_file():
+                files.findings.append(Finding(name, "file-special"))
             elif ending in PHOTO_ENDINGS:
                 files.photos.append(name)
             elif known:

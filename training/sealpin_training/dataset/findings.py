@@ -54,6 +54,7 @@ KINDS: dict[str, Kind] = {
     ),
     "labels-given-twice": Kind("warning", "these labels name one photo twice", "once", "both sets of boxes are used"),
     "file-unreadable": Kind("error", "this file cannot be opened", "a file that may be read", "chmod u+r", "drop"),
+    "file-special": Kind("error", "this is no file but a pipe or device", "a file", "remove it", "drop"),
     "file-hidden": Kind("note", "a hidden file (macOS makes ._ copies)", "", "it is not read"),
     "link-outside": Kind(
         "error", "this link leads out of the folder", "files in the folder", "copy the file here", "drop"
