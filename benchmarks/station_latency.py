@@ -8,15 +8,13 @@ The emulator runs in this process, the station in its own, as on a line. JSON on
 import argparse
 import hashlib
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from machine import describe
 
 from sealpin_edge.simulation.line import Line
 from sealpin_edge.simulation.servers import ResultsServer, free_port
@@ -73,16 +71,6 @@ def quantiles(values: np.ndarray) -> dict[str, float]:
     }
 
 
-def cpu_name() -> str:
-    """What the kernel calls the processor."""
-    names = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith(("model name", "Model"))
-    ]
-    return names[0] if names else platform.machine()
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -91,15 +79,8 @@ def main() -> None:
     parser.add_argument("--parts", type=int, default=500)
     arguments = parser.parse_args()
     figures = measure(arguments.model, arguments.photos, arguments.parts)
-    machine = {
-        "cpu": cpu_name(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-    }
-    versions = {
-        name: version(name) for name in ("sealpin-edge", "ai-edge-litert", "python-snap7", "opencv-python-headless")
-    }
-    print(json.dumps({"machine": machine, "versions": versions, "warm_up": WARM_UP, "ms": figures}, indent=1))
+    about = describe("sealpin-edge", "ai-edge-litert", "python-snap7", "opencv-python-headless")
+    print(json.dumps({**about, "warm_up": WARM_UP, "ms": figures}, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The checker: finds every planted fault in the right place, and nothing in a clean folder."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -132,3 +133,11 @@ def test_the_command_prints_findings_by_kind_and_json_and_exits_with_1(clean: Pa
     assert all(finding[key] for key in ("found", "allowed", "hint"))
     clean_answer = CliRunner().invoke(main, ["dataset", "check", str(clean), "--workers", "1"])
     assert clean_answer.exit_code == 0
+
+
+def test_the_table_in_the_guide_is_the_table_in_the_code() -> None:
+    rows = ["| kind | | problem | `dataset fix` |", "|---|---|---|---|"]
+    rows += [f"| `{kind}` | {row.severity} | {row.problem} | {row.fix} |" for kind, row in KINDS.items()]
+    rows = [re.sub(r"(<\w+>)", r"`\1`", row) for row in rows]
+    guide = (Path(__file__).parents[3] / "datasets/README.md").read_text()
+    assert "\n".join(rows) in guide, "\n".join(rows)
