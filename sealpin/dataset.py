@@ -63,7 +63,7 @@ def check(src: Path, classes: str, recipe: Path | None, workers: int | None, as_
     with processes(workers) as pool:
         found = survey(src, _rules(classes, recipe), pool)
     errors, warnings = found.count("error"), found.count("warning")
-    photos = len(found.source.entries)
+    photos = sum(entry.photo is not None for entry in found.source.entries)
     next_step = f"sealpin dataset fix {src} FIXED" if errors else f"sealpin dataset convert {src} DATASET"
     answer(
         {

@@ -76,10 +76,12 @@ class LabelledPhoto:
 class LabelSource:
     """The labels of a folder: for each photo that has some, a label file to read or what one file says of it.
 
-    `classes` are the names that the format itself lists, in its order; empty where it lists none.
+    `orphans` are label files that belong to no photo. `classes` are the names that the format itself lists, in its
+    order; empty where it lists none.
     """
 
     format: str
     of_photo: Mapping[str, str | RawLabels]
-    findings: Sequence[Finding]
+    findings: Sequence[Finding] = ()
+    orphans: Sequence[str] = ()
     classes: tuple[str, ...] = ()

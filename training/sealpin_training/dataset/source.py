@@ -20,15 +20,18 @@ SPLIT_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One photo by its name below the folder, with the file of its labels or what one says of it; None without."""
+    """A photo by its name below the folder, with the file of its labels or what one says of it; None for neither."""
 
-    photo: str
+    photo: str | None
     labels: str | RawLabels | None
 
 
 @dataclass(frozen=True)
 class Source:
-    """A folder's photos in name order. `format` is a key of FORMATS, `classes` the names that the format lists."""
+    """A folder's photos in name order, then the label files that belong to none.
+
+    `format` is a key of FORMATS, `classes` the names that the format lists.
+    """
 
     root: Path
     format: str
@@ -79,6 +82,7 @@ def open_source(root: Path) -> Source:
             hint=f"sealpin label {root}",
         )
     entries = [Entry(photo, chosen.of_photo.get(photo)) for photo in files.photos]
+    entries += [Entry(None, file) for file in chosen.orphans]
     return Source(root.absolute(), chosen.format, entries, [*findings, *chosen.findings], chosen.classes)
 
 

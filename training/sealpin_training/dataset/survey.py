@@ -1,5 +1,6 @@
 """Look at every photo and label of a folder, on all cores: what is there, and everything that is wrong with it."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from ..parallel import Workers
 from ..progress import progress_bar
 from .boxes import check_boxes, check_names, check_size
 from .duplicates import exact_duplicates, near_duplicates
+from .files import PHOTO_ENDINGS
 from .findings import KINDS, SEVERITIES, Finding
 from .labels import Box, LabelledPhoto
 from .names import check_classes
@@ -59,7 +61,7 @@ class Survey:
 
 @dataclass(slots=True)
 class Looked:
-    """What a process sends back of one photo; `photo` is None where it could not be decoded."""
+    """What a process sends back of one entry; `photo` is None where there is none, or it could not be decoded."""
 
     name: str
     photo: LabelledPhoto | None
@@ -107,12 +109,14 @@ def _look(source: Source, rules: Rules, entries: list[Entry]) -> list[Looked]:
 
 
 def _look_at(source: Source, rules: Rules, entry: Entry) -> Looked:
+    if entry.photo is None:
+        return _look_at_orphan(source, entry)
     facts = inspect_photo(source.root, entry.photo)
     findings = facts.findings
     labels = source.read(entry)
     boxes: tuple[Box, ...] = ()
     if labels is None:
-        findings.append(Finding(entry.photo, "photo-unlabelled"))
+        findings.append(Finding(entry.photo, "photo-unlabelled", "no label file of this name"))
     else:
         findings += labels.findings
         turned = facts.orientation >= 5
@@ -141,6 +145,19 @@ def _look_at(source: Source, rules: Rules, entry: Entry) -> Looked:
     labelled = labels is not None and not labels.proposed
     names = [item.name for item in labels.objects] if labels else []
     return Looked(entry.photo, photo, labelled, facts.channels == 1, findings, names, facts.fingerprint)
+
+
+def _look_at_orphan(source: Source, entry: Entry) -> Looked:
+    """Labels without a photo are read all the same, and held against the size and name that they give."""
+    labels = source.read(entry)
+    assert labels is not None
+    findings = [Finding(labels.file, "labels-without-photo", f"{len(labels.objects)} objects"), *labels.findings]
+    if labels.filename:
+        stem, ending = os.path.splitext(labels.file)[0], os.path.splitext(labels.filename)[1]
+        findings += check_names(labels, stem + (ending or PHOTO_ENDINGS[0]), str(source.root))
+    if not labels.relative:
+        findings += check_boxes(labels, *(labels.size or (0, 0)))[1]
+    return Looked(labels.file, None, False, False, findings, [], None)
 
 
 def _check_scale(file: str, boxes: Sequence[Box], width: int, height: int, rules: Rules) -> list[Finding]:

@@ -44,7 +44,7 @@ def add_spatter(surface: Surface, scene: Scene, rng: np.random.Generator) -> Non
         radius = scene.weld.outer + far if rng.random() < 0.75 else scene.weld.inner - 0.5 * far
         x, y = scene.pose.to_photo(max(radius, 15), rng.uniform(-pi, pi))
         ball = rng.uniform(2.5, 5) if rng.random() < 0.8 else rng.uniform(5, 10)
-        _lay_ball(surface, x, y, ball, grey=rng.uniform(0.16, 0.5))
+        _lay_ball(surface, x, y, ball, grey=rng.uniform(0.1, 0.26))
 
 
 def add_oil(surface: Surface, rng: np.random.Generator) -> None:

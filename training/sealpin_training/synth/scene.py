@@ -262,7 +262,7 @@ def _draw_weld(rng: np.random.Generator, pin: Pin) -> Weld:
         ripple_depth=rng.uniform(0.4, 0.9),
         direction=1 if rng.random() < 0.5 else -1,
         seam=rng.uniform(-pi, pi),
-        oxide=rng.uniform(0.4, 0.95),
+        oxide=rng.uniform(0.75, 1.0),
         heat=rng.uniform(0.15, 0.95),
         heat_reach=rng.uniform(22, 60),
         soot=rng.uniform(0, 0.8),

@@ -54,7 +54,8 @@ def find(files: Files) -> LabelSource | None:
                 _add(labels, file, number, item, categories)
     # Categories that no box has are not classes: Roboflow lists a parent of all
     used = {item.name for labels in of_photo.values() for item in labels.objects}
-    return LabelSource("coco", of_photo, findings, tuple(name for name in classes if name in used)) if found else None
+    names_used = tuple(name for name in classes if name in used)
+    return LabelSource("coco", of_photo, findings, classes=names_used) if found else None
 
 
 def _add(labels: RawLabels, file: str, number: int, item: dict[str, Any], categories: dict[Any, str]) -> None:

@@ -32,7 +32,7 @@ def find(files: Files) -> LabelSource | None:
     if not files.labels.get(".xml"):
         return None
     labels, orphans = match(files.labels[".xml"], files.photos)
-    return LabelSource("voc", labels, [Finding(name, "labels-without-photo") for name in orphans])
+    return LabelSource("voc", labels, orphans=orphans)
 
 
 def read(root: Path, file: str, classes: Sequence[str] = ()) -> RawLabels:

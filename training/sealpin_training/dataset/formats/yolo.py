@@ -30,7 +30,7 @@ def find(files: Files) -> LabelSource | None:
     lost = [name for name in orphans if _is_yolo(files.root / name)]
     if not any(isinstance(name, RawLabels) or _is_yolo(files.root / name) for name in labels.values()):
         return None
-    return LabelSource("yolo", labels, [Finding(name, "labels-without-photo") for name in lost], _class_names(files))
+    return LabelSource("yolo", labels, orphans=lost, classes=_class_names(files))
 
 
 def read(root: Path, file: str, classes: Sequence[str] = ()) -> RawLabels:
