@@ -159,7 +159,8 @@ def _repair_one(source: Source, orders: Orders, out: Path, entry: Entry, changes
     for one in labels.findings:  # objects that are no objects, and what is written anew
         changed(one, KINDS[one.kind].fix or "written anew")
     checked, _ = check_boxes(replace_objects(labels, boxes), width, height)
-    xml = voc.encode(PurePosixPath(name).name, width, height, checked, proposed=labels.proposed)
+    depth = 1 if facts.channels == 1 else 3
+    xml = voc.encode(PurePosixPath(name).name, width, height, checked, depth=depth, proposed=labels.proposed)
     target.with_suffix(".xml").write_bytes(xml)
     return True
 

@@ -91,10 +91,13 @@ def write(path: Path, photo: str, width: int, height: int, boxes: Sequence[Box])
     path.write_bytes(encode(photo, width, height, boxes))
 
 
-def encode(photo: str, width: int, height: int, boxes: Sequence[Box], *, proposed: bool = False) -> bytes:
+def encode(
+    photo: str, width: int, height: int, boxes: Sequence[Box], *, depth: int = 3, proposed: bool = False
+) -> bytes:
     """One XML file as bytes; edges are rounded to whole pixels, as labelImg does.
 
-    `photo` is the photo's name. A proposal is marked as such until labelImg saves the file: it drops the mark.
+    `photo` is the photo's name, `depth` its number of channels. A proposal is marked as such until labelImg saves the
+    file: it drops the mark.
     """
     root = etree.Element("annotation")
 
@@ -111,7 +114,7 @@ def encode(photo: str, width: int, height: int, boxes: Sequence[Box], *, propose
     if proposed:
         add(source, "annotation", PROPOSAL)
     size = add(root, "size")
-    for tag, value in (("width", width), ("height", height), ("depth", 3)):
+    for tag, value in (("width", width), ("height", height), ("depth", depth)):
         add(size, tag, value)
     add(root, "segmented", 0)
     for box in boxes:
