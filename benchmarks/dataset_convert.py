@@ -8,12 +8,12 @@ is without the import of TensorFlow, convert's is the whole program's. JSON on s
 """
 
 import argparse
+import contextlib
 import json
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from statistics import median
@@ -62,45 +62,40 @@ def grow(src: Path, out: Path, copies: int) -> int:
     return count
 
 
-def run(command: list[object]) -> tuple[float, float, str]:
-    """Seconds, the most memory in MB of all its processes together (shared pages once), and what it printed."""
+def run(command: list[object]) -> tuple[float, str]:
+    """Seconds, and what it printed."""
     began = time.perf_counter()
-    process = psutil.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    most = [0.0]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return time.perf_counter() - began, done.stdout
 
-    def watch() -> None:
-        while process.poll() is None:
-            total = 0
-            for one in [process, *process.children(recursive=True)]:
-                try:
-                    total += one.memory_full_info().pss
-                except psutil.Error:
-                    continue
-            most[0] = max(most[0], total / 1e6)
-            time.sleep(0.05)
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    told, faults = process.communicate()
-    seconds = time.perf_counter() - began
-    watcher.join()
-    if process.returncode:
-        sys.exit(faults)
-    return seconds, most[0], told
+def peak_memory(command: list[object]) -> float:
+    """The most memory in MB of a program and its processes together, shared pages counted once (PSS)."""
+    process = psutil.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
+    most = 0.0
+    while process.poll() is None:
+        total = 0
+        for one in [process, *process.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                total += one.memory_full_info().pss
+        most = max(most, total / 1e6)
+        time.sleep(0.05)
+    return most
 
 
 def compare(src: Path, work: Path, rounds: int) -> dict[str, object]:
     """Both programs on one folder, in turn."""
     photos = len(list(src.glob("*.jpg")))
-    ours, ours_memory, loop, loop_program = [], [], [], []
+    ours, loop, loop_program = [], [], []
     for number in range(rounds + 1):  # the first warms the page cache
-        seconds, memory, _ = run([BIN / "sealpin", "dataset", "convert", src, work / "dataset"])
+        seconds, _ = run([BIN / "sealpin", "dataset", "convert", src, work / "dataset"])
         shutil.rmtree(work / "dataset")
-        whole, _, told = run([sys.executable, LOOP, src, work / "plain.tfrecord"])
+        whole, told = run([sys.executable, LOOP, src, work / "plain.tfrecord"])
         (work / "plain.tfrecord").unlink()
         if number:
             ours.append(seconds)
-            ours_memory.append(memory)
             loop.append(float(told.splitlines()[-1]))
             loop_program.append(whole)
     return {
@@ -108,7 +103,6 @@ def compare(src: Path, work: Path, rounds: int) -> dict[str, object]:
         "megabytes": round(sum(path.stat().st_size for path in src.glob("*.jpg")) / 1e6, 1),
         "convert_s": round(median(ours), 2),
         "convert_photos_per_s": round(photos / median(ours)),
-        "convert_peak_mb": round(max(ours_memory)),
         "plain_loop_s": round(median(loop), 2),
         "plain_loop_photos_per_s": round(photos / median(loop)),
         "plain_loop_with_import_s": round(median(loop_program), 2),
@@ -129,14 +123,16 @@ def main() -> None:
         grow(arguments.labelled, work / "grown", 10)
         run([BIN / "sealpin", "dataset", "synth", work / "parts", "--parts", arguments.parts])
         results = {name: compare(work / name, work, arguments.rounds) for name in ("grown", "parts")}
-        (work / "few").mkdir()
-        for path in sorted((work / "grown").glob("*.jpg"))[:1000]:
-            for file in (path, path.with_suffix(".xml")):
-                shutil.copyfile(file, work / "few" / file.name)
-        memory = {
-            str(results["grown"]["photos"]): results["grown"]["convert_peak_mb"],
-            "1000": round(run([BIN / "sealpin", "dataset", "convert", work / "few", work / "dataset"])[1]),
-        }
+        memory = {}
+        photos = sorted((work / "grown").glob("*.jpg"))
+        for count in (1000, len(photos)):
+            some = work / f"first_{count}"
+            some.mkdir()
+            for path in photos[:count]:
+                for file in (path, path.with_suffix(".xml")):
+                    (some / file.name).hardlink_to(file)
+            memory[str(count)] = round(peak_memory([BIN / "sealpin", "dataset", "convert", some, work / "dataset"]))
+            shutil.rmtree(work / "dataset")
     document = {
         **describe("sealpin", "tensorflow", "protobuf", "lxml", "simplejpeg", "numpy"),
         "rounds": arguments.rounds,

@@ -61,6 +61,8 @@ def workers(count: int | None = None) -> Iterator[Workers]:
     # Not fork: the threads of OpenCV and TensorFlow do not survive it
     pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin)
     try:
+        for _ in range(count):
+            pool.submit(int)  # the processes start while this one finds its work
         yield Workers(pool, count)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -2,7 +2,6 @@
 
 import os
 import unicodedata
-from dataclasses import replace
 from math import isfinite
 
 from .findings import Finding
@@ -143,4 +142,4 @@ def _told(edges: Edges) -> str:
 
 def renamed(box: Box, names: dict[str, str]) -> Box:
     """The box with its category's new name, if it has one."""
-    return replace(box, category=names[box.category]) if box.category in names else box
+    return box._replace(category=names[box.category]) if box.category in names else box

@@ -5,7 +5,7 @@ SRC (photos and labels, anywhere below it)  -->  OUT/{train,val,test}-*.tfrecord
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sealpin_edge.errors import InputError, raise_all
@@ -75,7 +75,7 @@ def _chosen(found: Survey, plan: Plan) -> list[LabelledPhoto]:
         )
     names = dict(plan.merge)
     return [
-        replace(photo, boxes=tuple(renamed(box, names) for box in photo.boxes)) if photo.boxes and names else photo
+        photo._replace(boxes=tuple(renamed(box, names) for box in photo.boxes)) if photo.boxes and names else photo
         for photo in found.photos
         if plan.unlabelled_good or photo.name not in found.unlabelled
     ]

@@ -2,12 +2,15 @@
 
 On a line all photos look alike: the same fixture, the same light, a part that differs by scratches. So photos are
 compared by what tells them apart. A fingerprint of 32 x 32 grey cells is freed of brightness and contrast, and of the
-mean of all photos; photos whose remainders agree are compared again, piece by piece: nearly every piece with some
-texture must agree, which two parts in one fixture do not.
+mean of all photos; photos whose coarse remainders agree are compared again, piece by piece: nearly every piece with
+some texture must agree, which two parts in one fixture do not.
 """
 
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +18,56 @@ import numpy.typing as npt
 from .photos import FINGERPRINT
 
 Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
 
-COARSE = 16  # cells a side in the first comparison
-ALIKE = 0.9  # correlation of the remainders that is worth a closer look
+COARSE = 8  # cells a side in the first comparison
+ALIKE = 0.95  # correlation of the coarse remainders that is worth a closer look
 MOST_LOOKS = 32  # closer looks a photo and block at most, so that a folder of one scene stays quick
 PIECE = 4  # cells a side of a piece
 FLAT = 1.5  # grey levels of spread under which a piece shows nothing but noise
 PIECE_ALIKE = 0.8
 PIECES_ALIKE = 0.85
 LEAST_PIECES = 8
-BLOCK = 1024
+BLOCK = 512
 FEW = 16  # photos without a meaningful mean
+
+
+class Fingerprints:
+    """The fingerprints of all photos: coarse in memory, fine in a temporary file, since there may be many."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  closed by __exit__
+        self._coarse: list[npt.NDArray[np.float16]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+    def append(self, prints: npt.NDArray[np.uint8]) -> None:
+        """Add fingerprints, [photos, FINGERPRINT * FINGERPRINT] grey."""
+        step = FINGERPRINT // COARSE
+        cells = prints.reshape(-1, COARSE, step, COARSE, step).mean(axis=(2, 4), dtype=np.float32)
+        self._coarse.append(_unit(cells.reshape(len(prints), -1)).astype(np.float16))
+        self._file.write(prints.tobytes())
+
+    def coarse(self, rows: Indices) -> npt.NDArray[np.float16]:
+        """Unit vectors of what is left of each photo without brightness, contrast and the mean of all."""
+        vectors = np.concatenate(self._coarse)[rows]
+        if len(rows) >= FEW:
+            mean = vectors.mean(axis=0, dtype=np.float32)
+            for start in range(0, len(rows), BLOCK):
+                block = vectors[start : start + BLOCK]
+                block[:] = _unit(block.astype(np.float32) - mean)
+        return vectors
+
+    def fine(self, rows: Indices) -> npt.NDArray[np.uint8]:
+        """The fingerprints of photos in rising order that lie near each other."""
+        first, last = int(rows[0]), int(rows[-1])
+        self._file.seek(first * FINGERPRINT**2)
+        data = np.frombuffer(self._file.read((last + 1 - first) * FINGERPRINT**2), np.uint8)
+        return np.asarray(data.reshape(-1, FINGERPRINT**2)[rows - first])
 
 
 class Groups:
@@ -41,17 +83,11 @@ class Groups:
             index = self._parent[index]
         return index
 
-    def join(self, one: int, other: int) -> None:
-        """Make two groups one."""
+    def join(self, one: int, other: int) -> bool:
+        """Make two groups one; False when they are one already."""
         first, second = sorted((self.of(one), self.of(other)))
         self._parent[second] = first
-
-    def several(self) -> list[list[int]]:
-        """The groups with more than one member, members in order."""
-        members: dict[int, list[int]] = defaultdict(list)
-        for index in range(len(self._parent)):
-            members[self.of(index)].append(index)
-        return [group for group in members.values() if len(group) > 1]
+        return first != second
 
 
 def exact_duplicates(sha256: Sequence[str]) -> list[list[int]]:
@@ -62,18 +98,17 @@ def exact_duplicates(sha256: Sequence[str]) -> list[list[int]]:
     return [group for group in seen.values() if len(group) > 1]
 
 
-def near_duplicates(fingerprints: npt.NDArray[np.uint8], chosen: Iterable[int]) -> list[tuple[int, int]]:
-    """Pairs of `chosen` photos, the earlier first, that show the same shot; enough of them to join each group.
+def near_duplicates(prints: Fingerprints, chosen: Iterable[int]) -> list[tuple[int, int]]:
+    """Pairs of `chosen` photos, in rising order, that show the same shot; just enough of them to join each group.
 
-    `fingerprints`: [photos, FINGERPRINT * FINGERPRINT] grey. Time grows with the square of the number of photos, about
-    a second for 15,000; memory does not.
+    Time grows with the square of the number of photos, about half a second for 15,000; memory does not.
     """
     rows = np.fromiter(chosen, np.int64)
     if len(rows) < 2:
         return []
     groups = Groups(len(rows))
     pairs = []
-    coarse = _coarse(fingerprints, rows)
+    coarse = prints.coarse(rows)
     blocks = range(0, len(rows), BLOCK)
     for start, other_start in ((one, other) for one in blocks for other in blocks if one <= other):
         closeness = (
@@ -82,49 +117,53 @@ def near_duplicates(fingerprints: npt.NDArray[np.uint8], chosen: Iterable[int]) 
         )
         if start == other_start:
             closeness = np.triu(closeness, 1)
-        for row in np.flatnonzero((closeness >= ALIKE).any(axis=1)):
-            one = start + int(row)
-            closest = np.argsort(-closeness[row], kind="stable")[:MOST_LOOKS]
-            others = [other_start + int(other) for other in closest if closeness[row, other] >= ALIKE]
-            others = [other for other in others if groups.of(other) != groups.of(one)]
-            same = _same_shot(fingerprints[rows[one]], fingerprints[rows[others]]) if others else ()
-            for other, agrees in zip(others, same, strict=True):
-                if agrees:
-                    groups.join(one, other)
-                    pairs.append((int(rows[one]), int(rows[other])))
+        ones, others = _candidates(closeness)
+        if not len(ones):
+            continue
+        mine = prints.fine(rows[start : start + BLOCK])
+        theirs = prints.fine(rows[other_start : other_start + BLOCK])
+        same = _same_shot(mine, theirs, ones, others)
+        for one, other in zip((ones[same] + start).tolist(), (others[same] + other_start).tolist(), strict=True):
+            if groups.join(one, other):
+                pairs.append((int(rows[one]), int(rows[other])))
     return pairs
 
 
-def _coarse(fingerprints: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float16]:
-    """Unit vectors of what is left of each photo without brightness, contrast and the mean of all."""
-    step = FINGERPRINT // COARSE
-    vectors = np.empty((len(rows), COARSE * COARSE), np.float16)
-    for start in range(0, len(rows), BLOCK):
-        cells = fingerprints[rows[start : start + BLOCK]].reshape(-1, COARSE, step, COARSE, step)
-        vectors[start : start + BLOCK] = _unit(cells.mean(axis=(2, 4), dtype=np.float32).reshape(len(cells), -1))
-    if len(rows) >= FEW:
-        mean = vectors.mean(axis=0, dtype=np.float32)
-        for start in range(0, len(rows), BLOCK):
-            vectors[start : start + BLOCK] = _unit(vectors[start : start + BLOCK].astype(np.float32) - mean)
-    return vectors
+def _candidates(closeness: Floats) -> tuple[Indices, Indices]:
+    """Rows and columns of what comes close, at most MOST_LOOKS a row."""
+    near = closeness >= ALIKE
+    for row in np.flatnonzero(np.count_nonzero(near, axis=1) > MOST_LOOKS):
+        near[row] = False
+        near[row, np.argpartition(-closeness[row], MOST_LOOKS)[:MOST_LOOKS]] = True
+    return np.divmod(np.flatnonzero(near), near.shape[1])
 
 
-def _same_shot(one: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Do nearly all pieces with texture agree?"""
-    mine, theirs = _pieces(one[None]), _pieces(others)
-    spread, their_spread = mine.std(axis=-1), theirs.std(axis=-1)
-    alike = (_unit(mine) * _unit(theirs)).sum(axis=-1) >= PIECE_ALIKE
-    textured = np.maximum(spread, their_spread) >= FLAT
-    agreeing, total = (alike & textured).sum(axis=-1), textured.sum(axis=-1)
-    # Two photos without texture, of nothing or of a plain sheet, tell nothing
-    return np.asarray((total >= LEAST_PIECES) & (agreeing >= PIECES_ALIKE * total))
+def _same_shot(
+    mine: npt.NDArray[np.uint8], theirs: npt.NDArray[np.uint8], ones: Indices, others: Indices
+) -> npt.NDArray[np.bool_]:
+    """Of each pair: do nearly all pieces with texture agree?"""
+    result = np.empty(len(ones), np.bool_)
+    (left, left_textured, ones), (right, right_textured, others) = _pieces(mine, ones), _pieces(theirs, others)
+    for start in range(0, len(ones), BLOCK):
+        one, other = ones[start : start + BLOCK], others[start : start + BLOCK]
+        alike = np.einsum("ijk,ijk->ij", left[one], right[other]) >= PIECE_ALIKE
+        textured = left_textured[one] | right_textured[other]
+        agreeing, total = (alike & textured).sum(axis=-1), textured.sum(axis=-1)
+        # Two photos without texture, of nothing or of a plain sheet, tell nothing
+        result[start : start + BLOCK] = (total >= LEAST_PIECES) & (agreeing >= PIECES_ALIKE * total)
+    return result
 
 
-def _pieces(fingerprints: npt.NDArray[np.uint8]) -> Floats:
-    """[photos, pieces, cells of a piece]"""
+def _pieces(prints: npt.NDArray[np.uint8], wanted: Indices) -> tuple[Floats, npt.NDArray[np.bool_], Indices]:
+    """The wanted photos' pieces as unit vectors [photos, pieces, cells], which have texture, and the places in both."""
+    photos, places = np.unique(wanted, return_inverse=True)
     across = FINGERPRINT // PIECE
-    cells = fingerprints.reshape(-1, across, PIECE, across, PIECE).swapaxes(2, 3)
-    return cells.reshape(-1, across * across, PIECE * PIECE).astype(np.float32)
+    cells = prints[photos].reshape(-1, across, PIECE, across, PIECE).swapaxes(2, 3)
+    vectors = cells.reshape(-1, across * across, PIECE * PIECE).astype(np.float32)
+    vectors -= vectors.mean(axis=-1, keepdims=True)
+    lengths = np.sqrt(np.einsum("ijk,ijk->ij", vectors, vectors))
+    vectors /= np.maximum(lengths, 1e-6)[..., None]
+    return vectors, lengths >= FLAT * PIECE, places
 
 
 def _unit(vectors: Floats) -> Floats:

@@ -5,6 +5,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from sealpin_edge.errors import InputError
@@ -77,24 +78,22 @@ def match(labels: Iterable[str], photos: Iterable[str]) -> tuple[dict[str, str |
     for name in labels:
         by_stem[_key(name)].append(name)
     matched: dict[str, str | RawLabels] = {}
-    owners: dict[str, list[str]] = defaultdict(list)
+    owner: dict[str, str] = {}
     for photo in photos:
         candidates = by_stem.get(_key(photo))
         if not candidates:
             continue
-        distances = [_distance(photo, name) for name in candidates]
-        nearest = [name for name, far in zip(candidates, distances, strict=True) if far == min(distances)]
+        nearest = candidates
+        if len(candidates) > 1:
+            distances = [_distance(photo, name) for name in candidates]
+            nearest = [name for name, far in zip(candidates, distances, strict=True) if far == min(distances)]
+        matched[photo] = nearest[0] if len(nearest) == 1 else _dispute(photo, "labels-several", nearest)
         for name in nearest:
-            owners[name].append(photo)
-        if len(nearest) > 1:
-            matched[photo] = _dispute(photo, "labels-several", nearest)
-        else:
-            matched[photo] = nearest[0]
-    for name, photos_of_it in owners.items():
-        if len(photos_of_it) > 1:
-            for photo in photos_of_it:
-                matched[photo] = _dispute(photo, "photos-several", [name, *photos_of_it])
-    return matched, [name for names in by_stem.values() for name in names if name not in owners]
+            first = owner.setdefault(name, photo)
+            if first != photo:
+                matched[first] = _dispute(first, "photos-several", [name, photo])
+                matched[photo] = _dispute(photo, "photos-several", [name, first])
+    return matched, [name for names in by_stem.values() for name in names if name not in owner]
 
 
 class PhotoNames:
@@ -130,11 +129,12 @@ def _link_fault(entry: "os.DirEntry[str]", name: str, inside: Path, known: bool)
 
 
 def _check_names(files: Files) -> None:
-    folded: dict[str, str] = {}
-    for name in (*files.photos, *files.labels.get(".xml", ())):
-        other = folded.setdefault(_composed(name).casefold(), name)
-        if other != name:
-            files.findings.append(Finding(name, "name-clash", other))
+    def folded(name: str) -> str:
+        return _composed(name).casefold()
+
+    for one, other in pairwise(sorted(files.photos, key=folded)):
+        if folded(one) == folded(other):
+            files.findings.append(Finding(other, "name-clash", one))
     for photo in files.photos:
         if not photo.isascii() and photo != photo.encode(errors="replace").decode():
             files.findings.append(Finding(photo, "name-not-utf8"))
@@ -147,7 +147,7 @@ def _composed(text: str) -> str:
 
 
 def _key(name: str) -> str:
-    return _composed(os.path.splitext(name.rsplit("/", 1)[-1])[0]).casefold()
+    return _composed(name[name.rfind("/") + 1 : name.rfind(".")]).casefold()
 
 
 def _distance(one: str, other: str) -> float:

@@ -3,7 +3,6 @@
 An error makes training wrong or impossible: convert refuses it. A warning may be meant so. A note tells what happens.
 """
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from sealpin_edge.errors import InputError
@@ -257,8 +256,7 @@ KINDS: dict[str, Kind] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One fault: `file` below the folder (the folder itself: "."), what was found, the object's number from 1."""
 
     file: str

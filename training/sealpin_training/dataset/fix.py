@@ -236,10 +236,10 @@ def _repair_objects(
             across, down = width / labels.size[0], height / labels.size[1]
             edges = (edges[0] * across, edges[1] * down, edges[2] * across, edges[3] * down)
             told("size-differs", "box scaled with the photo")
-        one = replace(item, name=name, edges=edges)
+        one = item._replace(name=name, edges=edges)
         faults = {fault.kind for fault in check_boxes(replace_objects(labels, [one]), width, height)[1]}
         if "box-outside" in faults:
-            one = replace(one, edges=clip(edges, width, height))
+            one = one._replace(edges=clip(edges, width, height))
             told("box-outside", "clipped")
             faults = {fault.kind for fault in check_boxes(replace_objects(labels, [one]), width, height)[1]}
         gone = faults & {"box-empty", "box-off-photo", "box-sliver"}

@@ -37,13 +37,17 @@ def write_manifest(
         "digest": _digest(members, classes),
         **settings,
         "counts": {name: _counts(members[name]) for name in SPLITS},
-        "photos": [
-            {"name": photo.name, "split": name, "sha256": photo.sha256, "boxes": len(photo.boxes)}
-            for name in SPLITS
-            for photo in members[name]
-        ],
     }
-    (folder / "dataset.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with open(folder / "dataset.json", "w", encoding="utf-8") as file:
+        # A line for each photo, without a copy of all in memory
+        file.write(json.dumps(summary, indent=1, ensure_ascii=False).removesuffix("\n}") + ',\n "photos": [')
+        separator = "\n  "
+        for split, photos in members.items():
+            for photo in photos:
+                line = {"name": photo.name, "split": split, "sha256": photo.sha256, "boxes": len(photo.boxes)}
+                file.write(separator + json.dumps(line, ensure_ascii=False))
+                separator = ",\n  "
+        file.write("\n ]\n}\n")
     (folder / "label_map.pbtxt").write_text(_label_map(classes), encoding="utf-8")
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from sealpin_edge.errors import InputError
 
@@ -18,8 +19,7 @@ SPLIT_NAMES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A photo by its name below the folder, with the file of its labels or what one says of it; None for neither."""
 
     photo: str | None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +14,12 @@ import numpy.typing as npt
 from ..parallel import Workers
 from ..progress import progress_bar
 from .boxes import check_boxes, check_names, check_size
-from .duplicates import exact_duplicates, near_duplicates
+from .duplicates import Fingerprints, exact_duplicates, near_duplicates
 from .files import PHOTO_ENDINGS
 from .findings import KINDS, SEVERITIES, Finding
 from .labels import Box, LabelledPhoto
 from .names import check_classes
-from .photos import FINGERPRINT, inspect_photo
+from .photos import PhotoFacts, inspect_photo
 from .source import Entry, Source, open_source, split_by_folder
 
 CHUNK = 32
@@ -59,8 +60,7 @@ class Survey:
         return sum(finding.severity == severity for finding in self.findings)
 
 
-@dataclass(slots=True)
-class Looked:
+class Looked(NamedTuple):
     """What a process sends back of one entry; `photo` is None where there is none, or it could not be decoded."""
 
     name: str
@@ -69,34 +69,31 @@ class Looked:
     grey: bool
     findings: list[Finding]
     names: list[str]
-    fingerprint: npt.NDArray[np.uint8] | None
 
 
 def survey(src: Path, rules: Rules, pool: Workers) -> Survey:
     """Look at everything below `src`. Raises InputError when it holds no photos, or no labels."""
     source = open_source(src)
     result = Survey(source, findings=list(source.findings))
-    prints = np.zeros((len(source.entries), FINGERPRINT * FINGERPRINT), np.uint8)
     grey = []
-    with progress_bar(len(source.entries), "check", "photo") as bar:
-        for looked in pool.map(partial(_look, source.opened(), rules), source.entries, CHUNK):
+    with Fingerprints() as prints, progress_bar(len(source.entries), "check", "photo") as bar:
+        for looked, some_prints in pool.map(partial(_look, source.opened(), rules), source.entries, CHUNK):
+            prints.append(some_prints)
             for one in looked:
                 result.findings += one.findings
                 for name in one.names:
                     result.named[name].append(one.name)
                 if one.photo:
-                    if one.fingerprint is not None:
-                        prints[len(result.photos)] = one.fingerprint.ravel()
                     result.photos.append(one.photo)
                     grey += [one.photo.name] if one.grey else []
                     if not one.labelled:
                         result.unlabelled.add(one.photo.name)
             bar.update(len(looked))
+        twins = _check_twins(result, prints)
     if len(grey) < len(result.photos):
         result.findings += [Finding(name, "photo-grey") for name in grey]
-    result.folder_split = split_by_folder([photo.name for photo in result.photos])
     result.findings += _check_classes(result, rules)
-    result.findings += _check_twins(result, prints)
+    result.findings += twins
     order = {kind: number for number, kind in enumerate(KINDS)}
     result.findings.sort(
         key=lambda one: (SEVERITIES.index(one.severity), order[one.kind], one.file, one.number or 0, one.found)
@@ -104,29 +101,35 @@ def survey(src: Path, rules: Rules, pool: Workers) -> Survey:
     return result
 
 
-def _look(source: Source, rules: Rules, entries: list[Entry]) -> list[Looked]:
-    return [_look_at(source, rules, entry) for entry in entries]
+def _look(source: Source, rules: Rules, entries: list[Entry]) -> tuple[list[Looked], npt.NDArray[np.uint8]]:
+    """What is told of each entry, and the fingerprints of the photos among them that could be decoded."""
+    looked, prints = [], []
+    for entry in entries:
+        if entry.photo is None:
+            looked.append(_look_at_orphan(source, entry))
+        else:
+            facts = inspect_photo(source.root, entry.photo)
+            looked.append(_look_at(source, rules, entry, entry.photo, facts))
+            prints += [facts.fingerprint] if facts.fingerprint is not None else []
+    return looked, np.array(prints, np.uint8).reshape(len(prints), -1)
 
 
-def _look_at(source: Source, rules: Rules, entry: Entry) -> Looked:
-    if entry.photo is None:
-        return _look_at_orphan(source, entry)
-    facts = inspect_photo(source.root, entry.photo)
+def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: PhotoFacts) -> Looked:
     findings = facts.findings
     labels = source.read(entry)
     boxes: tuple[Box, ...] = ()
     if labels is None:
-        findings.append(Finding(entry.photo, "photo-unlabelled", "no label file of this name"))
+        findings.append(Finding(name, "photo-unlabelled", "no label file of this name"))
     else:
         findings += labels.findings
         turned = facts.orientation >= 5
         width, height = labels.size or (facts.width, facts.height)
         if facts.width:
-            findings += check_size(labels, entry.photo, facts.width, facts.height, turned)
+            findings += check_size(labels, name, facts.width, facts.height, turned)
             if labels.depth not in (None, facts.channels):
                 findings.append(Finding(labels.file, "depth-differs", str(labels.depth), allowed=str(facts.channels)))
         if source.format == "voc" and labels.filename is not None:
-            findings += check_names(labels, entry.photo, str(source.root))
+            findings += check_names(labels, name, str(source.root))
         # Drawn in the frame that the labels name: one wrong size is one finding, not one more for each box
         boxes, faults = check_boxes(labels, width, height)
         findings += faults
@@ -139,12 +142,12 @@ def _look_at(source: Source, rules: Rules, entry: Entry) -> Looked:
         scale = max(rules.input_size[0] / facts.width, rules.input_size[1] / facts.height)
         if scale > 2:
             allowed = f"half of {rules.input_size[0]}x{rules.input_size[1]} and more"
-            findings.append(Finding(entry.photo, "photo-small", f"{facts.width}x{facts.height}", allowed=allowed))
+            findings.append(Finding(name, "photo-small", f"{facts.width}x{facts.height}", allowed=allowed))
         encoding = {"JPEG": "jpeg", "PNG": "png"}.get(facts.encoding, facts.encoding)
-        photo = LabelledPhoto(entry.photo, facts.sha256, facts.width, facts.height, encoding, boxes)
+        photo = LabelledPhoto(name, facts.sha256, facts.width, facts.height, encoding, boxes)
     labelled = labels is not None and not labels.proposed
     names = [item.name for item in labels.objects] if labels else []
-    return Looked(entry.photo, photo, labelled, facts.channels == 1, findings, names, facts.fingerprint)
+    return Looked(name, photo, labelled, facts.channels == 1, findings, names)
 
 
 def _look_at_orphan(source: Source, entry: Entry) -> Looked:
@@ -157,7 +160,7 @@ def _look_at_orphan(source: Source, entry: Entry) -> Looked:
         findings += check_names(labels, stem + (ending or PHOTO_ENDINGS[0]), str(source.root))
     if not labels.relative:
         findings += check_boxes(labels, *(labels.size or (0, 0)))[1]
-    return Looked(labels.file, None, False, False, findings, [], None)
+    return Looked(labels.file, None, False, False, findings, [])
 
 
 def _check_scale(file: str, boxes: Sequence[Box], width: int, height: int, rules: Rules) -> list[Finding]:
@@ -200,10 +203,11 @@ def _check_classes(result: Survey, rules: Rules) -> list[Finding]:
     return findings
 
 
-def _check_twins(result: Survey, prints: npt.NDArray[np.uint8]) -> list[Finding]:
+def _check_twins(result: Survey, prints: Fingerprints) -> list[Finding]:
     """The same shot twice: the same bytes, or nearly the same picture."""
     findings = []
-    photos, split = result.photos, result.folder_split
+    photos = result.photos
+    split = result.folder_split = split_by_folder([photo.name for photo in photos])
     again: set[int] = set()
 
     def across(one: LabelledPhoto, other: LabelledPhoto) -> bool:

@@ -17,12 +17,14 @@ MAX_BYTES = 1 << 30
 
 def find(files: Files) -> LabelSource | None:
     """The photos that COCO files list, with their boxes; None where no JSON file is COCO's."""
+    if not files.labels.get(".json"):
+        return None
     names = PhotoNames(files.photos)
     of_photo: dict[str, RawLabels] = {}
     findings: list[Finding] = []
     classes: list[str] = []
     found = False
-    for file in files.labels.get(".json", ()):
+    for file in files.labels[".json"]:
         document = _load(files.root / file)
         if document is None:
             continue

@@ -19,11 +19,13 @@ COLUMNS = {"filename", "class", *EDGES}
 
 def find(files: Files) -> LabelSource | None:
     """The photos that CSV files list, with their boxes; None where no CSV file has the columns."""
+    if not files.labels.get(".csv"):
+        return None
     names = PhotoNames(files.photos)
     of_photo: dict[str, RawLabels] = {}
     findings: list[Finding] = []
     found = False
-    for file in files.labels.get(".csv", ()):
+    for file in files.labels[".csv"]:
         rows = _rows(files.root / file)
         if rows is None:
             continue

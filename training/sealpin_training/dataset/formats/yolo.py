@@ -26,6 +26,8 @@ _LINE = re.compile(r"\s*\d+(\s+[-+.\deE]+){4,}\s*$")
 def find(files: Files) -> LabelSource | None:
     """The text files that look like YOLO's, each with its photo; None where there are none."""
     texts = [name for name in files.labels.get(".txt", ()) if PurePosixPath(name).name not in NAME_FILES]
+    if not texts:
+        return None
     labels, orphans = match(texts, files.photos)
     lost = [name for name in orphans if _is_yolo(files.root / name)]
     if not any(isinstance(name, RawLabels) or _is_yolo(files.root / name) for name in labels.values()):
