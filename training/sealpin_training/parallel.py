@@ -3,10 +3,11 @@
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from multiprocessing import get_context
 from typing import TypeVar
 
@@ -25,12 +26,13 @@ class Workers:
         self.count = count
         self._pool = pool
 
-    def map(self, task: Callable[[list[Item]], Result], items: Sequence[Item], chunk: int) -> Iterator[Result]:
+    def map(self, task: Callable[[list[Item]], Result], items: Iterable[Item], chunk: int) -> Iterator[Result]:
         """`task` on `chunk` items at a time; results in order. An exception of a task is raised here.
 
         Raises EnvironmentFault when a process was ended from outside, by the kernel for want of memory perhaps.
         """
-        chunks = (list(items[start : start + chunk]) for start in range(0, len(items), chunk))
+        rest = iter(items)
+        chunks = iter(lambda: list(islice(rest, chunk)), [])
         if self._pool is None:
             yield from map(task, chunks)
             return

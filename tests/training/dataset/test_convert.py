@@ -17,10 +17,10 @@ from sealpin_edge.photo import decode_photo, encode_jpeg, stretch
 from sealpin_training.dataset.convert import Plan
 from sealpin_training.dataset.convert import convert as convert_folder
 from sealpin_training.dataset.formats import voc
-from sealpin_training.dataset.labels import Box, LabelledPhoto
+from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.manifest import Dataset, load_dataset
 from sealpin_training.dataset.records import read_records
-from sealpin_training.dataset.split import SPLITS, same_part, split
+from sealpin_training.dataset.split import SPLITS, Part, same_part, split
 from sealpin_training.dataset.tfrecord import example, floats, frame, ints, texts
 
 WIDTH, HEIGHT = 80, 60
@@ -350,14 +350,9 @@ def test_records_are_framed_as_tensorflow_frames_them(tmp_path: Path) -> None:
 @given(st.lists(st.tuples(st.sampled_from([(), ("PR",), ("PR", "QA")]), st.integers(0, 8)), min_size=1, max_size=80))
 @settings(deadline=None, max_examples=60)
 def test_a_split_parts_no_group_and_keeps_its_shares(parts: list[tuple[tuple[str, ...], int]]) -> None:
-    photos = [
-        LabelledPhoto(
-            f"g{group}_{number}.jpg", str(number), 9, 9, "jpeg", tuple(Box(name, 0, 0, 1, 1) for name in kinds)
-        )
-        for number, (kinds, group) in enumerate(parts)
-    ]
-    dealt = split(photos, 3, together=same_part(photos, r"g(\d)_"))
-    assert dealt == split(photos, 3, together=same_part(photos, r"g(\d)_"))
+    photos = [Part(f"g{group}_{number}.jpg", kinds) for number, (kinds, group) in enumerate(parts)]
+    dealt = split(photos, 3, together=same_part([photo.name for photo in photos], r"g(\d)_"))
+    assert dealt == split(photos, 3, together=same_part([photo.name for photo in photos], r"g(\d)_"))
     for group in range(9):
         assert len({dealt[photo.name] for photo in photos if photo.name.startswith(f"g{group}_")}) <= 1
     alone = split(photos, 3)

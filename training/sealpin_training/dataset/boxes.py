@@ -138,8 +138,3 @@ def _name_fault(found: str, name: str) -> str | None:
 
 def _told(edges: Edges) -> str:
     return "({:g}, {:g}, {:g}, {:g})".format(*edges)
-
-
-def renamed(box: Box, names: dict[str, str]) -> Box:
-    """The box with its category's new name, if it has one."""
-    return box._replace(category=names[box.category]) if box.category in names else box

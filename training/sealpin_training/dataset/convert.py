@@ -12,11 +12,10 @@ from sealpin_edge.errors import InputError, raise_all
 from sealpin_edge.files import new_folder
 
 from ..parallel import workers
-from .boxes import renamed
-from .labels import LabelledPhoto
+from .content import Content
 from .manifest import Dataset, load_dataset, write_manifest
 from .records import write_shards
-from .split import SPLITS, same_part, split
+from .split import SPLITS, Part, same_part, split
 from .survey import Rules, Survey, survey
 
 
@@ -48,14 +47,13 @@ def convert(src: Path, out: Path, plan: Plan | None = None, *, processes: int | 
     with new_folder(out) as partial, workers(processes) as pool:
         found = survey(src, plan.rules, pool)
         raise_all([one.as_error(src) for one in found.findings if one.severity == "error"], hint=_hint(src))
-        photos = _chosen(found, plan)
-        classes = sorted({box.category for photo in photos for box in photo.boxes})
-        if not classes:
+        categories = _categories(found, plan)
+        if not categories:
             raise InputError("no photo has a box", where=str(src), allowed="burrs marked with labelImg on some photos")
-        members = _members(found, photos, plan, kept)
-        write_shards(partial, src, members, classes, pool)
-        settings = {"seed": plan.seed, "merge": dict(plan.merge), "group": plan.group}
-        write_manifest(partial, members, classes, settings)
+        members = _members(found, categories, plan, kept)
+        content = Content(found.photos, members, categories)
+        write_shards(partial, src, content, pool)
+        write_manifest(partial, content, {"seed": plan.seed, "merge": dict(plan.merge), "group": plan.group})
     return load_dataset(out), found
 
 
@@ -63,36 +61,36 @@ def _hint(src: Path) -> str:
     return f"sealpin dataset check {src}; sealpin dataset fix {src} FIXED repairs what it can in a copy"
 
 
-def _chosen(found: Survey, plan: Plan) -> list[LabelledPhoto]:
-    """The photos to convert, with their categories folded."""
-    categories = {box.category for photo in found.photos for box in photo.boxes}
-    for old in sorted(set(plan.merge) - categories):
+def _categories(found: Survey, plan: Plan) -> dict[str, str]:
+    """What each category is called in the dataset."""
+    names = sorted(found.named)
+    for old in sorted(set(plan.merge) - set(names)):
         raise InputError(
             "no box has the category to merge",
             where=f"--merge {old}={plan.merge[old]}",
             found=old,
-            allowed=", ".join(sorted(categories)) or "no boxes at all in this folder",
+            allowed=", ".join(names) or "no boxes at all in this folder",
         )
-    names = dict(plan.merge)
-    return [
-        photo._replace(boxes=tuple(renamed(box, names) for box in photo.boxes)) if photo.boxes and names else photo
-        for photo in found.photos
-        if plan.unlabelled_good or photo.name not in found.unlabelled
-    ]
+    return {name: plan.merge.get(name, name) for name in names}
 
 
-def _members(
-    found: Survey, photos: list[LabelledPhoto], plan: Plan, kept: Mapping[str, str]
-) -> dict[str, list[LabelledPhoto]]:
-    """The photos of each split: as the folders say, as they were, or dealt."""
-    at = {photo.name: index for index, photo in enumerate(photos)}
-    names = [photo.name for photo in found.photos]
-    together = [(at[names[one]], at[names[two]]) for one, two in found.twins if names[one] in at and names[two] in at]
+def _members(found: Survey, categories: Mapping[str, str], plan: Plan, kept: Mapping[str, str]) -> dict[str, list[int]]:
+    """The positions of each split's photos: as the folders say, as they were, or dealt."""
+    parts, positions, homes = [], [], {}
+    for position, photo in enumerate(found.photos):
+        if plan.unlabelled_good or photo.name not in found.unlabelled:
+            parts.append(Part(photo.name, tuple(sorted({categories[box.category] for box in photo.boxes}))))
+            positions.append(position)
+            if home := kept.get(photo.name) or kept.get(photo.sha256):
+                homes[photo.name] = home
+    at = {position: index for index, position in enumerate(positions)}
+    together = [(at[one], at[two]) for one, two in found.twins if one in at and two in at]
     if plan.group:
-        together += same_part(photos, plan.group)
-    homes = {photo.name: kept.get(photo.name) or kept.get(photo.sha256, "") for photo in photos}
+        together += same_part([part.name for part in parts], plan.group)
     if set(found.folder_split.values()) == set(SPLITS):
-        homes = dict(found.folder_split)
-    homes = {name: home for name, home in homes.items() if home}
-    splits = split(photos, plan.seed, together=together, kept=homes)
-    return {name: [photo for photo in photos if splits[photo.name] == name] for name in SPLITS}
+        homes = found.folder_split
+    splits = split(parts, plan.seed, together=together, kept=homes)
+    members: dict[str, list[int]] = {name: [] for name in SPLITS}
+    for position, part in zip(positions, parts, strict=True):
+        members[splits[part.name]].append(position)
+    return members

@@ -28,7 +28,7 @@ FLAT = 1.5  # grey levels of spread under which a piece shows nothing but noise
 PIECE_ALIKE = 0.8
 PIECES_ALIKE = 0.85
 LEAST_PIECES = 8
-BLOCK = 512
+BLOCK, SMALL = 768, 128  # photos and pairs at a time: what the processor's caches hold
 FEW = 16  # photos without a meaningful mean
 
 
@@ -144,13 +144,13 @@ def _same_shot(
     """Of each pair: do nearly all pieces with texture agree?"""
     result = np.empty(len(ones), np.bool_)
     (left, left_textured, ones), (right, right_textured, others) = _pieces(mine, ones), _pieces(theirs, others)
-    for start in range(0, len(ones), BLOCK):
-        one, other = ones[start : start + BLOCK], others[start : start + BLOCK]
+    for start in range(0, len(ones), SMALL):
+        one, other = ones[start : start + SMALL], others[start : start + SMALL]
         alike = np.einsum("ijk,ijk->ij", left[one], right[other]) >= PIECE_ALIKE
         textured = left_textured[one] | right_textured[other]
         agreeing, total = (alike & textured).sum(axis=-1), textured.sum(axis=-1)
         # Two photos without texture, of nothing or of a plain sheet, tell nothing
-        result[start : start + BLOCK] = (total >= LEAST_PIECES) & (agreeing >= PIECES_ALIKE * total)
+        result[start : start + SMALL] = (total >= LEAST_PIECES) & (agreeing >= PIECES_ALIKE * total)
     return result
 
 

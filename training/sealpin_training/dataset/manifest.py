@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from typing import Any
 
 from sealpin_edge.errors import InputError
 
-from .labels import LabelledPhoto
+from .content import Content
 from .split import SPLITS
 
 FORMAT = 1
@@ -27,26 +29,26 @@ class Dataset:
     splits: Mapping[str, str]
 
 
-def write_manifest(
-    folder: Path, members: Mapping[str, Sequence[LabelledPhoto]], classes: Sequence[str], settings: Mapping[str, Any]
-) -> None:
+def write_manifest(folder: Path, content: Content, settings: Mapping[str, Any]) -> None:
     """Write dataset.json and label_map.pbtxt. `settings` are what the conversion was told."""
-    summary = {
-        "format": FORMAT,
-        "classes": list(classes),
-        "digest": _digest(members, classes),
-        **settings,
-        "counts": {name: _counts(members[name]) for name in SPLITS},
-    }
-    with open(folder / "dataset.json", "w", encoding="utf-8") as file:
-        # A line for each photo, without a copy of all in memory
-        file.write(json.dumps(summary, indent=1, ensure_ascii=False).removesuffix("\n}") + ',\n "photos": [')
-        separator = "\n  "
-        for split, photos in members.items():
-            for photo in photos:
-                line = {"name": photo.name, "split": split, "sha256": photo.sha256, "boxes": len(photo.boxes)}
-                file.write(separator + json.dumps(line, ensure_ascii=False))
-                separator = ",\n  "
+    classes = content.classes
+    digest = hashlib.sha256(json.dumps(classes).encode())
+    counts = {}
+    with open(folder / "dataset.json", "w", encoding="utf-8") as file, tempfile.TemporaryFile("w+") as photos:
+        for split in SPLITS:
+            boxes, good = Counter[str](), 0
+            for photo in content.of(split):
+                marked = [(content.categories[box.category], *box[1:]) for box in photo.boxes]
+                digest.update(json.dumps([split, photo.name, photo.sha256, marked]).encode())
+                boxes.update(category for category, *_ in marked)
+                good += not marked
+                line = {"name": photo.name, "split": split, "sha256": photo.sha256, "boxes": len(marked)}
+                photos.write(("" if not photos.tell() else ",\n") + "  " + json.dumps(line, ensure_ascii=False))
+            counts[split] = {"photos": len(content.members[split]), "good": good, "boxes": dict(sorted(boxes.items()))}
+        summary = {"format": FORMAT, "classes": classes, "digest": digest.hexdigest(), **settings, "counts": counts}
+        file.write(json.dumps(summary, indent=1, ensure_ascii=False).removesuffix("\n}") + ',\n "photos": [\n')
+        photos.seek(0)
+        shutil.copyfileobj(photos, file)
         file.write("\n ]\n}\n")
     (folder / "label_map.pbtxt").write_text(_label_map(classes), encoding="utf-8")
 
@@ -70,25 +72,6 @@ def load_dataset(folder: Path) -> Dataset:
             allowed="a folder with dataset.json and TFRecord shards",
             hint=f"sealpin dataset convert PHOTOS {folder}",
         ) from None
-
-
-def _counts(photos: Sequence[LabelledPhoto]) -> dict[str, Any]:
-    boxes = Counter(box.category for photo in photos for box in photo.boxes)
-    return {
-        "photos": len(photos),
-        "good": sum(not photo.boxes for photo in photos),
-        "boxes": dict(sorted(boxes.items())),
-    }
-
-
-def _digest(members: Mapping[str, Sequence[LabelledPhoto]], classes: Sequence[str]) -> str:
-    """Of everything that training can see: classes, and of each split the photos' names, bytes and boxes."""
-    digest = hashlib.sha256(json.dumps(list(classes)).encode())
-    for split, photos in members.items():
-        for photo in photos:
-            boxes = [[box.category, *box.edges, box.difficult, box.truncated] for box in photo.boxes]
-            digest.update(json.dumps([split, photo.name, photo.sha256, boxes]).encode())
-    return digest.hexdigest()
 
 
 def _label_map(classes: Sequence[str]) -> str:

@@ -5,7 +5,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,7 @@ from sealpin_edge.errors import EnvironmentFault
 from ..parallel import Workers
 from ..progress import progress_bar
 from ..quiet import tensorflow
+from .content import Content
 from .labels import Box, LabelledPhoto
 from .tfrecord import example, floats, frame, ints, texts
 
@@ -33,31 +36,32 @@ class Record:
     boxes: tuple[Box, ...]
 
 
-@dataclass(frozen=True)
-class Shard:
-    """One file to write: its path, and its photos with the number that each has in its split."""
+class Shard(NamedTuple):
+    """One file to write: its path, and its photos with the number that the first has in its split."""
 
     path: Path
-    photos: Sequence[LabelledPhoto]
+    photos: list[LabelledPhoto]
     first: int
 
 
-def write_shards(
-    folder: Path, src: Path, members: Mapping[str, Sequence[LabelledPhoto]], classes: Sequence[str], pool: Workers
-) -> None:
+def write_shards(folder: Path, src: Path, content: Content, pool: Workers) -> None:
     """Write each split's photos as `<split>-00000-of-0000N.tfrecord` files of equal length, in order.
 
     A split without photos gets one empty file. Raises EnvironmentFault when a photo changed since it was checked.
     """
-    shards = []
-    for split, photos in members.items():
-        count = max(1, -(-len(photos) // PHOTOS_PER_SHARD))
-        edges = [len(photos) * number // count for number in range(count + 1)]
-        for number in range(count):
-            path = folder / f"{split}-{number:05d}-of-{count:05d}.tfrecord"
-            shards.append(Shard(path, photos[edges[number] : edges[number + 1]], edges[number]))
-    with progress_bar(sum(map(len, members.values())), "write", "photo") as bar:
-        for written in pool.map(partial(_write, src, {name: n for n, name in enumerate(classes, start=1)}), shards, 1):
+
+    def shards() -> Iterator[Shard]:
+        for split, members in content.members.items():
+            count = max(1, -(-len(members) // PHOTOS_PER_SHARD))
+            photos = content.of(split)
+            for number in range(count):
+                first, end = (len(members) * edge // count for edge in (number, number + 1))
+                path = folder / f"{split}-{number:05d}-of-{count:05d}.tfrecord"
+                yield Shard(path, list(islice(photos, end - first)), first)
+
+    numbers = {name: content.classes.index(label) + 1 for name, label in content.categories.items()}
+    with progress_bar(sum(map(len, content.members.values())), "write", "photo") as bar:
+        for written in pool.map(partial(_write, src, content.categories, numbers), shards(), 1):
             bar.update(written)
 
 
@@ -86,16 +90,18 @@ def read_records(folder: Path, split: str, classes: Sequence[str]) -> Iterator[R
             yield Record(name.decode(), data, width, height, boxes)
 
 
-def _write(src: Path, numbers: Mapping[str, int], shards: list[Shard]) -> int:
+def _write(src: Path, categories: Mapping[str, str], numbers: Mapping[str, int], shards: list[Shard]) -> int:
     """Write whole shards; returns how many photos."""
     for shard in shards:
         with open(shard.path, "wb") as file:
             for index, photo in enumerate(shard.photos, start=shard.first):
-                file.write(frame(_example(src, photo, index, numbers)))
+                file.write(frame(_example(src, photo, index, categories, numbers)))
     return sum(len(shard.photos) for shard in shards)
 
 
-def _example(src: Path, photo: LabelledPhoto, index: int, numbers: Mapping[str, int]) -> bytes:
+def _example(
+    src: Path, photo: LabelledPhoto, index: int, categories: Mapping[str, str], numbers: Mapping[str, int]
+) -> bytes:
     with open(os.path.join(src, photo.name), "rb") as file:
         data = file.read()
     if hashlib.sha256(data).hexdigest() != photo.sha256:
@@ -117,7 +123,7 @@ def _example(src: Path, photo: LabelledPhoto, index: int, numbers: Mapping[str, 
             "image/object/bbox/xmax": floats([box.xmax / width for box in boxes]),
             "image/object/bbox/ymin": floats([box.ymin / height for box in boxes]),
             "image/object/bbox/ymax": floats([box.ymax / height for box in boxes]),
-            "image/object/class/text": texts([box.category.encode() for box in boxes]),
+            "image/object/class/text": texts([categories[box.category].encode() for box in boxes]),
             "image/object/class/label": ints([numbers[box.category] for box in boxes]),
             "image/object/is_crowd": ints([0] * len(boxes)),
             "image/object/area": floats([(box.xmax - box.xmin) * (box.ymax - box.ymin) for box in boxes]),

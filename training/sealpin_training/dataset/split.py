@@ -4,18 +4,25 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from sealpin_edge.errors import InputError
 
 from .duplicates import Groups
-from .labels import LabelledPhoto
 
 SPLITS = ("train", "val", "test")
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 
 
+class Part(NamedTuple):
+    """A photo's name, and the categories on it in order."""
+
+    name: str
+    categories: tuple[str, ...]
+
+
 def split(
-    photos: Sequence[LabelledPhoto],
+    photos: Sequence[Part],
     seed: int,
     *,
     together: Iterable[tuple[int, int]] = (),
@@ -51,14 +58,14 @@ def split(
         if homes:
             give(unit, max(SPLITS, key=lambda name: homes[name]))
         else:
-            strata[tuple(sorted({box.category for index in unit for box in photos[index].boxes}))].append(unit)
+            strata[tuple(sorted({name for index in unit for name in photos[index].categories}))].append(unit)
     for stratum in sorted(strata):
         for unit in sorted(strata[stratum], key=lambda unit: _lot(seed, photos[unit[0]].name)):
             give(unit, None)
     return dealt
 
 
-def same_part(photos: Sequence[LabelledPhoto], pattern: str) -> list[tuple[int, int]]:
+def same_part(names: Sequence[str], pattern: str) -> list[tuple[int, int]]:
     """Pairs of positions of photos of one part: the pattern's first group, or all that it matches, is the same.
 
     Raises InputError when the pattern is none, or matches no photo.
@@ -74,14 +81,12 @@ def same_part(photos: Sequence[LabelledPhoto], pattern: str) -> list[tuple[int, 
         ) from None
     first: dict[str, int] = {}
     pairs = []
-    for index, photo in enumerate(photos):
-        if found := compiled.search(photo.name):
+    for index, name in enumerate(names):
+        if found := compiled.search(name):
             key = found.group(1 if compiled.groups else 0) or ""
             pairs.append((first.setdefault(key, index), index))
     if not pairs:
-        raise InputError(
-            "no photo's name matches", where="--group", found=pattern, allowed=f"names such as {photos[0].name}"
-        )
+        raise InputError("no photo's name matches", where="--group", found=pattern, allowed=f"names such as {names[0]}")
     return pairs
 
 

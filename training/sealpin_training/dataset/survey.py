@@ -21,6 +21,7 @@ from .labels import Box, LabelledPhoto
 from .names import check_classes
 from .photos import PhotoFacts, inspect_photo
 from .source import Entry, Source, open_source, split_by_folder
+from .spool import Photos
 
 CHUNK = 32
 INPUT_SIZE = (640, 640)  # of the recipes of the original line
@@ -47,7 +48,7 @@ class Survey:
     """
 
     source: Source
-    photos: list[LabelledPhoto] = field(default_factory=list)
+    photos: Photos = field(default_factory=Photos)
     unlabelled: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
     twins: list[tuple[int, int]] = field(default_factory=list)
@@ -79,12 +80,12 @@ def survey(src: Path, rules: Rules, pool: Workers) -> Survey:
     with Fingerprints() as prints, progress_bar(len(source.entries), "check", "photo") as bar:
         for looked, some_prints in pool.map(partial(_look, source.opened(), rules), source.entries, CHUNK):
             prints.append(some_prints)
+            result.photos.append([one.photo for one in looked if one.photo])
             for one in looked:
                 result.findings += one.findings
                 for name in one.names:
                     result.named[name].append(one.name)
                 if one.photo:
-                    result.photos.append(one.photo)
                     grey += [one.photo.name] if one.grey else []
                     if not one.labelled:
                         result.unlabelled.add(one.photo.name)
@@ -144,9 +145,9 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
             allowed = f"half of {rules.input_size[0]}x{rules.input_size[1]} and more"
             findings.append(Finding(name, "photo-small", f"{facts.width}x{facts.height}", allowed=allowed))
         encoding = {"JPEG": "jpeg", "PNG": "png"}.get(facts.encoding, facts.encoding)
-        photo = LabelledPhoto(name, facts.sha256, facts.width, facts.height, encoding, boxes)
+        photo = LabelledPhoto.of(name, facts.sha256, (facts.width, facts.height), encoding, boxes)
     labelled = labels is not None and not labels.proposed
-    names = [item.name for item in labels.objects] if labels else []
+    names = [item.name for item in labels.objects] if labels and not labels.proposed else []
     return Looked(name, photo, labelled, facts.channels == 1, findings, names)
 
 
