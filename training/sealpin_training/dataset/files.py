@@ -96,6 +96,13 @@ def match(labels: Iterable[str], photos: Iterable[str]) -> tuple[dict[str, str |
     return matched, [name for names in by_stem.values() for name in names if name not in owner]
 
 
+def read_whole(path: str, most: int) -> bytes | int:
+    """A file's bytes; its size alone when that is over `most`. Unbuffered, for speed. Raises OSError."""
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        return size if size > most else file.read()
+
+
 class PhotoNames:
     """Finds the photo that a label file names by a path or a bare name, as written on any system."""
 

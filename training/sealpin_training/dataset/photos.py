@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from .files import read_whole
 from .findings import Finding
 
 MAX_BYTES = 64 << 20
@@ -39,18 +40,17 @@ class PhotoFacts:
 def inspect_photo(root: Path, name: str) -> PhotoFacts:
     """Decode one photo fully and say what it is and what is wrong with it."""
     facts = PhotoFacts()
-    path = os.path.join(root, name)
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_whole(os.path.join(root, name), MAX_BYTES)
     except PermissionError:
         facts.findings.append(Finding(name, "file-unreadable"))
+        return facts
+    if isinstance(data, int):
+        facts.findings.append(Finding(name, "photo-too-large", f"{data} bytes"))
         return facts
     facts.sha256 = hashlib.sha256(data).hexdigest()
     if not data:
         facts.findings.append(Finding(name, "photo-empty"))
-    elif len(data) > MAX_BYTES:
-        facts.findings.append(Finding(name, "photo-too-large", f"{os.path.getsize(path)} bytes"))
     elif not (data.startswith(b"\xff\xd8\xff") and _plain_jpeg(data, name, facts)):
         _any_photo(data, name, facts)
     ending = os.path.splitext(name)[1]

@@ -13,7 +13,7 @@ from lxml import etree
 from sealpin_edge.errors import raise_all
 
 from ..boxes import check_boxes
-from ..files import Files, match
+from ..files import Files, match, read_whole
 from ..findings import Finding
 from ..labels import Box, LabelSource, RawLabels, RawObject
 
@@ -42,15 +42,13 @@ def read(root: Path, file: str, classes: Sequence[str] = ()) -> RawLabels:
     def fault(kind: str, found: str = "", number: int | None = None, allowed: str = "") -> None:
         labels.findings.append(Finding(file, kind, found, number, allowed))
 
-    path = os.path.join(root, file)
     try:
-        with open(path, "rb") as opened:
-            data = opened.read(MAX_BYTES + 1)
+        data = read_whole(os.path.join(root, file), MAX_BYTES)
     except PermissionError:
         fault("file-unreadable")
         return labels
-    if len(data) > MAX_BYTES:
-        fault("labels-too-large", f"{os.path.getsize(path)} bytes")
+    if isinstance(data, int):
+        fault("labels-too-large", f"{data} bytes")
         return labels
     try:
         tree = etree.fromstring(data, _PARSER)

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import yaml
 
-from ..files import Files, match
+from ..files import Files, match, read_whole
 from ..findings import Finding
 from ..labels import LabelSource, RawLabels, RawObject
 
@@ -38,16 +38,15 @@ def find(files: Files) -> LabelSource | None:
 def read(root: Path, file: str, classes: Sequence[str] = ()) -> RawLabels:
     """What one text file says; a class without a name is called by its number."""
     labels = RawLabels(file, relative=True)
-    path = os.path.join(root, file)
     try:
-        with open(path, encoding="utf-8-sig", errors="replace") as opened:
-            text = opened.read(MAX_BYTES + 1)
+        data = read_whole(os.path.join(root, file), MAX_BYTES)
     except PermissionError:
         labels.findings.append(Finding(file, "file-unreadable"))
         return labels
-    if len(text) > MAX_BYTES:
-        labels.findings.append(Finding(file, "labels-too-large", f"{os.path.getsize(path)} bytes"))
+    if isinstance(data, int):
+        labels.findings.append(Finding(file, "labels-too-large", f"{data} bytes"))
         return labels
+    text = data.decode("utf-8-sig", errors="replace")
     for number, line in enumerate((line for line in text.splitlines() if line.strip()), start=1):
         fields = line.split()
         try:
