@@ -73,6 +73,8 @@ def test_a_planted_fault_is_found_where_it_is_and_fixed(clean: Path, tmp_path: P
     folder = spoiled(clean, tmp_path, name)
     found = look(folder)
     assert (kind, file, number) in [(one.kind, one.file, one.number) for one in found.findings]
+    for one in found.findings:
+        assert all(one.as_dict()[key] for key in ("found", "allowed", "hint")), one
     # No error beside the planted one that it does not bring with it
     assert {one.kind for one in found.findings if one.severity == "error"} <= {kind}
     before = snapshot(folder)

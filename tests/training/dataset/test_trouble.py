@@ -89,16 +89,21 @@ def test_a_file_that_may_not_be_read_is_a_finding(tmp_path: Path) -> None:
     assert "p01.jpg" in told.output and "p02.xml" in told.output
 
 
-def test_ctrl_c_ends_a_conversion_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_ctrl_c_ends_a_conversion_and_leaves_nothing(tmp_path: Path, processes: str) -> None:
     write_clean(tmp_path / "src")
     for number in range(5000):  # enough to be at it for seconds
         (tmp_path / f"src/again{number}.jpg").hardlink_to(tmp_path / "src/p01.jpg")
     process = subprocess.Popen(
-        [PROGRAM, "dataset", "convert", "src", "out", "--workers", "1"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [PROGRAM, "dataset", "convert", "src", "out", "--workers", processes],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     while not any(tmp_path.glob(".out.*.part")):
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: every process gets it
     _, told = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "stopped" in told

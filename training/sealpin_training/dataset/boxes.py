@@ -54,7 +54,7 @@ def check_names(labels: RawLabels, photo: str, root: str) -> list[Finding]:
         found = (labels.filename or "").strip()
         kind = _name_fault(found, name)
         if kind:
-            findings.append(Finding(labels.file, kind, found, allowed=name))
+            findings.append(Finding(labels.file, kind, found or "nothing", allowed=name))
     path = (labels.path or "").strip().replace("\\", "/")
     if path and path != name:
         if _name_fault(path.rsplit("/", 1)[-1], name) == "filename-differs":

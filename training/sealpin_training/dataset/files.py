@@ -54,9 +54,9 @@ def find_files(root: Path) -> Files:
                 if not entry.name.startswith("."):
                     folders.append(name)
             elif entry.name.startswith("."):
-                files.findings += [Finding(name, "file-hidden")] if known else []
+                files.findings += [Finding(name, "file-hidden", entry.name)] if known else []
             elif known and not entry.is_file():
-                files.findings.append(Finding(name, "file-special"))
+                files.findings.append(Finding(name, "file-special", "a pipe, socket or device"))
             elif ending in PHOTO_ENDINGS:
                 files.photos.append(name)
             elif known:
@@ -144,9 +144,9 @@ def _check_names(files: Files) -> None:
             files.findings.append(Finding(other, "name-clash", one))
     for photo in files.photos:
         if not photo.isascii() and photo != photo.encode(errors="replace").decode():
-            files.findings.append(Finding(photo, "name-not-utf8"))
+            files.findings.append(Finding(photo, "name-not-utf8", repr(photo)))
         elif photo != _composed(photo):
-            files.findings.append(Finding(photo, "name-not-nfc"))
+            files.findings.append(Finding(photo, "name-not-nfc", ascii(photo)))
 
 
 def _composed(text: str) -> str:

@@ -13,6 +13,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 LABEL_AGAIN = "open the photo in labelImg and save it again"
 COPY_AGAIN = "copy it again from the camera, or take it out of the folder"
 LOOK = "look at it in labelImg"
+WRITTEN = "nothing reads it; sealpin dataset fix writes it"
 
 
 class Kind(NamedTuple):
@@ -54,12 +55,14 @@ KINDS: dict[str, Kind] = {
     "labels-given-twice": Kind("warning", "these labels name one photo twice", "once", "both sets of boxes are used"),
     "file-unreadable": Kind("error", "this file cannot be opened", "a file that may be read", "chmod u+r", "drop"),
     "file-special": Kind("error", "this is no file but a pipe or device", "a file", "remove it", "drop"),
-    "file-hidden": Kind("note", "a hidden file (macOS makes ._ copies)", "", "it is not read"),
+    "file-hidden": Kind(
+        "note", "a hidden file (macOS makes ._ copies)", "names that do not begin with a dot", "it is not read"
+    ),
     "link-outside": Kind(
         "error", "this link leads out of the folder", "files in the folder", "copy the file here", "drop"
     ),
     "link-broken": Kind("warning", "this link leads nowhere", "a file", "remove it", "drop"),
-    "link-folder": Kind("note", "a link to a folder", "", "it is not followed"),
+    "link-folder": Kind("note", "a link to a folder", "the folder itself", "it is not followed"),
     "name-clash": Kind("warning", "two names differ only by case", "names that Windows can tell apart", "rename one"),
     "name-not-nfc": Kind(
         "warning",
@@ -112,15 +115,19 @@ KINDS: dict[str, Kind] = {
         "scale the boxes where the aspect ratio is the same, else leave the photo out",
     ),
     "depth-differs": Kind(
-        "warning", "the labels give another number of channels than the photo has", "", "nothing reads it", "write it"
+        "warning",
+        "the labels give another number of channels than the photo has",
+        "the photo's",
+        "nothing reads it; sealpin dataset fix writes it",
+        "write it",
     ),
     "filename-missing": Kind("warning", "<filename> is missing", "the photo's name", LABEL_AGAIN, "write it"),
-    "filename-ending": Kind("warning", "<filename> has no ending, or another", "the photo's name", "", "write it"),
-    "filename-case": Kind("warning", "<filename> differs by case", "the photo's name", "", "write it"),
+    "filename-ending": Kind("warning", "<filename> has no ending, or another", "the photo's name", WRITTEN, "write it"),
+    "filename-case": Kind("warning", "<filename> differs by case", "the photo's name", WRITTEN, "write it"),
     "filename-spelling": Kind(
-        "warning", "<filename> spells an accent in another way (Unicode)", "the photo's name", "", "write it"
+        "warning", "<filename> spells an accent in another way (Unicode)", "the photo's name", WRITTEN, "write it"
     ),
-    "filename-folder": Kind("warning", "<filename> holds a path", "the photo's name alone", "", "write it"),
+    "filename-folder": Kind("warning", "<filename> holds a path", "the photo's name alone", WRITTEN, "write it"),
     "filename-differs": Kind(
         "warning",
         "<filename> names another photo",
@@ -132,7 +139,11 @@ KINDS: dict[str, Kind] = {
         "warning", "<path> names another photo", "the photo's name", "make sure that these are its labels", "write it"
     ),
     "path-moved": Kind(
-        "note", "<path> is a place on another computer or an earlier folder", "", "nothing reads it", "write the name"
+        "note",
+        "<path> is a place on another computer or an earlier folder",
+        "where the photo lies",
+        "nothing reads it",
+        "write the name",
     ),
     # Objects
     "class-missing": Kind("error", "this object has no name", "the burr's category", LABEL_AGAIN, "drop the object"),
@@ -194,7 +205,7 @@ KINDS: dict[str, Kind] = {
     ),
     "photo-corrupt": Kind("error", "this photo is damaged", "a sound JPEG or PNG", COPY_AGAIN, "leave it out"),
     "photo-damaged": Kind(
-        "warning", "this photo opens, but bytes of it are wrong: part of the picture may be", "", LOOK
+        "warning", "this photo opens, but bytes of it are wrong: part of the picture may be", "sound bytes", LOOK
     ),
     "photo-too-large": Kind(
         "error", "this photo is too large to open", "up to 100 megapixels and 64 MB", "make it smaller", "leave it out"
@@ -202,7 +213,13 @@ KINDS: dict[str, Kind] = {
     "photo-format": Kind(
         "error", "records cannot hold a photo of this format", "JPEG or PNG", "convert it to PNG", "write it as PNG"
     ),
-    "photo-ending": Kind("warning", "this photo is of another format than its name says", "", "rename it", "rename"),
+    "photo-ending": Kind(
+        "warning",
+        "this photo is of another format than its name says",
+        "the ending of its format",
+        "rename it",
+        "rename",
+    ),
     "photo-animated": Kind(
         "error", "this photo is animated", "a single picture", "save one frame", "keep the first frame"
     ),
@@ -211,9 +228,11 @@ KINDS: dict[str, Kind] = {
     ),
     "photo-16-bit": Kind("error", "this photo has 16 bits a channel", "8 bits", "convert it", "write it with 8 bits"),
     "photo-alpha": Kind(
-        "warning", "this photo has transparency, which is ignored", "opaque photos", "", "write it opaque, on black"
+        "warning", "this photo has transparency, which is ignored", "opaque photos", LOOK, "write it opaque, on black"
     ),
-    "photo-grey": Kind("note", "this photo is grey among colour photos", "", "it is read with three equal channels"),
+    "photo-grey": Kind(
+        "note", "this photo is grey among colour photos", "photos of one kind", "it is read with three equal channels"
+    ),
     "photo-rotated": Kind(
         "error",
         "a tag (EXIF) asks to turn this photo, which labelImg does and training does not: the boxes are elsewhere",

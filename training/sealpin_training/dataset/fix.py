@@ -29,7 +29,6 @@ REDRAWN = {"photo-format", "photo-animated", "photo-cmyk", "photo-16-bit", "phot
 Told = Callable[[Finding, str], None]
 SAME_ASPECT = 0.01
 JPEG_QUALITY = 95
-ENDINGS = {"JPEG": ".jpg", "PNG": ".png"}
 LEFT_OUT = {kind for kind, row in KINDS.items() if row.fix.startswith("leave")} | {"file-unreadable"}
 
 
@@ -85,10 +84,12 @@ def fix(
         ]
         entries = found.source.entries
         with progress_bar(len(entries), "fix", "photo") as bar:
-            for written, more in pool.map(partial(_repair, found.source.opened(), orders, partial_out), entries, CHUNK):
+            for seen, written, more in pool.map(
+                partial(_repair, found.source.opened(), orders, partial_out), entries, CHUNK
+            ):
                 kept += written
                 changes += more
-                bar.update(CHUNK)
+                bar.update(seen)
         with open(partial_out / "changes.csv", "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             table = csv.writer(file)
             table.writerow(("file", "object", "fault", "found", "change"))
@@ -121,9 +122,10 @@ def _orders(found: Survey, rename: Mapping[str, str]) -> Orders:
     return Orders(names, left_out, {**classes, **rename})
 
 
-def _repair(source: Source, orders: Orders, out: Path, entries: list[Entry]) -> tuple[int, list[Change]]:
+def _repair(source: Source, orders: Orders, out: Path, entries: list[Entry]) -> tuple[int, int, list[Change]]:
+    """How many entries were looked at, how many photos were written, and what was changed."""
     changes: list[Change] = []
-    return sum(_repair_one(source, orders, out, entry, changes) for entry in entries), changes
+    return len(entries), sum(_repair_one(source, orders, out, entry, changes) for entry in entries), changes
 
 
 def _repair_one(source: Source, orders: Orders, out: Path, entry: Entry, changes: list[Change]) -> bool:

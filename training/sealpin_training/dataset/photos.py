@@ -43,14 +43,14 @@ def inspect_photo(root: Path, name: str) -> PhotoFacts:
     try:
         data = read_whole(os.path.join(root, name), MAX_BYTES)
     except PermissionError:
-        facts.findings.append(Finding(name, "file-unreadable"))
+        facts.findings.append(Finding(name, "file-unreadable", "no permission"))
         return facts
     if isinstance(data, int):
         facts.findings.append(Finding(name, "photo-too-large", f"{data} bytes"))
         return facts
     facts.sha256 = hashlib.sha256(data).hexdigest()
     if not data:
-        facts.findings.append(Finding(name, "photo-empty"))
+        facts.findings.append(Finding(name, "photo-empty", "0 bytes"))
     elif not (data.startswith(b"\xff\xd8\xff") and _plain_jpeg(data, name, facts)):
         _any_photo(data, name, facts)
     ending = os.path.splitext(name)[1]

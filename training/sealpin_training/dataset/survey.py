@@ -92,7 +92,7 @@ def survey(src: Path, rules: Rules, pool: Workers) -> Survey:
             bar.update(len(looked))
         twins = _check_twins(result, prints)
     if len(grey) < len(result.photos):
-        result.findings += [Finding(name, "photo-grey") for name in grey]
+        result.findings += [Finding(name, "photo-grey", "1 channel") for name in grey]
     result.findings += _check_classes(result, rules)
     result.findings += twins
     order = {kind: number for number, kind in enumerate(KINDS)}

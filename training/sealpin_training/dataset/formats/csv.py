@@ -41,7 +41,7 @@ def find(files: Files) -> LabelSource | None:
             if width.isdecimal() and height.isdecimal() and int(width) and int(height):
                 labels.size = (int(width), int(height))
             elif not any(fault.kind == "size-missing" for fault in labels.findings):
-                labels.findings.append(Finding(file, "size-missing", name, number))
+                labels.findings.append(Finding(file, "size-missing", name or "nothing", number))
             _add(labels, file, number, row)
     return LabelSource("csv", of_photo, findings) if found else None
 
@@ -49,7 +49,7 @@ def find(files: Files) -> LabelSource | None:
 def _add(labels: RawLabels, file: str, number: int, row: dict[str, str | None]) -> None:
     category = row.get("class") or ""
     if not category.strip():
-        labels.findings.append(Finding(file, "class-missing", "", number))
+        labels.findings.append(Finding(file, "class-missing", "nothing", number))
         return
     try:
         xmin, ymin, xmax, ymax = (float(row.get(edge) or "") for edge in EDGES)

@@ -45,7 +45,7 @@ def read(root: Path, file: str, classes: Sequence[str] = ()) -> RawLabels:
     try:
         data = read_whole(os.path.join(root, file), MAX_BYTES)
     except PermissionError:
-        fault("file-unreadable")
+        fault("file-unreadable", "no permission")
         return labels
     if isinstance(data, int):
         fault("labels-too-large", f"{data} bytes")
@@ -132,7 +132,7 @@ def _size(tree: Any, fault: Any) -> tuple[tuple[int, int] | None, int | None]:
     texts = [(tree.findtext(f"size/{tag}") or "").strip() for tag in ("width", "height", "depth")]
     width, height, depth = (int(text) if text.isdecimal() and len(text) < 9 else None for text in texts)
     if width is None or height is None:
-        fault("size-missing", "" if not any(texts) else f"{texts[0]!r} x {texts[1]!r}")
+        fault("size-missing", "nothing" if not any(texts) else f"{texts[0]!r} x {texts[1]!r}")
         return None, depth
     if not width or not height:
         fault("size-zero", f"{width}x{height}")
@@ -160,5 +160,6 @@ def _flag(item: Any, tag: str) -> bool:
     return (item.findtext(tag) or "").strip() == "1"
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else "nothing"
+def _first_line(error: etree.XMLSyntaxError) -> str:
+    """libxml2's message, with line and column."""
+    return (error.msg or "nothing").splitlines()[0]

@@ -41,7 +41,7 @@ def read(root: Path, file: str, classes: Sequence[str] = ()) -> RawLabels:
     try:
         data = read_whole(os.path.join(root, file), MAX_BYTES)
     except PermissionError:
-        labels.findings.append(Finding(file, "file-unreadable"))
+        labels.findings.append(Finding(file, "file-unreadable", "no permission"))
         return labels
     if isinstance(data, int):
         labels.findings.append(Finding(file, "labels-too-large", f"{data} bytes"))
