@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sealpin_training.evaluate import Evaluation
 
 PATH = click.Path(path_type=Path)
+SHOWN = 10
 
 
 @click.command()
@@ -72,7 +73,8 @@ def _report(evaluation: "Evaluation") -> str:
         f"  {'bad':<8}{escapes:>12}{bad - escapes:>12}   escapes: {escapes}",
     ]
     for what, names in (("escape", evaluation.escapes), ("false reject", evaluation.false_rejects)):
-        rows += [f"  {what}: {name}" for name in names[:10]]
+        rows += [f"  {what}: {name}" for name in names[:SHOWN]]
+        rows += [f"  ... and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
     return "\n".join(rows)
 
 
