@@ -143,3 +143,25 @@ def test_the_table_in_the_guide_is_the_table_in_the_code() -> None:
     rows = [re.sub(r"(<\w+>)", r"`\1`", row) for row in rows]
     guide = (Path(__file__).parents[3] / "datasets/README.md").read_text()
     assert "\n".join(rows) in guide, "\n".join(rows)
+
+
+def test_yolo_class_names_and_csv_separators_of_other_programs(clean: Path, tmp_path: Path) -> None:
+    shutil.copytree(clean, tmp_path / "yolo")
+    as_yolo(tmp_path / "yolo")
+    (tmp_path / "yolo/classes.txt").rename(tmp_path / "yolo/obj.names")
+    assert look(tmp_path / "yolo").findings == []
+    (tmp_path / "yolo/obj.names").unlink()
+    (tmp_path / "yolo/data.yaml").write_text("train: images\nnames:\n  0: burr\n  1: spatter\n")
+    assert look(tmp_path / "yolo").findings == []
+    shutil.copytree(clean, tmp_path / "csv")
+    as_csv(tmp_path / "csv")
+    labels = tmp_path / "csv/labels.csv"
+    labels.write_text("\ufeff" + labels.read_text().replace(",", ";"))
+    assert {one.kind for one in look(tmp_path / "csv").findings} == {"photo-unlabelled", "no-good-parts"}
+
+
+def test_a_photo_that_cannot_be_read_makes_no_faults_of_its_boxes(clean: Path, tmp_path: Path) -> None:
+    shutil.copytree(clean, tmp_path / "src")
+    as_yolo(tmp_path / "src")
+    (tmp_path / "src/p01.jpg").write_bytes(b"")
+    assert [one.kind for one in look(tmp_path / "src").findings] == ["photo-empty"]

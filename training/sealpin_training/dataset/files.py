@@ -14,7 +14,7 @@ from .findings import Finding
 from .labels import RawLabels
 
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic")
-LABEL_ENDINGS = (".xml", ".txt", ".json", ".csv", ".yaml", ".yml")
+LABEL_ENDINGS = (".xml", ".txt", ".json", ".csv", ".yaml", ".yml", ".names")
 
 
 @dataclass

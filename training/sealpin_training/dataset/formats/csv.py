@@ -63,8 +63,11 @@ def _add(labels: RawLabels, file: str, number: int, row: dict[str, str | None]) 
 def _rows(path: Path) -> list[dict[str, str | None]] | None:
     """The file's lines when its columns are right."""
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
+        with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
+            head = file.readline()
+            file.seek(0)
+            # A spreadsheet of a country with a decimal comma writes semicolons
+            reader = csv.DictReader(file, delimiter=";" if head.count(";") > head.count(",") else ",")
             if not set(reader.fieldnames or ()) >= COLUMNS:
                 return None
             return list(reader)

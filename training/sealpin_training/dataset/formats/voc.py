@@ -62,7 +62,7 @@ def read(root: Path, file: str, classes: Sequence[str] = ()) -> RawLabels:
     if tree.tag != "annotation":
         fault("xml-not-voc", f"<{tree.tag}>")
         return labels
-    labels.filename, labels.path = tree.findtext("filename"), tree.findtext("path")
+    labels.filename, labels.path = tree.findtext("filename") or "", tree.findtext("path")
     labels.proposed = (tree.findtext("source/annotation") or "").strip() == PROPOSAL
     labels.size, labels.depth = _size(tree, fault)
     for number, item in enumerate(tree.iterchildren("object"), start=1):

@@ -1,7 +1,7 @@
 """YOLO's text files: a line for each box, `class x y width height`, centre and size as shares of the photo.
 
-Format: Ultralytics' "Detection Datasets Overview". Class names stand in data.yaml (`names`) or, as labelImg writes
-them, in classes.txt. A line with more numbers is an outline: its bounding box is taken.
+Format: Ultralytics' "Detection Datasets Overview". Class names stand in data.yaml (`names`), in classes.txt, as
+labelImg writes them, or in darknet's obj.names. A line with more numbers is an outline: its bounding box is taken.
 """
 
 import os
@@ -18,7 +18,7 @@ from ..labels import LabelSource, RawLabels, RawObject
 
 LOOKS_LIKE = "YOLO text files with classes.txt or data.yaml"
 MAX_BYTES = 4 << 20
-NAME_FILES = ("classes.txt", "obj.names", "labels.txt")
+NAME_FILES = ("classes.txt", "labels.txt")
 
 _LINE = re.compile(r"\s*\d+(\s+[-+.\deE]+){4,}\s*$")
 
@@ -90,8 +90,8 @@ def _class_names(files: Files) -> tuple[str, ...]:
             return tuple(str(names.get(index, index)) for index in range(max(names, default=-1) + 1))
         if isinstance(names, list):
             return tuple(map(str, names))
-    for name in files.labels.get(".txt", ()):
-        if PurePosixPath(name).name in NAME_FILES:
+    for name in (*files.labels.get(".txt", ()), *files.labels.get(".names", ())):
+        if PurePosixPath(name).name in NAME_FILES or name.endswith(".names"):
             lines = (files.root / name).read_text(encoding="utf-8-sig", errors="replace").splitlines()
             return tuple(line.strip() for line in lines if line.strip())
     return ()
