@@ -81,7 +81,7 @@ def _members(found: Survey, categories: Mapping[str, str], plan: Plan, kept: Map
         if plan.unlabelled_good or photo.name not in found.unlabelled:
             parts.append(Part(photo.name, tuple(sorted({categories[box.category] for box in photo.boxes}))))
             positions.append(position)
-            if home := kept.get(photo.name) or kept.get(photo.sha256):
+            if home := kept.get(photo.sha256) or kept.get(photo.name):
                 homes[photo.name] = home
     at = {position: index for index, position in enumerate(positions)}
     together = [(at[one], at[two]) for one, two in found.twins if one in at and two in at]

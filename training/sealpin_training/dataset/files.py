@@ -1,6 +1,7 @@
 """What lies in a folder: photos and everything that may be labels, in name order, and which belongs to which."""
 
 import os
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
@@ -78,7 +79,7 @@ def match(labels: Iterable[str], photos: Iterable[str]) -> tuple[dict[str, str |
     for name in labels:
         by_stem[_key(name)].append(name)
     matched: dict[str, str | RawLabels] = {}
-    owner: dict[str, str] = {}
+    claims: dict[str, list[str]] = {}
     for photo in photos:
         candidates = by_stem.get(_key(photo))
         if not candidates:
@@ -89,11 +90,18 @@ def match(labels: Iterable[str], photos: Iterable[str]) -> tuple[dict[str, str |
             nearest = [name for name, far in zip(candidates, distances, strict=True) if far == min(distances)]
         matched[photo] = nearest[0] if len(nearest) == 1 else _dispute(photo, "labels-several", nearest)
         for name in nearest:
-            first = owner.setdefault(name, photo)
-            if first != photo:
-                matched[first] = _dispute(first, "photos-several", [name, photo])
-                matched[photo] = _dispute(photo, "photos-several", [name, first])
-    return matched, [name for names in by_stem.values() for name in names if name not in owner]
+            claims.setdefault(name, []).append(photo)
+    for name, photos_of_it in claims.items():
+        if len(photos_of_it) > 1:  # the nearest photo has it; photos elsewhere may have none, of the same name
+            distances = [_distance(photo, name) for photo in photos_of_it]
+            owners = [photo for photo, far in zip(photos_of_it, distances, strict=True) if far == min(distances)]
+            for photo in photos_of_it:
+                if photo not in owners:
+                    if matched[photo] == name:
+                        del matched[photo]
+                elif len(owners) > 1:
+                    matched[photo] = _dispute(photo, "photos-several", [name, *owners])
+    return matched, [name for names in by_stem.values() for name in names if name not in claims]
 
 
 def read_whole(path: str, most: int) -> bytes | int:
@@ -115,7 +123,13 @@ class PhotoNames:
         """The photo called `name` in a label file `beside`; None when there is none, or no telling which."""
         name = name.replace("\\", "/")
         candidates = self._by_name.get(_composed(name.rsplit("/", 1)[-1]), [])
-        ranked = sorted((_distance(photo, f"{PurePosixPath(beside).parent}/{name}"), photo) for photo in candidates)
+        words = set(re.split(r"[\W_]+", PurePosixPath(beside).stem))  # instances_train.json is about train/1.jpg
+
+        def far(photo: str) -> tuple[float, bool]:
+            where = _distance(photo, f"{PurePosixPath(beside).parent}/{name}")
+            return where, not words & set(photo.split("/")[:-1])
+
+        ranked = sorted((far(photo), photo) for photo in candidates)
         if not ranked or (len(ranked) > 1 and ranked[0][0] == ranked[1][0]):
             return None
         return ranked[0][1]
@@ -127,7 +141,10 @@ def _dispute(photo: str, kind: str, names: Iterable[str]) -> RawLabels:
 
 def _link_fault(entry: "os.DirEntry[str]", name: str, inside: Path, known: bool) -> list[Finding]:
     """What is wrong with a link; nothing when it is a file of the folder. Links of no interest are passed over."""
-    target = Path(entry.path).resolve()
+    try:
+        target = Path(entry.path).resolve()
+    except (OSError, RuntimeError):  # a link to itself
+        return [Finding(name, "link-broken", os.readlink(entry.path))]
     if not target.exists():
         return [Finding(name, "link-broken", os.readlink(entry.path))]
     if not target.is_relative_to(inside):

@@ -44,7 +44,7 @@ KINDS: dict[str, Kind] = {
         "error", "several photos share one label file", "one", "rename one of the photos", "leave the photos out"
     ),
     "labels-other-format": Kind(
-        "note", "labels of another format lie here too", "one format in a folder", "those are not read"
+        "warning", "labels of another format lie here too", "one format in a folder", "those are not read"
     ),
     "labels-proposed": Kind(
         "warning",

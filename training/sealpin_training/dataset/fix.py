@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,6 +18,7 @@ from sealpin_edge.files import new_folder
 from ..parallel import workers
 from ..progress import progress_bar
 from .boxes import check_boxes, clip
+from .duplicates import Groups
 from .findings import KINDS, Finding
 from .formats import voc
 from .labels import Edges, RawLabels, RawObject
@@ -102,9 +104,7 @@ def _orders(found: Survey, rename: Mapping[str, str]) -> Orders:
     for one in found.findings:
         if one.kind == "photo-duplicate":
             left_out[one.file] = (one.kind, one.found)
-        if one.kind in ("photo-across-splits", "photo-near-across-splits"):
-            copy = one.file if found.folder_split[one.found] != "train" else one.found
-            left_out[copy] = (one.kind, one.found if copy == one.file else one.file)
+    left_out |= _one_split_each(found)
     names: dict[str, str] = {}
     taken: set[str] = set()
     for photo in found.photos:
@@ -118,8 +118,28 @@ def _orders(found: Survey, rename: Mapping[str, str]) -> Orders:
             name = f"{os.path.splitext(wanted)[0]}_{number}{os.path.splitext(wanted)[1]}"
         taken.add(os.path.splitext(name)[0])
         names[photo.name] = name
-    classes = {name: instead for name, (_, instead) in found.wrong.items() if instead}
+    classes = {name: rename.get(instead, instead) for name, (_, instead) in found.wrong.items() if instead}
     return Orders(names, left_out, {**classes, **rename})
+
+
+def _one_split_each(found: Survey) -> dict[str, tuple[str, str]]:
+    """The photos to leave out so that no shot is in two splits: it stays where it is labelled, and rather in test."""
+    if not found.folder_split:
+        return {}
+    groups = Groups(len(found.photos))
+    for one, other in found.twins:
+        groups.join(one, other)
+    shots: dict[int, list[str]] = defaultdict(list)
+    for position in {position for pair in found.twins for position in pair}:
+        shots[groups.of(position)].append(found.photos[position].name)
+    left_out = {}
+    for names in shots.values():
+        labelled = [name for name in names if name not in found.unlabelled] or names
+        kept = min(labelled, key=lambda name: (("test", "val", "train").index(found.folder_split[name]), name))
+        for name in names:
+            if found.folder_split[name] != found.folder_split[kept]:
+                left_out[name] = ("photo-across-splits", kept)
+    return left_out
 
 
 def _repair(source: Source, orders: Orders, out: Path, entries: list[Entry]) -> tuple[int, int, list[Change]]:
@@ -161,6 +181,10 @@ def _repair_one(source: Source, orders: Orders, out: Path, entry: Entry, changes
     for one in labels.findings:  # objects that are no objects, and what is written anew
         changed(one, KINDS[one.kind].fix or "written anew")
     checked, _ = check_boxes(replace_objects(labels, boxes), width, height)
+    if not checked and (labels.objects or any(one.number for one in labels.findings)):
+        # Without labels rather than as a good part, which it is not
+        changed(Finding(labels.file, "photo-unlabelled", "no object is left"), "labels left out: label it again")
+        return True
     depth = 1 if facts.channels == 1 else 3
     xml = voc.encode(PurePosixPath(name).name, width, height, checked, depth=depth, proposed=labels.proposed)
     target.with_suffix(".xml").write_bytes(xml)

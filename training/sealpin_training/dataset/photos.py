@@ -3,7 +3,9 @@
 import hashlib
 import io
 import os
+import struct
 import warnings
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +19,11 @@ MAX_BYTES = 64 << 20
 MAX_PIXELS = 100_000_000
 FINGERPRINT = 32
 ENCODINGS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG"}
+# What Pillow's decoders raise for bytes that they do not expect; its own error for unknown files is an OSError
+UNREADABLE = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError, OverflowError,
+    struct.error, zlib.error,
+)  # fmt: skip
 ORIENTATION = 0x0112  # EXIF 2.3, table 4: 1 is upright, 5 to 8 are a quarter turn
 
 
@@ -81,8 +88,12 @@ def _plain_jpeg(data: bytes, name: str, facts: PhotoFacts) -> bool:
             return True
         if "extraneous bytes" not in told:
             return False
+        try:
+            grey = simplejpeg.decode_jpeg(data, "GRAY", strict=False)
+            height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+        except ValueError:
+            return False
         facts.findings.append(Finding(name, "photo-damaged", told))
-        grey = simplejpeg.decode_jpeg(data, "GRAY", strict=False)
     facts.width, facts.height, facts.encoding = width, height, "JPEG"
     facts.channels = 1 if colours == "Gray" else 3
     facts.fingerprint = _fingerprint(grey[..., 0])
@@ -99,7 +110,7 @@ def _decode_grey(data: bytes) -> npt.NDArray[np.uint8]:
 
 def _any_photo(data: bytes, name: str, facts: PhotoFacts) -> None:
     """Decode whatever Pillow knows."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     def fault(kind: str, found: str = "") -> None:
         facts.findings.append(Finding(name, kind, found))
@@ -111,7 +122,7 @@ def _any_photo(data: bytes, name: str, facts: PhotoFacts) -> None:
     except Image.DecompressionBombError:
         fault("photo-too-large", "more pixels than Pillow opens")
         return
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError):
+    except UNREADABLE:
         fault("photo-unreadable", f"{len(data)} bytes that begin {data[:12]!r}")
         return
     width, height = picture.size
@@ -119,16 +130,17 @@ def _any_photo(data: bytes, name: str, facts: PhotoFacts) -> None:
         fault("photo-too-large", f"{width}x{height}")
         return
     encoding = {"MPO": "JPEG"}.get(picture.format or "", picture.format or "")
-    frames = 1 if encoding == "JPEG" else int(getattr(picture, "n_frames", 1))
     mode, deep = picture.mode, _is_deep_png(data) or picture.mode in ("I", "F") or picture.mode.startswith("I;16")
     alpha = "A" in mode or "transparency" in picture.info
     try:
+        frames = 1 if encoding == "JPEG" else int(getattr(picture, "n_frames", 1))
+        picture.seek(0)
         facts.orientation = int(picture.getexif().get(ORIENTATION, 1))
         picture.load()
         grey = np.asarray(picture.convert("L"), np.uint8)
         if encoding == "JPEG" and mode in ("L", "RGB"):
             _decode_grey(data)  # stricter than Pillow, which lets damaged streams pass
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError) as error:
+    except UNREADABLE as error:
         told = str(error)
         if "extraneous bytes" in told:
             fault("photo-damaged", told)

@@ -12,7 +12,7 @@ from sealpin_edge.photo import decode_photo
 from ..progress import progress
 from .boxes import clip
 from .files import PHOTO_ENDINGS, find_files, match
-from .formats import voc
+from .formats import FORMATS, voc
 from .labels import Box
 
 
@@ -36,6 +36,15 @@ def prelabel(photos: Path, model_file: Path, threshold: float | None = None) -> 
     files = find_files(photos)
     if not files.photos:
         raise InputError("no photos here", where=str(photos), allowed="photos that end in " + ", ".join(PHOTO_ENDINGS))
+    for name, module in FORMATS.items():
+        if name != "voc" and (other := module.find(files)) and other.of_photo:
+            raise InputError(
+                "these photos have labels of another format",
+                where=str(photos),
+                found=name,
+                allowed="labelImg's XML, or no labels",
+                hint=f"sealpin dataset fix {photos} FIXED writes them as XML",
+            )
     matched, _ = match(files.labels.get(".xml", ()), files.photos)
     least = dict.fromkeys(model.card.classes, threshold) if threshold is not None else model.card.thresholds
     written, boxes, unreadable = 0, 0, []

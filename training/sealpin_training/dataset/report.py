@@ -31,6 +31,10 @@ def table(stats: Stats) -> str:
 
 def write_report(found: Survey, stats: Stats, path: Path) -> None:
     """Write the page. It needs nothing beside it: the pictures are PNGs inside."""
+    if not stats.classes:
+        parts = [html.paragraph(_summary(stats)), html.paragraph("There are no boxes to draw.")]
+        write_whole(path, html.page(f"Dataset {found.source.root.name}", parts))
+        return
     charts: Sequence[tuple[str, str, Callable[[Any], None]]] = (
         ("Good and bad", "photos by kind, and boxes by class", lambda figure: _balance(figure, stats)),
         ("Sizes", "width and height of boxes against the anchors", lambda figure: _sizes(figure, stats)),

@@ -11,7 +11,7 @@ from sealpin_edge.errors import InputError
 from .files import PHOTO_ENDINGS, find_files
 from .findings import Finding
 from .formats import FORMATS
-from .labels import RawLabels
+from .labels import LabelSource, RawLabels
 
 SPLIT_NAMES = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
@@ -52,7 +52,7 @@ class Source:
 
 
 def open_source(root: Path) -> Source:
-    """Find the photos below `root` and their labels; the first format of FORMATS that has some is read.
+    """Find the photos below `root` and their labels; the format that labels most photos is read.
 
     Raises InputError, which says what was looked for, when the folder has no photos or no labels.
     """
@@ -65,14 +65,8 @@ def open_source(root: Path) -> Source:
             allowed="photos that end in " + ", ".join(PHOTO_ENDINGS),
             hint="name the folder that holds the photos and their labels",
         )
-    findings = list(files.findings)
-    chosen = None
-    for name, module in FORMATS.items():
-        labels = module.find(files)
-        if labels and chosen is None:
-            chosen = labels
-        elif labels and chosen:
-            findings.append(Finding(".", "labels-other-format", f"{name} beside {chosen.format}, which is read"))
+    given = [labels for module in FORMATS.values() if (labels := module.find(files))]
+    chosen: LabelSource | None = max(given, key=lambda labels: len(labels.of_photo), default=None)
     if chosen is None:
         raise InputError(
             "no labels here",
@@ -81,9 +75,15 @@ def open_source(root: Path) -> Source:
             allowed="; ".join(module.LOOKS_LIKE for module in FORMATS.values()),
             hint=f"sealpin label {root}",
         )
+    findings = [*files.findings, *chosen.findings]
+    findings += [
+        Finding(".", "labels-other-format", f"{other.format} beside {chosen.format}, which labels more photos")
+        for other in given
+        if other is not chosen
+    ]
     entries = [Entry(photo, chosen.of_photo.get(photo)) for photo in files.photos]
     entries += [Entry(None, file) for file in chosen.orphans]
-    return Source(root.absolute(), chosen.format, entries, [*findings, *chosen.findings], chosen.classes)
+    return Source(root.absolute(), chosen.format, entries, findings, chosen.classes)
 
 
 def split_by_folder(names: Sequence[str]) -> dict[str, str]:

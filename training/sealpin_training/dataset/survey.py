@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -119,6 +119,7 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
     findings = facts.findings
     labels = source.read(entry)
     boxes: tuple[Box, ...] = ()
+    other_size: list[Finding] = []
     if labels is None:
         findings.append(Finding(name, "photo-unlabelled", "no label file of this name"))
     else:
@@ -126,7 +127,8 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
         turned = facts.orientation >= 5
         width, height = labels.size or (facts.width, facts.height)
         if facts.width:
-            findings += check_size(labels, name, facts.width, facts.height, turned)
+            other_size = check_size(labels, name, facts.width, facts.height, turned)
+            findings += other_size
             if labels.depth not in (None, facts.channels):
                 findings.append(Finding(labels.file, "depth-differs", str(labels.depth), allowed=str(facts.channels)))
         if source.format == "voc" and labels.filename is not None:
@@ -134,7 +136,11 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
         # Drawn in the frame that the labels name: one wrong size is one finding, not one more for each box
         boxes, faults = check_boxes(labels, width, height) if width or not labels.relative else ((), [])
         findings += faults
-        findings += _check_scale(labels.file, boxes, facts.width, facts.height, rules)
+        refused = {fault.number for fault in faults if fault.severity == "error"}
+        numbers = [item.number for item in labels.objects if item.number not in refused]
+        findings += _check_scale(labels.file, zip(numbers, boxes, strict=False), facts.width, facts.height, rules)
+        if other_size:
+            boxes = ()  # nobody knows where they are on this photo
         if labels.proposed:
             findings.append(Finding(labels.file, "labels-proposed", f"{len(boxes)} boxes"))
             boxes = ()
@@ -164,10 +170,10 @@ def _look_at_orphan(source: Source, entry: Entry) -> Looked:
     return Looked(labels.file, None, False, False, findings, [])
 
 
-def _check_scale(file: str, boxes: Sequence[Box], width: int, height: int, rules: Rules) -> list[Finding]:
+def _check_scale(file: str, boxes: Iterable[tuple[int, Box]], width: int, height: int, rules: Rules) -> list[Finding]:
     """Burrs that are too small where the model sees them."""
     findings = []
-    for number, box in enumerate(boxes, start=1):
+    for number, box in boxes:
         if not width:
             break
         side = min(
@@ -182,6 +188,10 @@ def _check_classes(result: Survey, rules: Rules) -> list[Finding]:
     counts = {name: len(photos) for name, photos in result.named.items()}
     allowed = rules.classes or result.source.classes
     result.wrong = check_classes(counts, allowed)
+    if not rules.classes:  # the format's own list may hold one class in two spellings
+        listed = check_classes(dict.fromkeys(result.source.classes, 1))
+        same = {name: fault for name, fault in listed.items() if fault[0] == "class-spelling" and name in counts}
+        result.wrong |= same
     findings = []
     suspects = {photo for name in result.wrong for photo in result.named[name]}
     for entry in result.source.entries:
@@ -214,13 +224,17 @@ def _check_twins(result: Survey, prints: Fingerprints) -> list[Finding]:
     def across(one: LabelledPhoto, other: LabelledPhoto) -> bool:
         return bool(split) and split[one.name] != split[other.name]
 
-    for first, *others in exact_duplicates([photo.sha256 for photo in photos]):
+    for group in exact_duplicates([photo.sha256 for photo in photos]):
+        # The labelled copy is the one that counts
+        first, *others = sorted(group, key=lambda at: (photos[at].name in result.unlabelled, at))
         for other in others:
             one, two = photos[first], photos[other]
             result.twins.append((first, other))
             again.add(other)
-            if one.name in result.unlabelled or two.name in result.unlabelled or _same_boxes(one, two):
-                kind = "photo-across-splits" if across(one, two) else "photo-duplicate"
+            if across(one, two):
+                kind = "photo-across-splits"
+            elif one.name in result.unlabelled or two.name in result.unlabelled or _same_boxes(one, two):
+                kind = "photo-duplicate"
             else:
                 kind = "photo-duplicate-labels"
             findings.append(Finding(two.name, kind, one.name))

@@ -4,7 +4,7 @@
     find(files) -> LabelSource | None    the labels of a folder; None where it has none of this format
     read(root, file, classes)            what one label file says (formats with a file for each photo)
 
-The first that finds labels is read.
+The one that labels most photos is read, the first of equals.
 """
 
 from types import ModuleType

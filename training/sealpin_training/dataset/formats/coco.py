@@ -29,30 +29,31 @@ def find(files: Files) -> LabelSource | None:
         if document is None:
             continue
         found = True
-        categories = {item.get("id"): str(item.get("name", "")) for item in _items(document, "categories")}
+        categories = {_key(item.get("id")): _text(item.get("name")) for item in _items(document, "categories")}
         classes += [name for name in categories.values() if name and name not in classes]
-        images: dict[Any, RawLabels | None] = {}
+        images: dict[str, RawLabels | None] = {}
         for item in _items(document, "images"):
-            name = str(item.get("file_name", ""))
+            name = _text(item.get("file_name"))
             photo = names.find(name, file)
             labels = RawLabels(file) if photo else None
-            images[item.get("id")] = labels
+            images[_key(item.get("id"))] = labels
             if photo is None or labels is None:
                 findings.append(Finding(file, "labels-without-photo", name))
                 continue
             if photo in of_photo:
                 findings.append(Finding(file, "labels-given-twice", name))
-                labels.objects = of_photo[photo].objects
+                labels.objects, labels.findings = of_photo[photo].objects, of_photo[photo].findings
             of_photo[photo] = labels
-            width, height = item.get("width"), item.get("height")
-            if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
-                labels.size = (width, height)
+            sides: list[Any] = [item.get(side) for side in ("width", "height")]
+            if all(isinstance(side, int | float) and side > 0 and side == side // 1 for side in sides):
+                labels.size = (int(sides[0]), int(sides[1]))
             else:
                 labels.findings.append(Finding(file, "size-missing", name))
         for number, item in enumerate(_items(document, "annotations"), start=1):
-            if item.get("image_id") not in images:
+            image = _key(item.get("image_id"))
+            if image not in images:
                 findings.append(Finding(file, "labels-without-photo", f"image_id {item.get('image_id')}", number))
-            elif labels := images[item["image_id"]]:
+            elif labels := images[image]:
                 _add(labels, file, number, item, categories)
     # Categories that no box has are not classes: Roboflow lists a parent of all
     used = {item.name for labels in of_photo.values() for item in labels.objects}
@@ -60,17 +61,27 @@ def find(files: Files) -> LabelSource | None:
     return LabelSource("coco", of_photo, findings, classes=names_used) if found else None
 
 
-def _add(labels: RawLabels, file: str, number: int, item: dict[str, Any], categories: dict[Any, str]) -> None:
-    name = categories.get(item.get("category_id"), "")
+def _add(labels: RawLabels, file: str, number: int, item: dict[str, Any], categories: dict[str, str]) -> None:
+    name = categories.get(_key(item.get("category_id")), "")
     if not name.strip():
         labels.findings.append(Finding(file, "class-missing", f"category_id {item.get('category_id')}", number))
         return
     try:
         x, y, width, height = (float(value) for value in item["bbox"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         labels.findings.append(Finding(file, "box-missing", str(item.get("bbox"))[:80], number))
         return
     labels.objects.append(RawObject(number, name, (x, y, x + width, y + height)))
+
+
+def _key(number: Any) -> str:
+    """An id as something to look up, whatever it is: 1 and "1" are two ids."""
+    return json.dumps(number)
+
+
+def _text(value: Any) -> str:
+    """Text that can be written again; JSON has ways to spell what is none."""
+    return "" if value is None else str(value).encode(errors="replace").decode()
 
 
 def _items(document: dict[str, Any], key: str) -> list[dict[str, Any]]:

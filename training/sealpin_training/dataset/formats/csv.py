@@ -38,7 +38,7 @@ def find(files: Files) -> LabelSource | None:
                 continue
             labels = of_photo.setdefault(photo, RawLabels(file))
             width, height = (row.get("width") or "").strip(), (row.get("height") or "").strip()
-            if width.isdecimal() and height.isdecimal() and int(width) and int(height):
+            if all(side.isdecimal() and len(side) < 9 and int(side) for side in (width, height)):
                 labels.size = (int(width), int(height))
             elif not any(fault.kind == "size-missing" for fault in labels.findings):
                 labels.findings.append(Finding(file, "size-missing", name or "nothing", number))

@@ -4,6 +4,7 @@ Format: the Pascal VOC development kit's annotation, as labelImg 1.8 writes it.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from ..labels import Box, LabelSource, RawLabels, RawObject
 MAX_BYTES = 4 << 20
 LOOKS_LIKE = "Pascal VOC XML as labelImg saves it"
 PROPOSAL = "sealpin proposal"
+
+# What XML 1.0, 2.2, has no way to write
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 # Nothing is fetched or expanded; libxml2's own limits against bombs stay on
 _PARSER = etree.XMLParser(
@@ -101,7 +105,7 @@ def encode(
 
     def add(parent: Any, tag: str, text: object = None) -> Any:
         element = etree.SubElement(parent, tag)
-        element.text = None if text is None else str(text)
+        element.text = None if text is None else _FORBIDDEN.sub("?", str(text))
         return element
 
     add(root, "folder")  # left empty: the file may be written elsewhere and moved, and nothing reads it

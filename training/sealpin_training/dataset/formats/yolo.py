@@ -12,12 +12,15 @@ from pathlib import Path, PurePosixPath
 
 import yaml
 
+from sealpin_edge.errors import InputError
+
 from ..files import Files, match, read_whole
 from ..findings import Finding
 from ..labels import LabelSource, RawLabels, RawObject
 
 LOOKS_LIKE = "YOLO text files with classes.txt or data.yaml"
 MAX_BYTES = 4 << 20
+MAX_CLASSES = 10_000
 NAME_FILES = ("classes.txt", "labels.txt")
 
 _LINE = re.compile(r"\s*\d+(\s+[-+.\deE]+){4,}\s*$")
@@ -81,17 +84,28 @@ def _is_yolo(path: Path) -> bool:
 
 
 def _class_names(files: Files) -> tuple[str, ...]:
+    """The one list of names. Raises InputError when several files number the classes differently."""
+    lists: dict[str, tuple[str, ...]] = {}
     for name in (*files.labels.get(".yaml", ()), *files.labels.get(".yml", ())):
         try:
             names = yaml.safe_load((files.root / name).read_text(encoding="utf-8"))["names"]
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
             continue
-        if isinstance(names, dict) and all(isinstance(key, int) for key in names):
-            return tuple(str(names.get(index, index)) for index in range(max(names, default=-1) + 1))
-        if isinstance(names, list):
-            return tuple(map(str, names))
+        if isinstance(names, dict) and all(isinstance(key, int) and 0 <= key < MAX_CLASSES for key in names):
+            lists[name] = tuple(str(names.get(index, index)) for index in range(max(names, default=-1) + 1))
+        elif isinstance(names, list):
+            lists[name] = tuple(map(str, names))
     for name in (*files.labels.get(".txt", ()), *files.labels.get(".names", ())):
         if PurePosixPath(name).name in NAME_FILES or name.endswith(".names"):
-            lines = (files.root / name).read_text(encoding="utf-8-sig", errors="replace").splitlines()
-            return tuple(line.strip() for line in lines if line.strip())
-    return ()
+            text = (files.root / name).read_text(encoding="utf-8-sig", errors="replace")
+            lists[name] = tuple(line.strip() for line in text.rstrip().splitlines())
+    longest = max(lists.values(), key=len, default=())
+    if any(names != longest[: len(names)] for names in lists.values()):
+        raise InputError(
+            "these files number the classes differently",
+            where=str(files.root),
+            found="; ".join(f"{name}: {', '.join(names)}" for name, names in lists.items()),
+            allowed="one list for all labels",
+            hint="remove all but the right one, or convert each folder by itself",
+        )
+    return longest
