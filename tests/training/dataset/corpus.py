@@ -196,6 +196,17 @@ def two_label_files_for_one_photo(folder: Path) -> None:
     (folder / "p01.xml").unlink()
 
 
+@plants("labels-astray", "day1/p90.xml")
+def labels_whose_own_photo_is_gone(folder: Path) -> None:
+    add(folder / "day1", "p91", (), 917)
+    add(folder / "day2", "p90", (), 918).with_suffix(".xml").rename(folder / "day1/p90.xml")
+
+
+@plants("split-incomplete", ".")
+def a_train_folder_without_a_test_folder(folder: Path) -> None:
+    add(folder / "train", "p90", (), 919)
+
+
 @plants("photos-several", "p01.png")
 def two_photos_for_one_label_file(folder: Path) -> None:
     picture(901).save(folder / "p01.png")

@@ -17,11 +17,13 @@ from sealpin_training.parallel import Workers
 from .corpus import PLANTS, as_coco, as_csv, as_yolo, write_clean
 
 ALONE = {
-    "labels-other-format", "class-few", "no-good-parts", "photo-grey", "photo-across-splits", "photo-near-across-splits"
+    "labels-other-format", "class-few", "no-good-parts", "photo-grey", "photo-across-splits", "photo-near-across-splits",
+    "split-incomplete",
 }  # fmt: skip
 # These need the whole root to themselves
 ALONE = {
-    "labels-other-format", "class-few", "no-good-parts", "photo-grey", "photo-across-splits", "photo-near-across-splits"
+    "labels-other-format", "class-few", "no-good-parts", "photo-grey", "photo-across-splits",
+    "photo-near-across-splits", "split-incomplete",
 }  # fmt: skip
 NOT_PLANTED = {"file-unreadable"}  # root reads everything: planted in a test of its own
 

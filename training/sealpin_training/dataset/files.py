@@ -4,7 +4,7 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -69,11 +69,11 @@ def find_files(root: Path) -> Files:
     return files
 
 
-def match(labels: Iterable[str], photos: Iterable[str]) -> tuple[dict[str, str | RawLabels], list[str]]:
+def match(labels: Iterable[str], photos: Sequence[str]) -> tuple[dict[str, str | RawLabels], list[Finding], list[str]]:
     """Which label file belongs to which photo, by name without ending: beside it, else the nearest in the folder.
 
-    Returns the label file of each photo that has one, or where it is in dispute RawLabels that say so; and the label
-    files that belong to no photo.
+    Returns the label file of each photo that has one, or where it is in dispute RawLabels that say so; findings; and
+    the label files that belong to no photo.
     """
     by_stem: dict[str, list[str]] = defaultdict(list)
     for name in labels:
@@ -101,7 +101,13 @@ def match(labels: Iterable[str], photos: Iterable[str]) -> tuple[dict[str, str |
                         del matched[photo]
                 elif len(owners) > 1:
                     matched[photo] = _dispute(photo, "photos-several", [name, *owners])
-    return matched, [name for names in by_stem.values() for name in names if name not in claims]
+    folders = {photo.rpartition("/")[0] for photo in photos}
+    astray = [
+        Finding(name, "labels-astray", f"of {photo}")
+        for photo, name in matched.items()
+        if isinstance(name, str) and photo.rpartition("/")[0] != name.rpartition("/")[0] in folders
+    ]
+    return matched, astray, [name for names in by_stem.values() for name in names if name not in claims]
 
 
 def read_whole(path: str, most: int) -> bytes | int:

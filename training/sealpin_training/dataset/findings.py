@@ -43,6 +43,12 @@ KINDS: dict[str, Kind] = {
     "photos-several": Kind(
         "error", "several photos share one label file", "one", "rename one of the photos", "leave the photos out"
     ),
+    "labels-astray": Kind(
+        "warning",
+        "these labels lie among other photos than theirs",
+        "labels beside their photo, or in a folder of labels",
+        "is their own photo gone? then remove them",
+    ),
     "labels-other-format": Kind(
         "warning", "labels of another format lie here too", "one format in a folder", "those are not read"
     ),
@@ -268,6 +274,12 @@ KINDS: dict[str, Kind] = {
         "each part in one split",
         "remove one",
         "drop the copy in train",
+    ),
+    "split-incomplete": Kind(
+        "warning",
+        "folders called train, val or test are not taken as the split",
+        "every photo in one of the three, and none of them empty",
+        "convert deals the photos anew; move them, or give the folders other names",
     ),
     "no-good-parts": Kind(
         "note", "no photo shows a good part", "some", "without them nobody knows how many good parts are rejected"

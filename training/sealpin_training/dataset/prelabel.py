@@ -45,7 +45,7 @@ def prelabel(photos: Path, model_file: Path, threshold: float | None = None) -> 
                 allowed="labelImg's XML, or no labels",
                 hint=f"sealpin dataset fix {photos} FIXED writes them as XML",
             )
-    matched, _ = match(files.labels.get(".xml", ()), files.photos)
+    matched, _, _ = match(files.labels.get(".xml", ()), files.photos)
     least = dict.fromkeys(model.card.classes, threshold) if threshold is not None else model.card.thresholds
     written, boxes, unreadable = 0, 0, []
     for photo in progress([photo for photo in files.photos if photo not in matched], "prelabel", "photo"):

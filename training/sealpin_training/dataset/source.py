@@ -87,11 +87,11 @@ def open_source(root: Path) -> Source:
 
 
 def split_by_folder(names: Sequence[str]) -> dict[str, str]:
-    """The split of each photo where every photo lies below a folder called train, val (valid) or test; else none."""
+    """The split of each photo that lies below a folder called train, val (valid) or test."""
     found = {}
     for name in names:
-        parts = [SPLIT_NAMES[part.lower()] for part in os.path.dirname(name).split("/") if part.lower() in SPLIT_NAMES]
-        if not parts:
-            return {}
-        found[name] = parts[0]
-    return found if len(set(found.values())) > 1 else {}
+        for part in os.path.dirname(name).lower().split("/"):
+            if part in SPLIT_NAMES:
+                found[name] = SPLIT_NAMES[part]
+                break
+    return found

@@ -21,6 +21,7 @@ from .labels import Box, LabelledPhoto
 from .names import check_classes
 from .photos import PhotoFacts, inspect_photo
 from .source import Entry, Source, open_source, split_by_folder
+from .split import SPLITS
 from .spool import Photos
 
 CHUNK = 32
@@ -216,9 +217,16 @@ def _check_classes(result: Survey, rules: Rules) -> list[Finding]:
 
 def _check_twins(result: Survey, prints: Fingerprints) -> list[Finding]:
     """The same shot twice: the same bytes, or nearly the same picture."""
-    findings = []
+    findings: list[Finding] = []
     photos = result.photos
-    split = result.folder_split = split_by_folder([photo.name for photo in photos])
+    split = split_by_folder([photo.name for photo in photos])
+    if split and (len(split) < len(photos) or set(split.values()) != set(SPLITS)):
+        count = Counter(split.values())
+        told = ", ".join(f"{name} {count[name]}" for name in SPLITS)
+        findings.append(Finding(".", "split-incomplete", f"{told}; elsewhere {len(photos) - len(split)}"))
+    if len(split) == len(photos) and len(set(split.values())) > 1:
+        result.folder_split = split
+    split = result.folder_split
     again: set[int] = set()
 
     def across(one: LabelledPhoto, other: LabelledPhoto) -> bool:

@@ -35,8 +35,8 @@ def find(files: Files) -> LabelSource | None:
     """The XML files of a folder, each with its photo; None where there are none."""
     if not files.labels.get(".xml"):
         return None
-    labels, orphans = match(files.labels[".xml"], files.photos)
-    return LabelSource("voc", labels, orphans=orphans)
+    labels, findings, orphans = match(files.labels[".xml"], files.photos)
+    return LabelSource("voc", labels, findings, orphans)
 
 
 def read(root: Path, file: str, classes: Sequence[str] = ()) -> RawLabels:

@@ -31,11 +31,11 @@ def find(files: Files) -> LabelSource | None:
     texts = [name for name in files.labels.get(".txt", ()) if PurePosixPath(name).name not in NAME_FILES]
     if not texts:
         return None
-    labels, orphans = match(texts, files.photos)
+    labels, findings, orphans = match(texts, files.photos)
     lost = [name for name in orphans if _is_yolo(files.root / name)]
     if not any(isinstance(name, RawLabels) or _is_yolo(files.root / name) for name in labels.values()):
         return None
-    return LabelSource("yolo", labels, orphans=lost, classes=_class_names(files))
+    return LabelSource("yolo", labels, findings, lost, _class_names(files))
 
 
 def read(root: Path, file: str, classes: Sequence[str] = ()) -> RawLabels:
