@@ -11,15 +11,12 @@ from click.testing import CliRunner
 from sealpin.cli import main
 from sealpin_training.dataset.findings import KINDS
 from sealpin_training.dataset.fix import fix
+from sealpin_training.dataset.formats import voc
 from sealpin_training.dataset.survey import Rules, Survey, survey
 from sealpin_training.parallel import Workers
 
 from .corpus import PLANTS, as_coco, as_csv, as_yolo, write_clean
 
-ALONE = {
-    "labels-other-format", "class-few", "no-good-parts", "photo-grey", "photo-across-splits", "photo-near-across-splits",
-    "split-incomplete",
-}  # fmt: skip
 # These need the whole root to themselves
 ALONE = {
     "labels-other-format", "class-few", "no-good-parts", "photo-grey", "photo-across-splits",
@@ -91,13 +88,7 @@ def test_all_faults_at_once_are_found_and_none_is_crashed_on(clean: Path, tmp_pa
     """Each in a folder of its own below one root; those that need the whole root to themselves are left out."""
     planted = []
     for name, (kind, file, number, plant) in PLANTS.items():
-        if (
-            kind in ("labels-other-format", "class-few", "no-good-parts", "photo-grey")
-            or "yolo" in name
-            or "coco" in name
-        ):
-            continue
-        if kind in ("photo-across-splits", "photo-near-across-splits"):
+        if kind in ALONE or "yolo" in name or "coco" in name:
             continue
         folder = tmp_path / "src" / name
         folder.mkdir(parents=True)
@@ -145,6 +136,14 @@ def test_the_table_in_the_guide_is_the_table_in_the_code() -> None:
     rows = [re.sub(r"(<\w+>)", r"`\1`", row) for row in rows]
     guide = (Path(__file__).parents[3] / "datasets/README.md").read_text()
     assert "\n".join(rows) in guide, "\n".join(rows)
+
+
+def test_a_folder_in_which_no_photo_can_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"no photo")
+    voc.write(tmp_path / "b.xml", "b.jpg", 9, 9, [])
+    assert [one.kind for one in look(tmp_path).findings] == [
+        "labels-without-photo", "photo-unreadable", "photo-unlabelled"
+    ]  # fmt: skip
 
 
 def test_yolo_class_names_and_csv_separators_of_other_programs(clean: Path, tmp_path: Path) -> None:

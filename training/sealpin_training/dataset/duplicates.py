@@ -49,7 +49,7 @@ class Fingerprints:
         """Add fingerprints, [photos, FINGERPRINT * FINGERPRINT] grey."""
         step = FINGERPRINT // COARSE
         cells = prints.reshape(-1, COARSE, step, COARSE, step).mean(axis=(2, 4), dtype=np.float32)
-        self._coarse.append(_unit(cells.reshape(len(prints), -1)).astype(np.float16))
+        self._coarse.append(_unit(cells.reshape(-1, COARSE * COARSE)).astype(np.float16))
         self._file.write(prints.tobytes())
 
     def coarse(self, rows: Indices) -> npt.NDArray[np.float16]:

@@ -19,7 +19,7 @@ from .files import PHOTO_ENDINGS
 from .findings import KINDS, SEVERITIES, Finding
 from .labels import Box, LabelledPhoto
 from .names import check_classes
-from .photos import PhotoFacts, inspect_photo
+from .photos import FINGERPRINT, PhotoFacts, inspect_photo
 from .source import Entry, Source, open_source, split_by_folder
 from .split import SPLITS
 from .spool import Photos
@@ -113,7 +113,7 @@ def _look(source: Source, rules: Rules, entries: list[Entry]) -> tuple[list[Look
             facts = inspect_photo(source.root, entry.photo)
             looked.append(_look_at(source, rules, entry, entry.photo, facts))
             prints += [facts.fingerprint] if facts.fingerprint is not None else []
-    return looked, np.array(prints, np.uint8).reshape(len(prints), -1)
+    return looked, np.array(prints, np.uint8).reshape(-1, FINGERPRINT**2)
 
 
 def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: PhotoFacts) -> Looked:
