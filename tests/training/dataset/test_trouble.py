@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from sealpin.cli import main
 from sealpin_edge.errors import EnvironmentFault
-from sealpin_training.parallel import workers
+from sealpin_training.dataset.survey import Rules, survey
+from sealpin_training.parallel import Workers, workers
 
 from .corpus import add, box, picture, write_clean
 
