@@ -38,7 +38,7 @@ def clip(edges: Edges, width: int, height: int) -> Edges:
     return max(0.0, xmin), max(0.0, ymin), min(float(width), xmax), min(float(height), ymax)
 
 
-def check_size(labels: RawLabels, photo: str, width: int, height: int, turned: bool) -> list[Finding]:
+def check_size(labels: RawLabels, width: int, height: int, turned: bool) -> list[Finding]:
     """The size in the labels against the photo's, as stored. `turned`: a tag asks to turn it by a quarter."""
     if labels.size is None or labels.size == (width, height) or (turned and labels.size == (height, width)):
         return []
@@ -50,11 +50,9 @@ def check_names(labels: RawLabels, photo: str, root: str) -> list[Finding]:
     """<filename> and <path> of VOC labels against the photo's own name below the absolute path `root`."""
     findings = []
     name = photo.rsplit("/", 1)[-1]
-    if labels.filename is not None or labels.path is not None:
-        found = (labels.filename or "").strip()
-        kind = _name_fault(found, name)
-        if kind:
-            findings.append(Finding(labels.file, kind, found or "nothing", allowed=name))
+    found = (labels.filename or "").strip()
+    if kind := _name_fault(found, name):
+        findings.append(Finding(labels.file, kind, found or "nothing", allowed=name))
     path = (labels.path or "").strip().replace("\\", "/")
     if path and path != name:
         if _name_fault(path.rsplit("/", 1)[-1], name) == "filename-differs":

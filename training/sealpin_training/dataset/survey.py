@@ -128,7 +128,7 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
         turned = facts.orientation >= 5
         width, height = labels.size or (facts.width, facts.height)
         if facts.width:
-            other_size = check_size(labels, name, facts.width, facts.height, turned)
+            other_size = check_size(labels, facts.width, facts.height, turned)
             findings += other_size
             if labels.depth not in (None, facts.channels):
                 findings.append(Finding(labels.file, "depth-differs", str(labels.depth), allowed=str(facts.channels)))
