@@ -15,9 +15,13 @@ from sealpin_edge.program import ENVIRONMENT, Program  # noqa: E402
 from .bundle import bundle  # noqa: E402
 from .dataset import dataset  # noqa: E402
 from .demo import demo  # noqa: E402
+from .evaluate import compare, evaluate, promote  # noqa: E402
 from .export import export  # noqa: E402
 from .label import label  # noqa: E402
-from .train import evaluate, train  # noqa: E402
+from .pretrained import pretrained  # noqa: E402
+from .recipe import recipe  # noqa: E402
+from .runs import runs  # noqa: E402
+from .train import train  # noqa: E402
 
 
 class Toolkit(Program):
@@ -40,10 +44,10 @@ class Toolkit(Program):
 def main() -> None:
     """From labelled photos to the OK bit in a PLC.
 
-    The order of work: label, dataset check, dataset convert, train, evaluate, export, bundle; then sealpin-edge on the
-    station. `sealpin demo` shows all of it on rendered parts.
+    The order of work: label, dataset check, dataset convert, recipe, train, evaluate, export, bundle; then sealpin-edge
+    on the station. `sealpin demo` shows all of it on rendered parts.
     """
 
 
-for command in (label, dataset, train, evaluate, export, bundle, demo):
+for command in (label, dataset, recipe, pretrained, train, runs, evaluate, compare, promote, export, bundle, demo):
     main.add_command(command)

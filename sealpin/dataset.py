@@ -127,7 +127,7 @@ def fix(src: Path, out: Path, rename: tuple[str, ...], classes: str, workers: in
 @json_option
 def stats(src: Path, recipe: Path | None, report: Path | None, workers: int | None, as_json: bool) -> None:
     """Tell what is below SRC: counts, sizes of burrs against the recipe's anchors, where they sit, good and bad."""
-    from sealpin_training.dataset.anchors import Anchors
+    from sealpin_training.anchors import Anchors
     from sealpin_training.dataset.report import table, write_report
     from sealpin_training.dataset.stats import statistics
     from sealpin_training.dataset.survey import survey

@@ -31,7 +31,7 @@ OUTPUTS = ("detection_boxes", "detection_classes", "detection_scores", "num_dete
 
 @dataclass(frozen=True)
 class ModelCard:
-    """sealpin.json. `thresholds` are scores in 0..1 by class; sizes are pixels; `resize` is "stretch", bilinear."""
+    """sealpin.json. `thresholds` are scores in 0..1 by class; sizes are pixels; `resize` is "stretch": photo.py."""
 
     format: int
     task: str

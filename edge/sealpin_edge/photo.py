@@ -49,9 +49,17 @@ def encode_jpeg(photo: Photo, quality: int = 95) -> bytes:
 
 
 def stretch(photo: Photo, height: int, width: int) -> Photo:
-    """Resize to the model's input, aspect ratio not kept, bilinear with half-pixel centres (tf.image.resize's rule)."""
+    """Resize to the model's input, bilinear, aspect ratio not kept, by the Object Detection API's rule.
+
+    That is TensorFlow 1's: pixel i of the result is taken at i * old / new, without half-pixel centres
+    (tf.compat.v1.image.resize). Within 1 of TensorFlow's values, since OpenCV counts in 32nds of a pixel.
+    """
     import cv2
 
     if photo.shape[:2] == (height, width):
         return photo
-    return np.asarray(cv2.resize(photo, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+    scale = np.array([[photo.shape[1] / width, 0, 0], [0, photo.shape[0] / height, 0]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(
+        cv2.warpAffine(photo, scale, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE), dtype=np.uint8
+    )

@@ -87,7 +87,7 @@ def _card(run: Run, quantise: str) -> ModelCard:
         input_width=recipe.resizer.width,
         colour="RGB",
         resize="stretch",
-        interpolation="bilinear",
+        interpolation="bilinear_tf1",
         thresholds=dict.fromkeys(run.classes, float(evaluation["threshold"])),
         threshold_chosen=str(evaluation["threshold_chosen"]),
         run=run.name,

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from sealpin_training.network import build_network, detector, normalise, restore
+from sealpin_training.anchors import Anchors
+from sealpin_training.network.model import build_network, detections, forward, preprocess, restore, stretch_in_graph
 from sealpin_training.quiet import tensorflow
 from sealpin_training.recipe import Recipe
 from sealpin_training.run import Run
@@ -18,14 +19,13 @@ def serving_module(run: Run) -> Any:
 
     recipe = run.recipe()
     model = build_network(recipe)
-    restore(model, run.checkpoints)
-    detect = detector(recipe, model)
-    size = (recipe.resizer.height, recipe.resizer.width)
+    restore(model, run.weights())
+    height, width = recipe.resizer.height, recipe.resizer.width
 
     @tf.function(input_signature=[tf.TensorSpec([1, None, None, 3], tf.uint8, name="input_tensor")])  # type: ignore[untyped-decorator]
     def serve(input_tensor: Any) -> dict[str, Any]:
-        stretched = tf.cast(tf.round(tf.image.resize(input_tensor, size)), tf.uint8)
-        boxes, scores, classes, count = detect(stretched)
+        photo = preprocess(recipe, stretch_in_graph(input_tensor, height, width))
+        boxes, scores, classes, count = detections(recipe, model, photo)
         return {
             "detection_boxes": boxes,
             "detection_scores": scores,
@@ -44,17 +44,17 @@ def tflite_module(run: Run, *, float_input: bool) -> Any:
     tf = tensorflow()
 
     recipe = run.recipe()
-    model = build_network(recipe, decoded=False)
-    restore(model, run.checkpoints)
+    model = build_network(recipe)
+    restore(model, run.weights())
     shape = [1, recipe.resizer.height, recipe.resizer.width, 3]
     kind = tf.float32 if float_input else tf.uint8
+    generator, anchors = _post_processing(recipe), _anchors(recipe)
 
     @tf.function(input_signature=[tf.TensorSpec(shape, kind, name="images")])  # type: ignore[untyped-decorator]
     def detect(images: Any) -> dict[str, Any]:
-        features = model.decoder(model.backbone(normalise(images), training=False), training=False)
-        scores, boxes, _ = model.head(features, training=False)
-        scores = {level: _without_background(logits, recipe) for level, logits in scores.items()}
-        found = model.detection_generator(boxes, scores, _anchors(recipe), None)
+        outputs = forward(model, preprocess(recipe, images))
+        scores = {level: _without_background(logits, recipe) for level, logits in outputs["cls_outputs"].items()}
+        found = generator(outputs["box_outputs"], scores, anchors, None)
         return {
             "detection_boxes": found["detection_boxes"],
             "detection_classes": found["detection_classes"],
@@ -69,31 +69,49 @@ def _module(model: Any, function: Any) -> Any:
     tf = tensorflow()
 
     module = tf.Module()
-    module.model, module.function = model, function
+    # The variables alone: were the Keras models kept, saving would trace each of them once more
+    module.weights, module.function = model.variables, function
     return module
 
 
 def _without_background(logits: Any, recipe: Recipe) -> Any:
-    """[1, h, w, anchors * (classes + 1)] to [1, h, w, anchors * classes]: TF-Vision's column 0 is never trained."""
+    """[1, h, w, anchors * (classes + 1)] to [1, h, w, anchors * classes], scaled as the recipe says."""
     tf = tensorflow()
 
     _, height, width, channels = logits.shape
     classes = recipe.ssd.num_classes
     anchors = channels // (classes + 1)
-    return tf.reshape(
-        tf.reshape(logits, [1, height * width * anchors, classes + 1])[:, :, 1:], [1, height, width, anchors * classes]
+    kept = tf.reshape(logits, [1, height * width * anchors, classes + 1])[:, :, 1:]
+    if recipe.logit_scale != 1.0:
+        kept /= recipe.logit_scale
+    return tf.reshape(kept, [1, height, width, anchors * classes])
+
+
+def _post_processing(recipe: Recipe) -> Any:
+    """TF-Vision's layer that the converter turns into TFLite_Detection_PostProcess."""
+    from official.vision.modeling.layers import detection_generator
+
+    coder, nms = recipe.coder, recipe.nms
+    return detection_generator.MultilevelDetectionGenerator(
+        nms_version="tflite",
+        box_coder_weights=[coder.y_scale, coder.x_scale, coder.height_scale, coder.width_scale],
+        tflite_post_processing_config={
+            "max_detections": nms.max_total_detections,
+            "max_classes_per_detection": nms.max_classes_per_detection,
+            "detections_per_class": nms.max_detections_per_class,
+            "use_regular_nms": not nms.use_class_agnostic_nms,
+            "nms_score_threshold": nms.score_threshold,
+            "nms_iou_threshold": nms.iou_threshold,
+            "normalize_anchor_coordinates": True,
+            "input_image_size": (recipe.resizer.height, recipe.resizer.width),
+        },
     )
 
 
 def _anchors(recipe: Recipe) -> Any:
-    from official.vision.ops import anchor
+    tf = tensorflow()
 
-    found = anchor.Anchor(
-        min_level=recipe.fpn.min_level,
-        max_level=recipe.fpn.max_level,
-        num_scales=recipe.anchors.scales_per_octave,
-        aspect_ratios=list(recipe.anchors.aspect_ratios),
-        anchor_size=recipe.anchors.anchor_scale,
-        image_size=(recipe.resizer.height, recipe.resizer.width),
-    )
-    return {level: boxes[None] for level, boxes in found.multilevel_boxes.items()}
+    return {
+        str(level): tf.constant(boxes.reshape(1, *boxes.shape[:2], -1))
+        for level, boxes in Anchors.of(recipe).boxes().items()
+    }

@@ -134,7 +134,7 @@ def test_evaluate_answers_scripts(walked: Walk, monkeypatch: pytest.MonkeyPatch)
         (["train", "DEMO", "--dataset", "photos", "--run", "x"], "not a converted dataset"),
         (["train", "DEMO", "--dataset", "dataset", "--run", "../x"], "cannot name a run"),
         (["train", "DEMO", "--dataset", "dataset", "--run", "first"], "a run of this name"),
-        (["train", "ORIGINAL", "--dataset", "dataset", "--run", "x"], "share_prediction_tower"),
+        (["train", "ORIGINAL", "--dataset", "dataset", "--run", "x"], "sealpin pretrained get ssd_mobilenet_v2"),
         (["train", "ONE_CLASS", "--dataset", "dataset", "--run", "x"], "model.ssd.num_classes"),
         (["evaluate", "nobody"], "no such run"),
         (["export", "nobody", "--out", "x"], "no such run"),
@@ -165,7 +165,7 @@ def test_a_mistake_gets_one_clear_message_and_leaves_nothing(
 
 def test_a_float_model_gives_the_scores_of_the_checkpoint(walked: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
     from sealpin_training.dataset.records import read_records
-    from sealpin_training.evaluate import _detect
+    from sealpin_training.evaluation.detect import detect_photos, trained_detector
     from sealpin_training.run import load_run
 
     monkeypatch.chdir(walked.folder)
@@ -175,7 +175,8 @@ def test_a_float_model_gives_the_scores_of_the_checkpoint(walked: Walk, monkeypa
     assert model.card.quantisation == "none"
     run = load_run("first")
     records = list(read_records(run.load_dataset().folder, "test", run.classes))[:2]
-    for record, wanted in zip(records, _detect(run, records), strict=True):
+    detected = detect_photos(run.recipe(), trained_detector(run), records, run.classes)
+    for record, wanted in zip(records, detected, strict=True):
         found = model.detect(decode_photo(record.data))
         assert len(found) == len(wanted) > 0
         np.testing.assert_allclose([one.score for one in found], [one.score for one in wanted], atol=1e-4)

@@ -1,24 +1,27 @@
-"""Augmentations: a box stays on the thing that it marked."""
+"""Augmentations: a box stays on the thing that it marked, and the draws are distributed as the API's are."""
 
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from sealpin_training.augment import _augmentation
-from sealpin_training.recipe.schema import (
-    PreprocessingStep,
-    RandomAdjustBrightness,
-    RandomAdjustContrast,
-    RandomCropImage,
-    RandomHorizontalFlip,
-    RandomRotation90,
-    RandomVerticalFlip,
-)
+from sealpin_training.recipe import Recipe, load_recipe
+
+from .conftest import small_recipe
 
 SIDE = 60
 BOX = np.array([[10, 30, 22, 48]], np.float32) / SIDE  # ymin, xmin, ymax, xmax
+STEPS = """data_augmentation_options { random_horizontal_flip {} }
+  data_augmentation_options { random_vertical_flip {} }
+  data_augmentation_options { random_rotation90 {} }
+  data_augmentation_options { random_adjust_brightness { max_delta: 0.15 } }
+  data_augmentation_options { random_adjust_contrast { min_delta: 0.8 max_delta: 1.25 } }"""
+
+
+def with_steps(folder: Path, *steps: str) -> Recipe:
+    options = "\n".join(f"data_augmentation_options {{ {step} }}" for step in steps)
+    return load_recipe(small_recipe(folder, (STEPS, options)))
 
 
 def marked() -> Any:
@@ -27,49 +30,147 @@ def marked() -> Any:
     return photo
 
 
-def runs(step: PreprocessingStep, times: int = 40) -> list[tuple[Any, Any]]:
+def runs(recipe: Recipe, times: int = 60, photo: Any = None, boxes: Any = BOX, seed: int = 7) -> list[Any]:
+    """The recipe's steps on one photo, so many times; photo, boxes and labels of each."""
     import tensorflow as tf
 
-    augment: Callable[[Any, Any], Any] = _augmentation(step)
-    photos = tf.data.Dataset.from_tensors((marked(), BOX)).repeat(times)
-    return [(photo.numpy(), boxes.numpy()) for photo, boxes in photos.map(augment)]
+    from sealpin_training.augment import augmentations, key
+
+    shaping, colouring = augmentations(recipe)
+    start = tf.constant(marked() if photo is None else photo)
+
+    def one(number: Any) -> Any:
+        found = start, tf.constant(boxes), tf.ones([len(boxes)], tf.int32)
+        for place, augment in (*shaping, *colouring):
+            found = augment(*found, key(seed, number, place))
+        return tf.cast(found[0], tf.float32), found[1], found[2]
+
+    return [[part.numpy() for part in parts] for parts in tf.data.Dataset.range(times).map(one)]
 
 
 @pytest.mark.parametrize(
-    "step",
+    ("step", "at_least"),
     [
-        PreprocessingStep(random_horizontal_flip=RandomHorizontalFlip()),
-        PreprocessingStep(random_vertical_flip=RandomVerticalFlip()),
-        PreprocessingStep(random_rotation90=RandomRotation90()),
-        PreprocessingStep(random_crop_image=RandomCropImage(min_object_covered=1.0, min_area=0.4)),
+        ("random_horizontal_flip {}", 15),
+        ("random_vertical_flip { probability: 0.9 }", 40),
+        ("random_rotation90 {}", 15),
+        ("random_crop_image { min_object_covered: 1.0 min_area: 0.4 }", 40),
+        ("ssd_random_crop {}", 20),
+        ("random_pad_image {}", 40),
+        ("random_image_scale {}", 0),
     ],
 )
-def test_the_box_goes_with_the_photo(step: PreprocessingStep) -> None:
+def test_the_box_goes_with_the_photo(tmp_path: Path, step: str, at_least: int) -> None:
     moved = 0
-    for photo, boxes in runs(step):
+    for photo, boxes, labels in runs(with_steps(tmp_path, step)):
+        if not len(boxes):
+            continue  # cropped away
         rows, columns = np.nonzero(photo[..., 0] > 100)
         height, width = photo.shape[:2]
         wanted = [rows.min() / height, columns.min() / width, (rows.max() + 1) / height, (columns.max() + 1) / width]
-        np.testing.assert_allclose(boxes[0], wanted, atol=0.02)
-        moved += not np.allclose(boxes, BOX)
-    assert 8 <= moved <= 40, "about half of the photos change, or all of them for a crop"
+        np.testing.assert_allclose(boxes[0], wanted, atol=0.05)
+        assert labels.tolist() == [1]
+        moved += not np.allclose(boxes, BOX, atol=1e-3)
+    assert moved >= at_least
+
+
+def test_a_small_turn_keeps_the_middle_of_a_spot(tmp_path: Path) -> None:
+    angles = set()
+    for photo, boxes, _ in runs(with_steps(tmp_path, "random_rotation { max_degrees: 20 }")):
+        rows, columns = np.nonzero(photo[..., 0] > 100)
+        ymin, xmin, ymax, xmax = boxes[0] * SIDE
+        assert abs((ymin + ymax) / 2 - (rows.mean() + 0.5)) < 0.7
+        assert abs((xmin + xmax) / 2 - (columns.mean() + 0.5)) < 0.7
+        assert ymin - 2.5 <= rows.min()
+        assert rows.max() + 1 <= ymax + 2.5
+        angles.add(round(float(boxes[0, 0]), 4))
+    assert len(angles) > 30
 
 
 @pytest.mark.parametrize(
     "step",
     [
-        PreprocessingStep(random_adjust_brightness=RandomAdjustBrightness(max_delta=0.2)),
-        PreprocessingStep(random_adjust_contrast=RandomAdjustContrast()),
+        "random_adjust_brightness { max_delta: 0.2 }",
+        "random_adjust_contrast {}",
+        "random_adjust_hue {}",
+        "random_adjust_saturation {}",
+        "random_distort_color {}",
+        "random_distort_color { color_ordering: 1 }",
+        "random_rgb_to_gray { probability: 0.5 }",
+        "random_pixel_value_scale {}",
+        "random_black_patches {}",
+        "random_jpeg_quality { min_jpeg_quality: 20 }",
+        "adjust_gamma { gamma: 0.7 }",
+        "rgb_to_gray {}",
     ],
 )
-def test_light_changes_and_boxes_stay(step: PreprocessingStep) -> None:
-    results = runs(step)
-    assert all(np.array_equal(boxes, BOX) for _, boxes in results)
-    assert len({photo.tobytes() for photo, _ in results}) > 10
+def test_light_changes_and_boxes_stay(tmp_path: Path, step: str) -> None:
+    photo = np.random.default_rng(1).integers(60, 200, (SIDE, SIDE, 3), np.uint8)
+    results = runs(with_steps(tmp_path, step), 20, photo)
+    assert all(np.array_equal(boxes, BOX) for _, boxes, _ in results)
+    assert all(found.min() >= 0 and found.max() <= 255 for found, _, _ in results)
+    different = len({found.tobytes() for found, _, _ in results})
+    assert (different == 1) if step.startswith(("adjust_gamma", "rgb_to_gray")) else different >= 2
+    assert not np.array_equal(results[0][0], photo) or different > 1
 
 
-def test_a_box_outside_the_crop_becomes_empty() -> None:
-    step = PreprocessingStep(
-        random_crop_image=RandomCropImage(min_object_covered=0.0, min_area=0.05, max_area=0.1, overlap_thresh=0.9)
-    )
-    assert any(not boxes.any() for _, boxes in runs(step))
+def test_equal_keys_give_equal_photos_and_others_do_not(tmp_path: Path) -> None:
+    recipe = with_steps(tmp_path, "random_crop_image { min_area: 0.3 }", "random_adjust_brightness {}")
+    first, again, other = runs(recipe, 5), runs(recipe, 5), runs(recipe, 5, seed=8)
+    assert all(np.array_equal(a[0], b[0]) for a, b in zip(first, again, strict=True))
+    assert not any(a[0].shape == b[0].shape and np.array_equal(a[0], b[0]) for a, b in zip(first, other, strict=True))
+
+
+def test_the_originals_crop_is_distributed_as_the_apis(tmp_path: Path) -> None:
+    """Area, aspect ratio and place of the windows against the op that the API calls itself."""
+    import tensorflow as tf
+
+    times, height, width = 1500, 480, 640
+    step = "random_crop_image { min_object_covered: 0.0 min_aspect_ratio: 0.75 max_aspect_ratio: 3.0 min_area: 0.75 max_area: 1.0 overlap_thresh: 0.0 }"  # noqa: E501
+    # Where a window lies is painted into the photo: rows in red, columns in green and blue
+    photo = np.zeros((height, width, 3), np.uint8)
+    photo[..., 0] = (np.arange(height) // 2)[:, None]
+    photo[..., 1] = (np.arange(width) // 4)[None]
+    box = np.array([[0.4, 0.4, 0.5, 0.6]], np.float32)
+    ours = []
+    for found, boxes, _ in runs(with_steps(tmp_path, step), times, photo, box):
+        ours.append((found.shape[0], found.shape[1], found[0, 0, 0] * 2, found[0, 0, 1] * 4))
+        top, left = found[0, 0, 0] * 2, found[0, 0, 1] * 4
+        wanted = (box[0] * [height, width, height, width] - [top, left, top, left]) / ([*found.shape[:2]] * 2)
+        np.testing.assert_allclose(boxes[0], np.clip(wanted, 0, 1), atol=0.01)
+
+    def api(_: Any) -> Any:
+        begin, size, _ = tf.image.sample_distorted_bounding_box(
+            [height, width, 3], box[:, None], min_object_covered=0.0, aspect_ratio_range=(0.75, 3.0),
+            area_range=(0.75, 1.0), max_attempts=100, use_image_if_no_bounding_boxes=True,
+        )  # fmt: skip
+        return tf.concat([size[:2], begin[:2]], axis=0)
+
+    theirs = np.array([row.numpy() for row in tf.data.Dataset.range(times).map(api)])
+    for column in range(4):
+        a, b = np.sort(np.array(ours)[:, column]), np.sort(theirs[:, column])
+        both = np.concatenate([a, b])
+        # Kolmogorov and Smirnov: 1.95 * sqrt(2 / n) is exceeded once in a thousand by equal distributions; the painted
+        # places are known to 4 pixels
+        distance = np.abs(
+            np.searchsorted(a, both + 4, side="right") / times - np.searchsorted(b, both + 4, side="right") / times
+        ).max()
+        assert distance < 1.95 * (2 / times) ** 0.5 + 0.02
+
+
+def test_boxes_are_clipped_and_dropped_by_the_apis_rules(tmp_path: Path) -> None:
+    step = "random_crop_image { min_object_covered: 0.0 min_area: 0.2 max_area: 0.5 overlap_thresh: 0.6 }"
+    boxes = np.array([[0.0, 0.0, 0.3, 0.3], [0.35, 0.35, 0.65, 0.65], [0.7, 0.7, 1.0, 1.0]], np.float32)
+    counts = set()
+    for _, found, labels in runs(with_steps(tmp_path, step), 80, boxes=boxes):
+        assert len(found) == len(labels)
+        assert ((found >= 0) & (found <= 1)).all()
+        counts.add(len(found))
+    assert {0, 1} <= counts
+
+
+def test_each_probability_is_kept(tmp_path: Path) -> None:
+    for probability in (0.1, 0.5, 0.9):
+        recipe = with_steps(tmp_path, f"random_horizontal_flip {{ probability: {probability} }}")
+        flips = sum(not np.allclose(boxes, BOX) for _, boxes, _ in runs(recipe, 600))
+        assert abs(flips / 600 - probability) < 4 * (probability * (1 - probability) / 600) ** 0.5

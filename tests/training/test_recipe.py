@@ -1,12 +1,23 @@
 """Recipes: what is read, what is refused, and where training differs."""
 
+import dataclasses
+import json
+import re
+import typing
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
+from sealpin.cli import main
 from sealpin_edge.errors import InputError
+from sealpin_training.dataset.manifest import Dataset
 from sealpin_training.recipe import load_recipe
-from sealpin_training.recipe.schema import AdamOptimizer, MomentumOptimizer
+from sealpin_training.recipe.schema.augment import PreprocessingStep
+from sealpin_training.recipe.schema.pipeline import AdamOptimizer, CosineDecayLearningRate, MomentumOptimizer, Pipeline
+from sealpin_training.recipe.text import pipeline_text, read_pipeline
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 DEMO = PIPELINES / "ssd_mobilenet_v2_fpnlite_320x320_demo.config"
@@ -22,14 +33,19 @@ def changed(folder: Path, old: str, new: str, recipe: Path = DEMO) -> Path:
 
 
 @pytest.mark.parametrize("path", sorted(PIPELINES.glob("*.config")), ids=lambda path: path.stem)
-def test_every_recipe_that_comes_along_can_be_trained(path: Path) -> None:
+def test_every_recipe_that_comes_along_is_followed_to_the_letter(path: Path) -> None:
     recipe = load_recipe(path)
+    assert isinstance(recipe.schedule, CosineDecayLearningRate)
     assert recipe.train.num_steps == recipe.schedule.total_steps
     assert f"{recipe.resizer.width}x{recipe.resizer.height}" in recipe.name
+    assert recipe.differences == ()
 
 
-def test_the_demo_recipe_is_followed_to_the_letter() -> None:
-    assert load_recipe(DEMO).differences == ()
+@pytest.mark.parametrize("path", sorted(PIPELINES.glob("*.config")), ids=lambda path: path.stem)
+def test_what_is_written_reads_back(path: Path, tmp_path: Path) -> None:
+    pipeline = load_recipe(path).pipeline
+    (tmp_path / "again.config").write_text(pipeline_text(pipeline))
+    assert read_pipeline(tmp_path / "again.config") == pipeline
 
 
 @pytest.mark.parametrize("tag", ORIGINALS)
@@ -38,6 +54,7 @@ def test_the_originals_have_the_settings_of_the_original_runs(tag: str) -> None:
     assert recipe.train.num_steps == ORIGINALS[tag]
     assert recipe.train.batch_size == 2
     schedule = recipe.schedule
+    assert isinstance(schedule, CosineDecayLearningRate)
     assert (schedule.learning_rate_base, schedule.warmup_learning_rate, schedule.warmup_steps) == (0.08, 0.026666, 1000)
     assert isinstance(recipe.optimizer, MomentumOptimizer)
     assert recipe.optimizer.momentum_optimizer_value == 0.9
@@ -49,11 +66,6 @@ def test_the_originals_have_the_settings_of_the_original_runs(tag: str) -> None:
     assert (found.min_area, found.max_area, found.overlap_thresh) == (0.75, 1.0, 0.0)
     assert recipe.train.fine_tune_checkpoint.startswith("ssd_mobilenet_v2_fpnlite_640x640_coco17_tpu-8/")
     assert recipe.train.fine_tune_checkpoint_type == "detection"
-    assert {difference.field.rpartition(".")[2] for difference in recipe.differences} == {
-        "fine_tune_checkpoint",
-        "share_prediction_tower",
-        "initializer",
-    }
 
 
 def test_the_text_format_is_read_in_all_its_forms(tmp_path: Path) -> None:
@@ -67,7 +79,11 @@ def test_the_text_format_is_read_in_all_its_forms(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("num_classes: 2", "num_classes: 2 hard_example_miner {}", r"changed\.config:\d+:\d+"),
+        ("num_classes: 2", "num_clases: 2", r"changed\.config:\d+:\d+"),
+        ("classification_weight", "hard_example_miner {} classification_weight", "does not train with it"),
+        ("  ssd {", "  faster_rcnn {", "recipe for Faster R-CNN"),
+        ("  ssd {", "  center_net {", "recipe for CenterNet"),
+        ("      fpn {", "      bifpn {", "recipe for EfficientDet"),
         ("num_classes: 2", "num_classes: two", r"changed\.config:\d+:\d+"),
         ("num_classes: 2", "num_classes: 2 }", "cannot be read"),
         ("num_classes: 2", "num_classes: 0", "model.ssd.num_classes"),
@@ -78,6 +94,12 @@ def test_the_text_format_is_read_in_all_its_forms(tmp_path: Path) -> None:
         ("weighted_smooth_l1 {}", "", "weighted_smooth_l1"),
         ("random_horizontal_flip {}", "", "data_augmentation_options"),
         ("random_horizontal_flip {}", "random_jitter_boxes {}", "random_jitter_boxes"),
+        ("random_horizontal_flip {}", "random_horizontal_flip {} rgb_to_gray {}", "data_augmentation_options"),
+        ("kernel_size: 3", "kernel_size: 4", "kernel_size"),
+        ("        unmatched_threshold: 0.5", "        unmatched_threshold: 0.7", "argmax_matcher"),
+        ("warmup_learning_rate: 0.0008", "warmup_learning_rate: 0.8", "warmup_learning_rate"),
+        ("batch_size: 8", "batch_size: 0", "batch_size"),
+        ("      epsilon: 1e-7\n    }", "    }\n    momentum_optimizer {}", "train_config.optimizer"),
         ("total_steps: ", "total_steps: 1", "num_steps|warmup_steps|learning rate"),
     ],
 )
@@ -91,18 +113,45 @@ def test_what_cannot_be_trained_is_refused_by_name(tmp_path: Path, old: str, new
 @pytest.mark.parametrize(
     ("old", "new", "field"),
     [
-        ("use_moving_average: false", "use_moving_average: true", "use_moving_average"),
-        ("encode_background_as_zeros: true", "encode_background_as_zeros: false", "encode_background_as_zeros"),
-        ("classification_weight: 1.0", "classification_weight: 2.0", "classification_weight"),
-        ("kernel_size: 3", "kernel_size: 1", "kernel_size"),
-        ("stddev: 0.01", "stddev: 0.03", "initializer"),
-        ("num_classes: 2", "num_classes: 2 freeze_batchnorm: true", "freeze_batchnorm"),
+        ("num_classes: 2", "num_classes: 2 add_background_class: false", "add_background_class"),
+        ("use_depthwise: true", "use_depthwise: true pad_to_multiple: 64", "pad_to_multiple"),
+        ("iou_threshold: 0.5", "iou_threshold: 0.5 soft_nms_sigma: 0.5", "soft_nms_sigma"),
+        ("num_steps: 1200", 'num_steps: 1200 freeze_variables: "a"', "freeze_variables"),
+        ("shuffle: false", "shuffle: false sample_1_of_n_examples: 3", "sample_1_of_n_examples"),
+        ("height: 320", "resize_method: AREA height: 320", "resize_method"),
     ],
 )
 def test_a_field_that_training_cannot_follow_is_named(tmp_path: Path, old: str, new: str, field: str) -> None:
     (difference,) = load_recipe(changed(tmp_path, old, new)).differences
     assert difference.field.endswith(field)
     assert difference.instead
+
+
+def all_messages(cls: type, seen: set[type] | None = None) -> set[type]:
+    seen = seen if seen is not None else set()
+    if cls not in seen and dataclasses.is_dataclass(cls):
+        seen.add(cls)
+        for hint in typing.get_type_hints(cls).values():
+            for kind in (hint, *typing.get_args(hint)):
+                if isinstance(kind, type):
+                    all_messages(kind, seen)
+    return seen
+
+
+def test_every_field_without_effect_or_followed_at_one_value_says_why() -> None:
+    messages = all_messages(Pipeline)
+    assert len(messages) > 60
+    marks = [item.metadata for message in messages for item in dataclasses.fields(message)]  # type: ignore[arg-type]
+    told = [text for mark in marks for text in mark.values()]
+    assert len(told) > 80
+    assert all(isinstance(text, str) and len(text) > 5 for text in told)
+
+
+def test_every_augmentation_of_the_schema_has_its_function() -> None:
+    from sealpin_training.augment import _COLOURING, _SHAPING
+
+    names = {item.name for item in dataclasses.fields(PreprocessingStep)}
+    assert names == {*_COLOURING, *_SHAPING}
 
 
 def test_a_missing_recipe_is_told(tmp_path: Path) -> None:
@@ -112,26 +161,137 @@ def test_a_missing_recipe_is_told(tmp_path: Path) -> None:
 
 def test_fewer_steps_keep_the_shape_of_the_schedule() -> None:
     recipe = load_recipe(PIPELINES / "ssd_mobilenet_v2_fpnlite_640x640_120k.config").with_steps(12_000)
+    assert isinstance(recipe.schedule, CosineDecayLearningRate)
     assert (recipe.train.num_steps, recipe.schedule.total_steps, recipe.schedule.warmup_steps) == (12_000, 12_000, 100)
 
 
-def test_the_learning_rate_is_the_apis(tmp_path: Path) -> None:
-    import numpy as np
-    from official.modeling import optimization
+COSINE = re.compile(r"cosine_decay_learning_rate \{.*?\}", re.DOTALL)
+EXPONENTIAL = """exponential_decay_learning_rate {
+  initial_learning_rate: 0.1 decay_steps: 200 decay_factor: 0.5 staircase: STAIRS burnin_learning_rate: 0.01
+  burnin_steps: 50 min_learning_rate: 0.02 }"""
+MANUAL = """manual_step_learning_rate { initial_learning_rate: 0.1 warmup: WARM
+  schedule { step: 300 learning_rate: 0.05 } schedule { step: 900 learning_rate: 0.01 } }"""
 
-    from sealpin_training.experiment import experiment_config
 
-    recipe = load_recipe(PIPELINES / "ssd_mobilenet_v2_fpnlite_640x640_120k.config")
-    config = experiment_config(recipe, "none", 1000, steps_per_loop=100).trainer.optimizer_config
-    rate = optimization.OptimizerFactory(config).build_learning_rate()
-    steps = np.array([0, 500, 1000, 60_000, 119_999])
-    # object_detection/utils/learning_schedules.py, cosine_decay_with_warmup
-    cosine = 0.04 * (1 + np.cos(np.pi * (steps - 1000) / 119_000))
-    warmup = 0.026666 + (0.08 - 0.026666) / 1000 * steps
-    np.testing.assert_allclose(
-        [rate(step) for step in steps], np.where(steps < 1000, warmup, cosine), rtol=1e-3, atol=1e-7
+def exponential(step: int, stairs: bool) -> float:
+    power = (step - 50) / 200
+    return 0.01 if step < 50 else 0.1 * 0.5 ** (np.floor(power) if stairs else power)
+
+
+def manual(step: int, warm: bool) -> float:
+    if warm and step < 300:
+        return 0.1 + (0.05 - 0.1) / 300 * step
+    return 0.1 if step < 300 else 0.05 if step < 900 else 0.01
+
+
+@pytest.mark.parametrize(
+    ("text", "formula"),
+    [
+        ("constant_learning_rate { learning_rate: 0.007 }", lambda step: 0.007),
+        (EXPONENTIAL.replace("STAIRS", "true"), lambda step: max(0.02, exponential(step, True))),
+        (EXPONENTIAL.replace("STAIRS", "false"), lambda step: max(0.02, exponential(step, False))),
+        (MANUAL.replace("WARM", "false"), lambda step: manual(step, False)),
+        (MANUAL.replace("WARM", "true"), lambda step: manual(step, True)),
+        (
+            "cosine_decay_learning_rate { learning_rate_base: 0.08 total_steps: 1200 warmup_learning_rate: 0.02"
+            " warmup_steps: 100 hold_base_rate_steps: 200 }",
+            lambda step: (
+                0.02 + 0.06 / 100 * step
+                if step < 100
+                else 0.08
+                if step <= 300
+                else 0.04 * (1 + np.cos(np.pi * (step - 300) / 900))
+            ),
+        ),
+    ],
+)
+def test_the_learning_rate_is_the_apis(tmp_path: Path, text: str, formula: Callable[[int], float]) -> None:
+    """Formulas: object_detection/utils/learning_schedules.py."""
+    from sealpin_training.schedule import LearningRate
+
+    path = tmp_path / "rate.config"
+    path.write_text(COSINE.sub(text, DEMO.read_text()))
+    rate = LearningRate(load_recipe(path).schedule)
+    steps = [0, 10, 49, 50, 99, 100, 299, 300, 450, 899, 900, 1199]
+    np.testing.assert_allclose([float(rate(step)) for step in steps], [formula(step) for step in steps], 1e-4, 1e-8)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("adam_optimizer { RATE epsilon: 1e-7 }", "Adam"),
+        ("momentum_optimizer { RATE momentum_optimizer_value: 0.8 }", "SGD"),
+        ("rms_prop_optimizer { RATE decay: 0.95 epsilon: 0.1 }", "RMSprop"),
+    ],
+)
+def test_the_optimisers_have_the_recipes_numbers(tmp_path: Path, text: str, name: str) -> None:
+    from sealpin_training.schedule import build_optimizer
+
+    path = tmp_path / "optimizer.config"
+    rate = "learning_rate { constant_learning_rate { learning_rate: 0.003 } }"
+    optimizer = re.compile(r"optimizer \{\n    adam.*?use_moving_average: false", re.DOTALL)
+    changed = optimizer.sub(
+        "optimizer { " + text.replace("RATE", rate) + " use_moving_average: false", DEMO.read_text()
     )
+    path.write_text(changed.replace("batch_size: 8", "batch_size: 8 gradient_clipping_by_norm: 10"))
+    built = build_optimizer(load_recipe(path))
+    assert type(built).__name__ == name
+    assert built.global_clipnorm == 10
+    config = built.get_config()
+    wanted = {
+        "Adam": {"epsilon": 1e-7},
+        "SGD": {"momentum": 0.8},
+        "RMSprop": {"rho": 0.95, "epsilon": 0.1, "momentum": 0.9},
+    }
+    assert {key: pytest.approx(value) for key, value in wanted[name].items()} == {
+        key: config[key] for key in wanted[name]
+    }
 
 
 def test_adam_is_an_optimiser_too() -> None:
     assert isinstance(load_recipe(DEMO).optimizer, AdamOptimizer | MomentumOptimizer)
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def test_check_tells_what_happens_to_each_field(tmp_path: Path) -> None:
+    found = run("recipe", "check", PIPELINES / "ssd_mobilenet_v2_fpnlite_640x640_120k.config", "--json")
+    assert found.exit_code == 0
+    fields = {one["field"]: one for one in json.loads(found.stdout)["fields"]}
+    assert fields["train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate.learning_rate_base"]["treatment"] == "honoured"  # fmt: skip  # noqa: E501
+    assert fields["train_config.sync_replicas"]["treatment"] == "without effect"
+    bad = run("recipe", "check", changed(tmp_path, "num_classes: 2", "num_classes: 2 add_background_class: false"))
+    assert bad.exit_code == 1
+    assert "not followed" in bad.stdout
+    assert run("recipe", "check", tmp_path / "none.config").exit_code == 2
+
+
+def test_show_fills_in_defaults_and_diff_compares_them(tmp_path: Path) -> None:
+    shown = run("recipe", "show", DEMO)
+    assert "train_config.optimizer.moving_average_decay = 0.9999  (default)" in shown.stdout
+    assert "model.ssd.num_classes = 2\n" in shown.stdout
+    other = changed(tmp_path, "batch_size: 8", "sync_replicas: false batch_size: 16")
+    assert run("recipe", "diff", DEMO, other).stdout == "train_config.batch_size: 8 -> 16\n"
+    assert run("recipe", "diff", DEMO, DEMO).stdout == "the same\n"
+
+
+def test_a_new_recipe_fits_its_dataset(tmp_path: Path, dataset: Dataset) -> None:
+    out = tmp_path / "new.config"
+    made = run("recipe", "new", dataset.folder, out, "--size", "320", "--json")
+    assert made.exit_code == 0, made.output
+    told = json.loads(made.stdout)
+    recipe = load_recipe(out)
+    assert recipe.differences == ()
+    assert (recipe.ssd.num_classes, recipe.resizer.height, recipe.train.num_steps) == (2, 320, told["steps"])
+    assert told["boxes_matched"] > 0.4, "half of the boxes are the small ones of the corner"
+    assert recipe.train.fine_tune_checkpoint.startswith("ssd_mobilenet_v2_fpnlite_320x320_coco17_tpu-8/")
+    assert run("recipe", "check", out, "--dataset", dataset.folder).exit_code == 0
+    assert run("recipe", "new", dataset.folder, out).exit_code == 2, "it would overwrite"
+    assert run("recipe", "new", tmp_path, tmp_path / "x.config").exit_code == 2
+    resnet = run(
+        "recipe", "new", dataset.folder, tmp_path / "r.config", "--backbone", "resnet50_v1", "--batch-size", "4"
+    )
+    assert resnet.exit_code == 0
+    assert load_recipe(tmp_path / "r.config").backbone == "ResNet50"

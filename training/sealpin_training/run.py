@@ -1,11 +1,14 @@
-"""A training run on disk: `mlruns/runs/NAME`, readable by every later stage without TensorFlow.
+"""A training run on disk: `mlruns/runs/NAME`, readable by every later stage.
 
-recipe.config   the recipe as trained        run.json              who, what, when, digests, MLflow's run id
-checkpoints/    ckpt-N                       evaluation_<split>.json
+run.json         what was run, on what, with what            recipe.config   the recipe as trained
+weights/         ckpt-N: best and last network              checkpoints/    the training's whole state, to resume
+metrics.jsonl    every metric that was reported              state.json      how far it is
+evaluation_<split>.json   curves.png   tensorboard/          warm_start.json what it started from
 """
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +23,18 @@ STORE = Path("mlruns")
 
 @dataclass(frozen=True)
 class Run:
-    """One training run. `dataset` is the folder it was trained on, `steps` what was asked for."""
+    """One training run. `dataset` is the folder it was trained on; `recipe_sha256` is of the recipe as it was given."""
 
     name: str
     run_id: str
-    steps: int
+    recipe_name: str
+    recipe_sha256: str
     seed: int
     classes: tuple[str, ...]
     dataset: str
     dataset_digest: str
-    recipe_sha256: str
+    command: str
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -38,12 +43,35 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of TensorFlow checkpoints."""
+        """Folder of the training's state."""
         return self.folder / "checkpoints"
 
+    @property
+    def metrics_log(self) -> Path:
+        """Every metric that was reported, a JSON object a line."""
+        return self.folder / "metrics.jsonl"
+
+    def artifacts(self) -> list[Path]:
+        """The files that MLflow gets, as far as they are there."""
+        names = ("recipe.config", "run.json", "state.json", "warm_start.json", "evaluation_val.json", "curves.png")
+        return [self.folder / name for name in names if (self.folder / name).exists()]
+
+    def weights(self, which: str = "best") -> Path:
+        """Checkpoint of the network alone: `best` by AP on val, or `last`. Raises InputError when there is none."""
+        state = State.load(self)
+        path = self.folder / "weights" / f"ckpt-{state.best_step if which == 'best' else state.evaluated_step}"
+        if not path.with_suffix(".index").exists():
+            raise InputError(
+                "this run has no checkpoint",
+                where=str(path),
+                allowed="a run that was trained",
+                hint=f"sealpin train --run {self.name} --resume",
+            )
+        return path
+
     def recipe(self) -> Recipe:
-        """The recipe with the number of steps that this run was given."""
-        return load_recipe(self.folder / "recipe.config").with_steps(self.steps)
+        """The recipe as it was trained, with the number of steps that this run was given."""
+        return load_recipe(self.folder / "recipe.config")
 
     def load_dataset(self) -> Dataset:
         """The dataset it was trained on. Raises InputError when it is gone or was converted anew since."""
@@ -60,7 +88,7 @@ class Run:
 
     def save(self) -> None:
         """Write run.json."""
-        write_whole(self.folder / "run.json", (json.dumps(asdict(self), indent=1) + "\n").encode())
+        write_json(self.folder / "run.json", asdict(self))
 
     def evaluation(self, split: str) -> dict[str, Any]:
         """What `sealpin evaluate` (or the end of training, for val) wrote. Raises InputError when there is none."""
@@ -73,6 +101,44 @@ class Run:
             )
         result: dict[str, Any] = json.loads(path.read_text())
         return result
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a run is. `status` is running, finished, stopped or broken; `seconds` count training, not evaluations.
+
+    COCO's AP is -1 where nothing is labelled; below that, no evaluation was made yet.
+    """
+
+    status: str = "running"
+    step: int = 0
+    seconds: float = 0.0
+    evaluated_step: int = 0
+    best_step: int = 0
+    best_ap: float = -2.0
+    why: str = ""
+
+    @classmethod
+    def load(cls, run: Run) -> "State":
+        """The state of a run; of one that was killed before it had any, the state at step 0."""
+        try:
+            return cls(**json.loads((run.folder / "state.json").read_text()))
+        except FileNotFoundError:
+            return cls()
+
+    def save(self, run: Run) -> None:
+        """Write state.json."""
+        write_json(run.folder / "state.json", asdict(self))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """A JSON file, whole or not at all."""
+    write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def run_names() -> list[str]:
+    """All runs below the current folder."""
+    return sorted(found.parent.name for found in (STORE / "runs").glob("*/run.json"))
 
 
 def run_folder(name: str) -> Path:
@@ -91,11 +157,10 @@ def load_run(name: str) -> Run:
         content = json.loads(path.read_text())
         return Run(**{**content, "classes": tuple(content["classes"])})
     except (OSError, ValueError, TypeError, KeyError):
-        names = sorted(found.parent.name for found in path.parent.parent.glob("*/run.json"))
         raise InputError(
             "no such run",
             where=name,
             found=str(path),
-            allowed=", ".join(names) or f"no runs yet below {STORE}/",
+            allowed=", ".join(run_names()) or f"no runs yet below {STORE}/",
             hint="sealpin train RECIPE --dataset DATASET --run NAME",
         ) from None

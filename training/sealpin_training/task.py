@@ -1,77 +1,73 @@
-"""TF-Vision's RetinaNet task with sealpin's input: photos are stretched first, as the station does, then normalised.
-
-TF-Vision normalises a photo at full size and resizes it afterwards; on photos of a megapixel that takes longer than the
-training step itself. A random crop still sees the full photo.
-"""
+"""TF-Vision's RetinaNet task with the recipe's network, input, losses and optimiser in place of its own."""
 
 from typing import Any
 
-from official.common import dataset_fn
-from official.core import input_reader
-from official.vision.dataloaders import tf_example_decoder
 from official.vision.tasks import retinanet
 
-from .augment import augmentations, crops
+from .input import TrainingPhotos, batches
+from .network.model import build_network
 from .recipe import Recipe
+from .schedule import build_optimizer
+from .targets import losses
+from .tf import tf
+
+# A loss that no recipe starts with, and from which no run was seen to come back
+EXPLODED = 1e4
 
 
 class DetectionTask(retinanet.RetinaNetTask):  # type: ignore[misc]
-    """RetinaNetTask's network, losses and steps, fed with photos that are augmented as the recipe says."""
+    """What TF-Vision's trainer asks for: model, inputs, losses, optimiser. Steps and replicas stay the trainer's."""
 
-    def __init__(self, recipe: Recipe, config: Any) -> None:
-        """`config` is the task's part of `experiment_config(recipe, ...)`."""
+    def __init__(self, recipe: Recipe, config: Any, photos: TrainingPhotos, seed: int, first_step: int) -> None:
+        """`config` is the task's part of `experiment_config(recipe, ...)`; the run begins at `first_step`."""
         super().__init__(config)
-        self._recipe = recipe
+        self._recipe, self._photos, self._seed, self._first_step = recipe, photos, seed, first_step
+        # The first step whose loss was no number or exploded, counted from 1; 0 while there was none
+        self.broken_step = tf.Variable(
+            0,
+            trainable=False,
+            dtype=tf.int64,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.SUM,
+        )
+        self.steps_done = tf.Variable(
+            first_step,
+            trainable=False,
+            dtype=tf.int64,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.SUM,
+        )
+
+    def build_model(self) -> Any:
+        """The recipe's network."""
+        return build_network(self._recipe, synchronized=tf.distribute.get_strategy().num_replicas_in_sync > 1)
+
+    def create_optimizer(self, optimizer_config: Any, runtime_config: Any = None, dp_config: Any = None) -> Any:
+        """The recipe's optimiser, with loss scaling where it computes in float16."""
+        from official.modeling import performance
+
+        optimizer = build_optimizer(self._recipe)
+        return performance.configure_optimizer(
+            optimizer, use_float16=bool(runtime_config and runtime_config.mixed_precision_dtype == "float16")
+        )
+
+    def initialize(self, model: Any) -> None:
+        """Nothing: warm starts are the run's business, before the trainer begins."""
 
     def build_inputs(self, params: Any, input_context: Any = None) -> Any:
-        """The training dataset: batches of normalised photos and anchor targets."""
-        import tensorflow as tf
+        """Batches of preprocessed photos and anchor targets, from the run's first step on."""
+        return batches(self._recipe, self._photos, self._seed, self._first_step, input_context)
 
-        model, parser = self.task_config.model, params.parser
-        height, width = model.input_size[:2]
-        decoder = tf_example_decoder.TfExampleDecoder()
-        steps = augmentations(self._recipe)
-        full_size = crops(self._recipe)
-        assign_anchors = retinanet.retinanet_input.Parser(
-            output_size=[height, width],
-            min_level=model.min_level,
-            max_level=model.max_level,
-            num_scales=model.anchor.num_scales,
-            aspect_ratios=model.anchor.aspect_ratios,
-            anchor_size=model.anchor.anchor_size,
-            dtype=params.dtype,
-            match_threshold=parser.match_threshold,
-            unmatched_threshold=parser.unmatched_threshold,
-            box_coder_weights=model.detection_generator.box_coder_weights,
-            max_num_instances=parser.max_num_instances,
-            pad=parser.pad,
-            keep_aspect_ratio=parser.keep_aspect_ratio,
-        ).parse_fn(params.is_training)
-
-        def decode(record: Any) -> Any:
-            decoded = decoder.decode(record)
-            if full_size:
-                return decoded
-            stretched = tf.cast(tf.round(tf.image.resize(decoded["image"], (height, width))), tf.uint8)
-            return {**decoded, "image": stretched}
-
-        def augment(decoded: Any) -> Any:
-            photo, boxes = decoded["image"], decoded["groundtruth_boxes"]
-            for step in steps:
-                photo, boxes = step(photo, boxes)
-            return assign_anchors({**decoded, "image": photo, "groundtruth_boxes": boxes})
-
-        def augment_and_batch(dataset: Any, context: Any) -> Any:
-            size = context.get_per_replica_batch_size(params.global_batch_size) if context else params.global_batch_size
-            # Not in parallel: then the order of random draws, and with it the run, would hang on who is first. It takes
-            # a tenth of a training step, and goes on beside it
-            return dataset.map(augment).batch(size, drop_remainder=True)
-
-        # What `params.cache` keeps in memory lies between the two: decoded and stretched, not yet augmented
-        reader = input_reader.InputReader(
-            params,
-            dataset_fn=dataset_fn.pick_dataset_fn(params.file_type),
-            decoder_fn=decode,
-            transform_and_batch_fn=augment_and_batch,
-        )
-        return reader.read(input_context=input_context)
+    def build_losses(self, outputs: Any, labels: Any, aux_losses: Any = None) -> Any:
+        """Total, classification, localisation, and total without the regularisers."""
+        classification, localisation = losses(self._recipe, outputs, labels)
+        model_loss = classification + localisation
+        total = model_loss
+        if aux_losses and self._recipe.train.add_regularization_loss:
+            total += tf.add_n([tf.cast(loss, tf.float32) for loss in aux_losses])
+        step = self.steps_done + 1
+        self.steps_done.assign(step)
+        # Not `~(loss < EXPLODED)`: TensorFlow's optimiser turns that into `>=`, which no NaN fulfils
+        broken = tf.math.is_nan(model_loss) | (model_loss >= EXPLODED)
+        self.broken_step.assign(tf.where(broken & (self.broken_step == 0), step, self.broken_step))
+        return total, classification, localisation, model_loss

@@ -1,64 +1,181 @@
-"""MLflow: one run per training, in `mlruns/mlflow.db` with its artifacts beside it."""
+"""MLflow: one run per training, in `mlruns/mlflow.db` or on the server that MLFLOW_TRACKING_URI names.
 
+Metrics are written to the run's own folder first; a thread sends them on. A server that is away costs the training
+nothing: what it missed is sent when it answers again, at the latest by the next `--resume` or `sealpin runs sync`.
+"""
+
+import json
 import logging
 import os
+import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sealpin_edge.errors import InputError
+from sealpin_edge.files import write_whole
+
 EXPERIMENT = "sealpin"
+_SEND_EVERY_S = 2.0
+_PATIENCE_S = 10.0  # for what is left to send when a run ends
+_BATCH = 800  # MLflow takes 1000 metrics at a time
 
 
 class Tracker:
-    """One MLflow run that is being written."""
+    """One MLflow run that is being written, and the run's own log of metrics."""
 
-    def __init__(self, client: Any, run_id: str) -> None:
+    def __init__(self, client: Any, run_id: str, log: Path) -> None:
+        """`log` is the metrics.jsonl to append to; what of it was sent is counted beside it, in metrics.sent."""
         self.run_id = run_id
-        self._client = client
+        self.failure = ""
+        self._client, self._log, self._sent = client, log, log.with_suffix(".sent")
+        self._recorded: dict[str, int] = {}  # "train" or "val" -> last step before the run was resumed
+        whole = 0
+        for end, entry in _entries(log, 0):
+            whole = end
+            for name in entry["metrics"]:
+                self._recorded[name.partition("/")[0]] = entry["step"]
+        if log.exists():
+            os.truncate(log, whole)  # a power cut may have left half a line
+        self._stop, self._sending = threading.Event(), threading.Lock()
+        self._thread = threading.Thread(target=self._send_until_stopped, name="mlflow", daemon=True)
+        self._thread.start()
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record metrics of a training step."""
+        """Record metrics of a training step; of a step that was recorded before the run was resumed, nothing."""
+        if step <= self._recorded.get(next(iter(metrics)).partition("/")[0], -1):
+            return
+        entry = {"step": step, "time_ms": int(time.time() * 1000), "metrics": {k: float(v) for k, v in metrics.items()}}
+        with open(self._log, "a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def finish(self, status: str, files: list[Path]) -> bool:
+        """Send the rest, the files as artifacts and the status; returns whether all of it arrived."""
+        self._stop.set()
+        self._thread.join(_PATIENCE_S)
+        try:
+            self._send()
+            for file in files:
+                self._client.log_artifact(self.run_id, str(file))
+            self._client.set_terminated(self.run_id, status)
+            return True
+        except Exception as error:  # MLflow raises what its store does: requests, SQLAlchemy, its own
+            self.failure = str(error).splitlines()[0]
+            return False
+
+    def _send_until_stopped(self) -> None:
+        while not self._stop.wait(_SEND_EVERY_S):
+            try:
+                self._send()
+                self.failure = ""
+            except Exception as error:  # as in finish: whatever it is, the next round tries again
+                self.failure = str(error).splitlines()[0]
+
+    def _send(self) -> None:
         from mlflow.entities import Metric
-        from mlflow.utils.time import get_current_time_millis
 
-        now = get_current_time_millis()
-        self._client.log_batch(self.run_id, [Metric(name, float(value), now, step) for name, value in metrics.items()])
+        with self._sending:
+            start = int(self._sent.read_text()) if self._sent.exists() else 0
+            batch: list[Any] = []
+            for end, entry in _entries(self._log, start):
+                batch += [
+                    Metric(name, value, entry["time_ms"], entry["step"]) for name, value in entry["metrics"].items()
+                ]
+                if len(batch) > _BATCH:
+                    self._send_batch(batch, end)
+                    batch, start = [], end
+            if batch:
+                self._send_batch(batch, end)
 
-    def keep(self, file: Path) -> None:
-        """Copy a file to the run's artifacts."""
-        self._client.log_artifact(self.run_id, str(file))
+    def _send_batch(self, batch: list[Any], end: int) -> None:
+        self._client.log_batch(self.run_id, batch)
+        write_whole(self._sent, str(end).encode())
 
 
-@contextmanager
-def tracked_run(store: Path, name: str, params: Mapping[str, object], tags: Mapping[str, str]) -> Iterator[Tracker]:
-    """Open a new MLflow run below `store`; it ends FINISHED, FAILED on an exception, or KILLED on Ctrl-C."""
-    client, experiment = _client(store)
-    run = client.create_run(experiment, run_name=name, tags=dict(tags))
-    tracker = Tracker(client, run.info.run_id)
-    status = "FAILED"
+def read_metrics(log: Path) -> list[dict[str, Any]]:
+    """A run's metrics.jsonl: {"step", "time_ms", "metrics"} each; an incomplete last line is left out."""
+    return [entry for _, entry in _entries(log, 0)]
+
+
+def _entries(log: Path, start: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The log's whole lines from byte `start` on, each with the byte after it."""
+    if not log.exists():
+        return
+    with open(log, "rb") as file:
+        file.seek(start)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            start += len(line)
+            yield start, json.loads(line)
+
+
+def open_tracking(store: Path) -> tuple[Any, str]:
+    """MLflow's client and the experiment for new runs. Raises InputError when MLFLOW_TRACKING_URI leads nowhere."""
+    client = mlflow_client(store)
     try:
+        return client, _experiment(client, store)
+    except Exception as error:
+        raise _unreachable(error) from None
+
+
+def start_tracking(
+    opened: tuple[Any, str], name: str, params: Mapping[str, object], tags: Mapping[str, str], log: Path
+) -> Tracker:
+    """Begin a new MLflow run. Raises InputError when its server went away."""
+    client, experiment = opened
+    try:
+        run = client.create_run(experiment, run_name=name, tags=dict(tags))
         for key, value in params.items():
-            client.log_param(tracker.run_id, key, value)
-        yield tracker
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        client.set_terminated(tracker.run_id, status)
+            client.log_param(run.info.run_id, key, value)
+    except Exception as error:
+        raise _unreachable(error) from None
+    return Tracker(client, run.info.run_id, log)
 
 
-def _client(store: Path) -> tuple[Any, str]:
+def continue_tracking(store: Path, run_id: str, log: Path) -> Tracker:
+    """Go on with the MLflow run of a training that is resumed; while its server is away, with the run's own log."""
+    client = mlflow_client(store)
+    try:
+        client.update_run(run_id, status="RUNNING")
+    except Exception as error:
+        logging.getLogger(__name__).debug("MLflow: %s", error)
+    return Tracker(client, run_id, log)
+
+
+def mlflow_client(store: Path) -> Any:
+    """MLflow's client, for the server of MLFLOW_TRACKING_URI or the database in `store`."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # A server that is away: the sender tries again itself, and training must not end minutes later for it
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
     import mlflow
 
-    for noisy in ("mlflow", "alembic"):
+    for noisy in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     store.mkdir(parents=True, exist_ok=True)
     # Absolute: a relative SQLite address would make another database in every folder that the program is called from
-    client = mlflow.MlflowClient(f"sqlite:///{store.resolve()}/mlflow.db")
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found:
-        return client, found.experiment_id
-    return client, client.create_experiment(EXPERIMENT, artifact_location=(store.resolve() / "artifacts").as_uri())
+    address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.resolve()}/mlflow.db"
+    try:
+        return mlflow.MlflowClient(address)
+    except Exception as error:
+        raise _unreachable(error) from None
+
+
+def _experiment(client: Any, store: Path) -> str:
+    if found := client.get_experiment_by_name(EXPERIMENT):
+        return str(found.experiment_id)
+    place = None if os.environ.get("MLFLOW_TRACKING_URI") else (store.resolve() / "artifacts").as_uri()
+    return str(client.create_experiment(EXPERIMENT, artifact_location=place))
+
+
+def _unreachable(error: Exception) -> InputError:
+    address = os.environ.get("MLFLOW_TRACKING_URI")
+    return InputError(
+        "MLflow cannot be reached",
+        where=f"MLFLOW_TRACKING_URI={address}" if address else "mlruns/mlflow.db",
+        found=str(error).splitlines()[0],
+        allowed="the address of an MLflow server, http://HOST:PORT, or sqlite:////FOLDER/mlflow.db",
+        hint="mend it, or unset MLFLOW_TRACKING_URI to track in mlruns/",
+    )

@@ -1,102 +1,179 @@
-"""Train a recipe on a dataset with TF-Vision: checkpoints and metrics out, COCO metrics on val at the end."""
+"""`sealpin train`: checks first, then a run folder, an MLflow run and the training; or a run that goes on."""
 
 import hashlib
-import io
-import platform
+import json
 import shutil
-from contextlib import redirect_stdout
-from importlib.metadata import version
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sealpin_edge.errors import InputError, SealpinError
+from sealpin_edge.errors import EnvironmentFault, InputError
 
+from .curves import plot_curves
 from .dataset.manifest import Dataset, load_dataset
-from .evaluate import Evaluation, evaluate
-from .experiment import experiment_config, record_pattern
-from .progress import progress_bar
-from .quiet import tensorflow
+from .distribution import is_chief
+from .environment import command_line, environment
+from .evaluation.evaluate import Evaluation, evaluate
 from .recipe import Recipe, load_recipe
-from .run import STORE, Run, run_folder
-from .tracking import Tracker, tracked_run
+from .recipe.text import pipeline_text
+from .run import STORE, Run, State, load_run, run_folder, write_json
+from .tracking import Tracker, continue_tracking, open_tracking, read_metrics, start_tracking
 
-REPORTS_PER_RUN = 50
+Tell = Callable[[str], None]
+EVALUATIONS_PER_RUN = 50
+LEAST_STEPS_BETWEEN = 250
 
 
-def train(
-    recipe_path: Path,
-    dataset_path: Path,
-    name: str,
-    *,
-    steps: int | None = None,
-    seed: int = 0,
-    accept_differences: bool = False,
-) -> tuple[Run, Evaluation]:
+@dataclass(frozen=True)
+class Options:
+    """How to train. `start_from` overrides the recipe's fine_tune_checkpoint: a path, or "scratch"."""
+
+    steps: int | None = None
+    seed: int = 0
+    start_from: str | None = None
+    evaluate_every: int | None = None
+    patience: int | None = None
+    max_hours: float | None = None
+    accept_differences: bool = False
+
+
+def train(recipe_path: Path, dataset_path: Path, name: str, options: Options, tell: Tell) -> tuple[Run, Evaluation]:
     """Train and evaluate on val; the run is `mlruns/runs/NAME` below the current folder, and one MLflow run.
 
-    `steps` squeezes the recipe's schedule into so many steps. Raises InputError before anything is written when the
-    recipe cannot be followed (and `accept_differences` is not given), does not fit the dataset, or the name is taken.
+    Raises InputError before anything is written when the recipe cannot be followed (and `accept_differences` is not
+    given), does not fit the dataset, or the name is taken.
     """
     recipe = load_recipe(recipe_path)
     dataset = load_dataset(dataset_path)
     folder = run_folder(name)
-    _check(recipe, recipe_path, dataset, folder, accept_differences)
-    recipe = recipe.with_steps(steps or recipe.train.num_steps)
-    digest = hashlib.sha256(recipe_path.read_bytes()).hexdigest()
-    params = {
-        "recipe": recipe.name,
-        "backbone": recipe.backbone,
-        "input": f"{recipe.resizer.width}x{recipe.resizer.height}",
-        "batch_size": recipe.train.batch_size,
-        "steps": recipe.train.num_steps,
-        "seed": seed,
-        "learning_rate_base": recipe.schedule.learning_rate_base,
-        "warmup_steps": recipe.schedule.warmup_steps,
-        "classes": ", ".join(dataset.classes),
-        "photos_train": dataset.counts["train"],
-        "dataset": str(dataset_path),
-        "differences": "; ".join(difference.field for difference in recipe.differences) or "none",
-    }
-    tags = {
-        "recipe_sha256": digest,
-        "dataset_digest": dataset.digest,
-        "python": platform.python_version(),
-        **{package: version(package) for package in ("sealpin", "tensorflow", "tf-models-official")},
-    }
-    shutil.rmtree(folder, ignore_errors=True)  # left by a run that was killed before its first checkpoint
-    folder.mkdir(parents=True)
+    if any(folder.glob("checkpoints/ckpt-*.index")):
+        raise InputError(
+            "there is a run of this name",
+            where=str(folder),
+            allowed="a new name",
+            hint=f"choose another --run, or go on with it: sealpin train --run {name} --resume",
+        )
+    check_fits(recipe, str(recipe_path), dataset)
+    if recipe.differences and not options.accept_differences:
+        raise InputError(
+            "training cannot follow this recipe to the letter",
+            where=str(recipe_path),
+            found="\n           ".join(map(str, recipe.differences)),
+            hint="change these fields, or train all the same with --accept-differences",
+        )
+    start = _start(recipe, recipe_path.parent, options.start_from)
+    if options.steps:
+        recipe = recipe.with_steps(options.steps)
+    opened = open_tracking(STORE) if is_chief() else None
+    if is_chief():
+        shutil.rmtree(folder, ignore_errors=True)  # left by a run that was killed before its first checkpoint
+        folder.mkdir(parents=True)
+        (folder / "recipe.config").write_text(pipeline_text(recipe.pipeline), encoding="utf-8")
+    run = Run(
+        name=name,
+        run_id="",
+        recipe_name=recipe_path.stem,
+        recipe_sha256=hashlib.sha256(recipe_path.read_bytes()).hexdigest(),
+        seed=options.seed,
+        classes=dataset.classes,
+        dataset=str(dataset_path.resolve()),
+        dataset_digest=dataset.digest,
+        command=command_line(),
+        environment=environment(),
+    )
     try:
-        shutil.copyfile(recipe_path, folder / "recipe.config")
-        with tracked_run(STORE, name, params, tags) as tracker:
-            run = Run(
-                name,
-                tracker.run_id,
-                recipe.train.num_steps,
-                seed,
-                dataset.classes,
-                str(dataset_path.resolve()),
-                dataset.digest,
-                digest,
-            )
-            run.save()
-            _fit(recipe, dataset, run, tracker)
-            evaluation = evaluate(run, "val")
-            tracker.log({f"val/{key}": value for key, value in evaluation.metrics.items()}, recipe.train.num_steps)
-            for file in ("recipe.config", "run.json", "evaluation_val.json"):
-                tracker.keep(folder / file)
-            return run, evaluation
+        return _fit(run, recipe, dataset, options, State(), tell, start, opened)
     except BaseException:
-        # A run with a checkpoint can be evaluated and exported; one without is only in the way of its name
-        if not any(folder.glob("checkpoints/ckpt-*.index")):
+        # A run with a checkpoint can be resumed; one without is only in the way of its name
+        if is_chief() and not any(folder.glob("checkpoints/ckpt-*.index")):
             shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
-def _check(recipe: Recipe, path: Path, dataset: Dataset, folder: Path, accept_differences: bool) -> None:
-    if any(folder.glob("checkpoints/ckpt-*.index")):
+def resume(
+    name: str,
+    recipe_path: Path | None,
+    dataset_path: Path | None,
+    options: Options,
+    extend: int | None,
+    accept_changes: bool,
+    tell: Tell,
+) -> tuple[Run, Evaluation]:
+    """Go on with a run where its last checkpoint stands; with `extend`, to so many steps in all.
+
+    Raises InputError when it is finished, or when recipe or dataset are not those it began with and `accept_changes` is
+    not given.
+    """
+    run = load_run(name)
+    recipe, state = run.recipe(), State.load(run)
+    if recipe_path:
+        digest = hashlib.sha256(recipe_path.read_bytes()).hexdigest()
+        if digest != run.recipe_sha256 and not accept_changes:
+            raise InputError(
+                "this recipe is not the one that the run began with",
+                where=str(recipe_path),
+                found=f"sha256 {digest[:12]}",
+                allowed=f"sha256 {run.recipe_sha256[:12]}, as in {run.folder / 'recipe.config'}",
+                hint="leave it out, or go on with the new one: --accept-changes",
+            )
+        if digest != run.recipe_sha256:
+            recipe, run = (
+                load_recipe(recipe_path).with_steps(recipe.train.num_steps),
+                replace(run, recipe_sha256=digest),
+            )
+    dataset = load_dataset(dataset_path or Path(run.dataset))
+    if dataset.digest != run.dataset_digest:
+        if not accept_changes:
+            raise InputError(
+                "this dataset is not the one that the run began with",
+                where=str(dataset.folder),
+                found=f"digest {dataset.digest[:12]}",
+                allowed=f"digest {run.dataset_digest[:12]}",
+                hint="put the old one back, or go on with the new one: --accept-changes",
+            )
+        run = replace(run, dataset=str(dataset.folder.resolve()), dataset_digest=dataset.digest)
+    check_fits(recipe, str(run.folder / "recipe.config"), dataset)
+    if extend is not None:
+        if extend <= recipe.train.num_steps:
+            raise InputError(
+                "an extended run must become longer",
+                where="--extend",
+                found=str(extend),
+                allowed=f"more than {recipe.train.num_steps} steps",
+            )
+        recipe = recipe.with_steps(extend)
+    elif state.status == "finished":
         raise InputError(
-            "there is a run of this name", where=str(folder), allowed="a new name", hint="choose another --run"
+            "this run is finished",
+            where=str(run.folder),
+            found=f"{state.step} of {recipe.train.num_steps} steps",
+            hint=f"sealpin train --run {name} --resume --extend {2 * state.step}",
         )
+    (run.folder / "recipe.config").write_text(pipeline_text(recipe.pipeline), encoding="utf-8")
+    return _fit(run, recipe, dataset, options, replace(state, status="running", why=""), tell)
+
+
+def sync(name: str) -> int:
+    """Send to MLflow what it missed of a run while its server was away; returns how many metrics entries it has.
+
+    Raises EnvironmentFault when the server is still away.
+    """
+    run = load_run(name)
+    state = State.load(run)
+    tracker = continue_tracking(STORE, run.run_id, run.metrics_log)
+    if not tracker.finish("FINISHED" if state.status in {"finished", "stopped"} else "FAILED", run.artifacts()):
+        raise EnvironmentFault(
+            "MLflow did not take everything",
+            where=name,
+            found=tracker.failure,
+            hint=f"start its server, then again: sealpin runs sync {name}",
+        )
+    return len(read_metrics(run.metrics_log))
+
+
+def check_fits(recipe: Recipe, path: str, dataset: Dataset) -> None:
+    """Raise InputError when a dataset lacks a split, or has other classes than the recipe counts."""
     if recipe.ssd.num_classes != len(dataset.classes):
         raise InputError(
             "the recipe and the dataset disagree about the classes",
@@ -108,58 +185,87 @@ def _check(recipe: Recipe, path: Path, dataset: Dataset, folder: Path, accept_di
     for split in ("train", "val"):
         if not dataset.counts[split]:
             raise InputError(f"the {split} split is empty", where=str(dataset.folder), hint="convert more photos")
-    if recipe.differences and not accept_differences:
-        raise InputError(
-            "training cannot follow this recipe to the letter",
-            where=str(path),
-            found="\n           ".join(map(str, recipe.differences)),
-            hint="change these fields, or train all the same with --accept-differences",
-        )
 
 
-def _fit(recipe: Recipe, dataset: Dataset, run: Run, tracker: Tracker) -> None:
-    tf = tensorflow()
-    from official.core import train_lib
+def _start(recipe: Recipe, recipe_folder: Path, start_from: str | None) -> tuple[Path, str] | None:
+    named = start_from if start_from is not None else recipe.train.fine_tune_checkpoint
+    if not named or named == "scratch":
+        return None
+    from .warmstart import find_checkpoint
 
-    from .task import DetectionTask
-
-    tf.keras.utils.set_random_seed(run.seed)
-    per_report = max(1, min(100, recipe.train.num_steps // REPORTS_PER_RUN))
-    experiment = experiment_config(
-        recipe, record_pattern(dataset.folder, "train"), dataset.counts["train"], steps_per_loop=per_report
-    )
-    # Orbit prints each of its lines to standard output as well as logging it; the bar says the same
-    with progress_bar(recipe.train.num_steps, "train", "step") as bar, redirect_stdout(io.StringIO()):
-        reporter = _Reporter(bar, tracker, per_report)
-        try:
-            train_lib.run_experiment(
-                distribution_strategy=tf.distribute.get_strategy(),
-                task=DetectionTask(recipe, experiment.task),
-                mode="train",
-                params=experiment,
-                model_dir=str(run.checkpoints),
-                train_actions=[reporter],
-            )
-        except RuntimeError as error:
-            if "NaN" not in str(error):  # TF-Vision's own words (official.core.actions.RecoveryAction)
-                raise
-            raise SealpinError(
-                "the loss is no number any more",
-                where=f"after step {reporter.step} of {bar.total}",
-                hint="lower learning_rate_base in the recipe, or set gradient_clipping_by_norm: 10.0",
-            ) from None
+    return find_checkpoint(named, recipe_folder), recipe.train.fine_tune_checkpoint_type or "detection"
 
 
-class _Reporter:
-    """What TF-Vision calls every `per_report` steps, and after the last, with the metrics since the last call."""
+def _fit(
+    run: Run,
+    recipe: Recipe,
+    dataset: Dataset,
+    options: Options,
+    state: State,
+    tell: Tell,
+    start: tuple[Path, str] | None = None,
+    opened: tuple[Any, str] | None = None,
+) -> tuple[Run, Evaluation]:
+    from .fit import Fit, Limits
 
-    def __init__(self, bar: Any, tracker: Tracker, per_report: int) -> None:
-        self.step = 0
-        self._bar, self._tracker, self._per_report = bar, tracker, per_report
+    steps = recipe.train.num_steps
+    every = options.evaluate_every or max(LEAST_STEPS_BETWEEN, steps // EVALUATIONS_PER_RUN)
+    fit = Fit(recipe, dataset, run.folder, run.seed, start, Limits(every, options.patience, options.max_hours))
+    if fit.warm_start:
+        tell(str(fit.warm_start))
+        if is_chief():
+            write_json(run.folder / "warm_start.json", asdict(fit.warm_start))
+    if run.run_id:
+        tell(f"resuming {run.name} at step {fit.step} of {steps}")
+    tracker: Tracker | None = None
+    if is_chief():
+        if run.run_id:
+            tracker = continue_tracking(STORE, run.run_id, run.metrics_log)
+        else:
+            assert opened
+            tracker = start_tracking(opened, run.name, _params(recipe, dataset, options), _tags(run), run.metrics_log)
+            run = replace(run, run_id=tracker.run_id)
+        run.save()
+    status = "FAILED"
+    try:
+        state = fit.run(run, tracker, state, tell)
+        if state.why:
+            tell(f"stopped at step {state.step}: {state.why}")
+        evaluation = fit.judged() or evaluate(run, "val")
+        status = "FINISHED"
+        return run, evaluation
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        if tracker:
+            plot_curves(run)
+            if not tracker.finish(status, run.artifacts()):
+                tell(f"MLflow did not take everything ({tracker.failure}); later: sealpin runs sync {run.name}")
 
-    def __call__(self, outputs: dict[str, Any]) -> None:
-        before, self.step = self.step, min(self.step + self._per_report, self._bar.total)
-        metrics = {key: float(value) for key, value in outputs.items()}
-        self._bar.update(self.step - before)
-        self._bar.set_postfix(loss=f"{metrics['total_loss']:.3f}", lr=f"{metrics['learning_rate']:.4f}")
-        self._tracker.log({f"train/{key}": value for key, value in metrics.items()}, self.step)
+
+def _params(recipe: Recipe, dataset: Dataset, options: Options) -> dict[str, object]:
+    train = recipe.train
+    return {
+        "recipe": recipe.name,
+        "backbone": recipe.backbone,
+        "input": f"{recipe.resizer.width}x{recipe.resizer.height}",
+        "batch_size": train.batch_size,
+        "steps": train.num_steps,
+        "seed": options.seed,
+        "schedule": json.dumps({"kind": type(recipe.schedule).__name__, **asdict(recipe.schedule)})[:500],
+        "start_from": options.start_from or train.fine_tune_checkpoint or "scratch",
+        "classes": ", ".join(dataset.classes)[:500],
+        "photos_train": dataset.counts["train"],
+        "dataset": str(dataset.folder),
+        "differences": "; ".join(difference.field for difference in recipe.differences) or "none",
+    }
+
+
+def _tags(run: Run) -> dict[str, str]:
+    return {
+        "recipe_sha256": run.recipe_sha256,
+        "dataset_digest": run.dataset_digest,
+        "command": run.command,
+        **run.environment,
+    }

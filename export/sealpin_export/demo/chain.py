@@ -14,8 +14,9 @@ from pathlib import Path
 
 import click
 
-from sealpin_edge.errors import EnvironmentFault, InputError, SealpinError
+from sealpin_edge.errors import InputError, SealpinError
 from sealpin_edge.simulation.servers import free_port
+from sealpin_training.recipe import shipped_recipes
 
 from .line import Shift, play_shift
 from .report import score_model, table, write_report
@@ -69,7 +70,7 @@ def run_demo(out: Path) -> None:
     """
     began = time.monotonic()
     out = _fresh(out)
-    recipe = _recipe()
+    recipe = shipped_recipes() / RECIPE
     ports = {name: free_port() for name in ("plc", "ftp", "api", "display")}
     (out / "station.toml").write_text(STATION.format(**ports), encoding="utf-8")
     for command in (
@@ -108,17 +109,6 @@ def _fresh(out: Path) -> Path:
     out.mkdir(parents=True)
     (out / MARK).touch()
     return out.resolve()
-
-
-def _recipe() -> Path:
-    """pipelines/ of a checkout, or the copy that an installed sealpin carries."""
-    import sealpin_training
-
-    package = Path(sealpin_training.__file__).parent
-    for folder in (package / "pipelines", package.parents[1] / "pipelines"):
-        if (folder / RECIPE).exists():
-            return folder / RECIPE
-    raise EnvironmentFault("the demo's recipe is not installed", where=RECIPE, hint="install sealpin again")
 
 
 def _command(command: Sequence[str], folder: Path) -> None:

@@ -11,7 +11,7 @@ from sealpin_training import html
 from sealpin_training.dataset.formats.voc import read_boxes
 from sealpin_training.dataset.preview import encode_sheet
 from sealpin_training.dataset.records import Record
-from sealpin_training.evaluate import coco_metrics
+from sealpin_training.evaluation.coco import coco_score
 
 from .line import DemoPart, Shift
 
@@ -28,7 +28,7 @@ def score_model(out: Path) -> float:
         pixels = decode_photo(data, str(photo))
         records.append(Record(photo.name, b"", pixels.shape[1], pixels.shape[0], read_boxes(photo.with_suffix(".xml"))))
         found.append(model.detect(pixels))
-    return coco_metrics(records, found, model.card.classes)["AP50"]
+    return coco_score(records, found, model.card.classes).metrics["AP50"]
 
 
 def table(shift: Shift) -> str:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sealpin.cli import main
 from sealpin_edge.photo import decode_photo
-from sealpin_training.dataset.anchors import Anchors
+from sealpin_training.anchors import Anchors
 from sealpin_training.dataset.boxes import overlap
 from sealpin_training.dataset.formats import voc
 from sealpin_training.dataset.labels import Box

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from sealpin_edge.errors import EnvironmentFault
+from sealpin_edge.errors import EnvironmentFault, InputError
 
 from ..parallel import Workers
 from ..progress import progress_bar
 from ..quiet import tensorflow
 from .content import Content
 from .labels import Box, LabelledPhoto
-from .tfrecord import example, floats, frame, ints, texts
+from .tfrecord import example, floats, frame, ints, record_places, texts
 
 # Enough shards to read in parallel and to write on every core, few enough that a folder stays readable
 PHOTOS_PER_SHARD = 256
@@ -65,29 +65,67 @@ def write_shards(folder: Path, src: Path, content: Content, pool: Workers) -> No
             bar.update(written)
 
 
+class RecordFile(Sequence[Record]):
+    """A split's photos by their place in it, read from its shards when they are asked for. Safe to share by threads."""
+
+    def __init__(self, folder: Path, split: str, classes: Sequence[str]) -> None:
+        """Find where each record begins. Raises InputError when a shard is cut off."""
+        self._classes = classes
+        self._places = [
+            (path, start, length)
+            for path in sorted(folder.glob(f"{split}-*.tfrecord"))
+            for start, length in record_places(path)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The record, read anew. Raises InputError when it is damaged or was made with another class list."""
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        path, start, length = self._places[index]
+        with open(path, "rb") as file:
+            file.seek(start)
+            data = file.read(length)
+        return _record(data, self._classes, f"{path}: record {index}")
+
+
 def read_records(folder: Path, split: str, classes: Sequence[str]) -> Iterator[Record]:
     """Read a split back, in the order in which it was written."""
+    return iter(RecordFile(folder, split, classes))
+
+
+def _record(raw: bytes, classes: Sequence[str], where: str) -> Record:
     tf = tensorflow()
 
-    for path in sorted(folder.glob(f"{split}-*.tfrecord")):
-        for raw in tf.data.TFRecordDataset(os.fspath(path)).as_numpy_iterator():
-            features = tf.train.Example.FromString(raw).features.feature
-            width, height = (int(features[f"image/{side}"].int64_list.value[0]) for side in ("width", "height"))
-            edges: list[npt.NDArray[np.float64]] = [
-                np.array(features[f"image/object/bbox/{key}"].float_list.value, np.float64) * scale
-                for key, scale in (("xmin", width), ("ymin", height), ("xmax", width), ("ymax", height))
-            ]
-            labels, difficult, truncated = (
-                features[f"image/object/{key}"].int64_list.value for key in ("class/label", "difficult", "truncated")
+    features = tf.train.Example.FromString(raw).features.feature
+    width, height = (int(features[f"image/{side}"].int64_list.value[0]) for side in ("width", "height"))
+    edges: list[npt.NDArray[np.float64]] = [
+        np.array(features[f"image/object/bbox/{key}"].float_list.value, np.float64) * scale
+        for key, scale in (("xmin", width), ("ymin", height), ("xmax", width), ("ymax", height))
+    ]
+    labels, difficult, truncated = (
+        features[f"image/object/{key}"].int64_list.value for key in ("class/label", "difficult", "truncated")
+    )
+    names = [text.decode() for text in features["image/object/class/text"].bytes_list.value]
+    for label, text in zip(labels, names, strict=True):
+        if not 1 <= label <= len(classes) or classes[label - 1] != text:
+            raise InputError(
+                "this record was made with another list of classes",
+                where=where,
+                found=f"{text!r} as number {label}",
+                allowed=", ".join(f"{number} {name}" for number, name in enumerate(classes, start=1)),
+                hint="convert the dataset again: sealpin dataset convert PHOTOS OUT",
             )
-            boxes = tuple(
-                Box(classes[label - 1], xmin, ymin, xmax, ymax, bool(hard), bool(cut))
-                for label, (xmin, ymin, xmax, ymax), hard, cut in zip(
-                    labels, np.stack(edges, axis=-1).tolist(), difficult, truncated, strict=True
-                )
-            )
-            name, data = (features[f"image/{key}"].bytes_list.value[0] for key in ("filename", "encoded"))
-            yield Record(name.decode(), data, width, height, boxes)
+    boxes = tuple(
+        Box(text, xmin, ymin, xmax, ymax, bool(hard), bool(cut))
+        for text, (xmin, ymin, xmax, ymax), hard, cut in zip(
+            names, np.stack(edges, axis=-1).tolist(), difficult, truncated, strict=True
+        )
+    )
+    name, data = (features[f"image/{key}"].bytes_list.value[0] for key in ("filename", "encoded"))
+    return Record(name.decode(), data, width, height, boxes)
 
 
 def _write(src: Path, categories: Mapping[str, str], numbers: Mapping[str, int], shards: list[Shard]) -> int:

@@ -5,17 +5,43 @@ buffers' encoding of tensorflow/core/example/{example,feature}.proto.
 """
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import google_crc32c
 
+from sealpin_edge.errors import InputError
+
 _MASK_DELTA = 0xA282EAD8
+_HEADER, _FOOTER = 12, 4  # bytes before and after a record's data
 
 
 def frame(data: bytes) -> bytes:
     """One record as it stands in the file: length, its check sum, data, its check sum."""
     length = struct.pack("<Q", len(data))
     return b"".join((length, _masked_crc(length), data, _masked_crc(data)))
+
+
+def record_places(path: Path) -> Iterator[tuple[int, int]]:
+    """Offset and length of each record's data in a file. Raises InputError when the file is cut off or no TFRecord."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        start = 0
+        while start < size:
+            file.seek(start)
+            header = file.read(_HEADER)
+            length = struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER else 0
+            whole = len(header) == _HEADER and header[8:] == _masked_crc(header[:8])
+            end = start + _HEADER + length + _FOOTER
+            if not whole or end > size:
+                raise InputError(
+                    "this file is damaged",
+                    where=str(path),
+                    found=f"a broken record at byte {start} of {size}",
+                    hint="convert the dataset again: sealpin dataset convert PHOTOS OUT",
+                )
+            yield start + _HEADER, length
+            start = end
 
 
 def example(features: Mapping[str, bytes]) -> bytes:

@@ -1,7 +1,6 @@
 """Recipes: the TensorFlow Object Detection API's `pipeline.config` files, read into typed objects and checked."""
 
-from .schema import Pipeline
-from .support import Difference, Recipe, load_recipe
+from .recipe import Difference, Recipe, Schedule, load_recipe, shipped_recipes
 from .text import read_pipeline
 
-__all__ = ["Difference", "Pipeline", "Recipe", "load_recipe", "read_pipeline"]
+__all__ = ["Difference", "Recipe", "Schedule", "load_recipe", "read_pipeline", "shipped_recipes"]

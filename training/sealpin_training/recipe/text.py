@@ -1,4 +1,4 @@
-"""Protobuf's text format into the dataclasses of schema.py.
+"""Protobuf's text format into the dataclasses of schema/, and back.
 
 Protobuf's own parser does the reading (comments, optional colons, numbers, line and column of an error); its message
 types are made from the dataclasses at run time, since nobody packages the API's compiled protos. The text format
@@ -6,6 +6,7 @@ carries names, never field numbers, so the numbers given here are arbitrary.
 """
 
 import dataclasses
+import re
 import types
 import typing
 from enum import Enum
@@ -15,10 +16,83 @@ from typing import Any
 
 from sealpin_edge.errors import InputError
 
-from .schema import Pipeline
+from .schema.pipeline import Pipeline
 
 _PACKAGE = "sealpin.recipe"
 MAX_RECIPE_BYTES = 1 << 20
+# Parts of the API's pipeline.config that belong to other kinds of model or of training: fields of the same .proto files
+_OTHER_FAMILIES = {
+    "faster_rcnn": "Faster R-CNN",
+    "center_net": "CenterNet",
+    "experimental_model": "an experimental model",
+    "bifpn": "EfficientDet (a bidirectional FPN)",
+    "mask_head_config": "an SSD with masks",
+    "spaghettinet_arch_name": "SpaghettiNet",
+    "convolutional_box_predictor": "an SSD without FPN",
+    "mask_rcnn_box_predictor": "Mask R-CNN",
+    "rfcn_box_predictor": "R-FCN",
+    "ssd_anchor_generator": "an SSD without FPN",
+}
+_NOT_TRAINED = frozenset(
+    {
+        "keep_aspect_ratio_resizer",
+        "identity_resizer",
+        "conditional_shape_resizer",
+        "pad_to_multiple_resizer",
+        "group_norm",
+        "keras_initializer_by_name",
+        "mean_stddev_box_coder",
+        "square_box_coder",
+        "keypoint_box_coder",
+        "bipartite_matcher",
+        "neg_sq_dist_similarity",
+        "ioa_similarity",
+        "thresholded_iou_similarity",
+        "grid_anchor_generator",
+        "flexible_grid_anchor_generator",
+        "calibration_config",
+        "hard_example_miner",
+        "random_example_sampler",
+        "equalization_loss",
+        "weighted_l2",
+        "weighted_iou",
+        "l1_localization_loss",
+        "weighted_giou",
+        "weighted_sigmoid",
+        "weighted_softmax",
+        "weighted_logits_softmax",
+        "bootstrapped_sigmoid",
+        "penalty_reduced_logistic_focal_loss",
+        "weighted_dice_classification_loss",
+        "normalize_image",
+        "random_jitter_boxes",
+        "random_crop_pad_image",
+        "random_crop_to_aspect_ratio",
+        "random_resize_method",
+        "scale_boxes_to_pixel_coordinates",
+        "resize_image",
+        "subtract_channel_mean",
+        "ssd_random_crop_pad",
+        "ssd_random_crop_fixed_aspect_ratio",
+        "ssd_random_crop_pad_fixed_aspect_ratio",
+        "convert_class_logits_to_softmax",
+        "random_absolute_pad_image",
+        "random_self_concat_image",
+        "autoaugment_image",
+        "drop_label_probabilistically",
+        "remap_labels",
+        "random_downscale_to_target_pixels",
+        "random_patch_gaussian",
+        "random_square_crop_by_scale",
+        "random_scale_crop_and_pad_to_square",
+        "external_input_reader",
+        "parameterized_metric",
+        "super_categories",
+        "keypoint_edge",
+        "graph_rewriter",
+        "keypoint_type_weight",
+    }
+)
 
 
 def read_pipeline(path: Path) -> Pipeline:
@@ -44,15 +118,45 @@ def read_pipeline(path: Path) -> Pipeline:
     try:
         message = text_format.Parse(text, _message_class()())
     except text_format.ParseError as error:
-        line, _, detail = str(error).partition(" : ")
-        raise InputError(
-            "this recipe cannot be read",
-            where=f"{path}:{line}" if detail else str(path),
-            found=(detail or str(error)).replace(_PACKAGE + ".", ""),
-            allowed="fields of an SSD pipeline.config that sealpin knows (training/sealpin_training/recipe/schema.py)",
-            hint="mend the line, or delete the field if the model can do without it",
-        ) from None
+        raise _refusal(path, str(error)) from None
     return typing.cast(Pipeline, _to_dataclass(Pipeline, message))
+
+
+def pipeline_text(pipeline: Pipeline) -> str:
+    """The pipeline.config that reads back as `pipeline`; fields that have their default are left out."""
+    from google.protobuf import text_format
+
+    return str(text_format.MessageToString(_to_message(pipeline, _message_class()())))
+
+
+def _refusal(path: Path, error: str) -> InputError:
+    line, _, detail = error.partition(" : ")
+    where = f"{path}:{line}" if detail else str(path)
+    found = (detail or error).replace(_PACKAGE + ".", "")
+    unknown = re.search(r'has no field named "(\w+)"', found)
+    name = unknown.group(1) if unknown else ""
+    if name in _OTHER_FAMILIES:
+        return InputError(
+            f"this is a recipe for {_OTHER_FAMILIES[name]}",
+            where=where,
+            found=name,
+            allowed="model { ssd { ... } } with an FPN: ssd_mobilenet_v2_fpn_keras or ssd_resnet50_v1_fpn_keras",
+            hint="start from one of the recipes in pipelines/, or write one: sealpin recipe new DATASET OUT",
+        )
+    if name in _NOT_TRAINED:
+        return InputError(
+            "the Object Detection API knows this field; sealpin does not train with it",
+            where=where,
+            found=name,
+            hint="take it out, if the model can do without",
+        )
+    return InputError(
+        "this recipe cannot be read",
+        where=where,
+        found=found,
+        allowed="the text format of an Object Detection API pipeline.config",
+        hint="mend the line; pipelines/ holds recipes to compare with",
+    )
 
 
 def _inner(hint: Any) -> tuple[Any, bool]:
@@ -121,3 +225,23 @@ def _to_dataclass(cls: Any, message: Any) -> Any:
         elif message.HasField(name):
             found[name] = value(kind, getattr(message, name))
     return cls(**found)
+
+
+def _to_message(value: Any, message: Any) -> Any:
+    for field in dataclasses.fields(value):
+        content = getattr(value, field.name)
+        if content is None or content == field.default:
+            continue
+        if not isinstance(content, tuple):
+            if dataclasses.is_dataclass(content):
+                getattr(message, field.name).SetInParent()
+                _to_message(content, getattr(message, field.name))
+            else:
+                setattr(message, field.name, content.value if isinstance(content, Enum) else content)
+            continue
+        for item in content:
+            if dataclasses.is_dataclass(item):
+                _to_message(item, getattr(message, field.name).add())
+            else:
+                getattr(message, field.name).append(item)
+    return message

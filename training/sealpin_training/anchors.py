@@ -1,4 +1,4 @@
-"""How well a recipe's anchors fit the boxes: a burr that no anchor matches is learned badly."""
+"""A recipe's anchors, and how well they fit the boxes: a burr that no anchor matches is learned badly."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -6,7 +6,7 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
-from ..recipe import Recipe
+from .recipe import Recipe
 
 Floats = npt.NDArray[np.float64]
 
@@ -54,6 +54,25 @@ class Anchors:
                 for size in (self.scale * 2 ** (level + step / self.per_octave) for step in range(self.per_octave))
             ]
         )
+
+    def boxes(self) -> dict[int, npt.NDArray[np.float32]]:
+        """By level, [rows, columns, anchors, 4]: ymin, xmin, ymax, xmax in pixels of the input, not clipped to it.
+
+        At a place the aspect ratio is the outer loop and the scale the inner one. Cells have their anchors in the
+        middle, but at their top left where the input's side is no multiple of the grid, as the API has it.
+        """
+        found, per_level = {}, len(self.aspect_ratios) * self.per_octave
+        for level in range(self.min_level, self.max_level + 1):
+            grid = 2**level
+            sides = self.shapes()[(level - self.min_level) * per_level :][:per_level, 1:] / 2
+            x, y = (
+                (np.arange(-(-side // grid)) + (0.5 if side % grid == 0 else 0.0)) * grid
+                for side in (self.width, self.height)
+            )
+            middle = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1)[:, :, None]
+            half = sides[:, ::-1]
+            found[level] = np.concatenate([middle - half, middle + half], axis=-1).astype(np.float32)
+        return found
 
     def best_overlap(self, edges: Floats) -> Floats:
         """[boxes]: the intersection over union, 0..1, of each box [boxes, 4] at the input with its best anchor."""

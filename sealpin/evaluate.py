@@ -1,0 +1,126 @@
+"""sealpin evaluate, compare and promote: how good a run is, which is better, and which goes on."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sealpin_edge.program import answer, json_option
+
+if TYPE_CHECKING:
+    from sealpin_training.evaluation.evaluate import Evaluation
+
+PATH = click.Path(path_type=Path)
+SPLIT = click.Choice(["train", "val", "test"])
+SHOWN = 10
+
+
+@click.command()
+@click.argument("run")
+@click.option("--split", type=SPLIT, default="test", show_default=True, help="The photos to judge.")
+@click.option(
+    "--threshold", type=click.FloatRange(0, 1), help="Score from which a burr counts; else the one chosen on val."
+)
+@click.option(
+    "--escape-cost",
+    type=click.FloatRange(min=0, min_open=True),
+    help="With --split val: choose the threshold anew, an escape counted as so many false rejects.",
+)
+@click.option(
+    "--max-false-rejects",
+    type=click.FloatRange(0, 1000),
+    help="With --split val: choose the threshold anew, for at most so many of 1,000 good parts rejected.",
+)
+@click.option("--report", type=PATH, help="Also write an HTML page with curves and a gallery.")
+@json_option
+def evaluate(
+    run: str,
+    split: str,
+    threshold: float | None,
+    escape_cost: float | None,
+    max_false_rejects: float | None,
+    report: Path | None,
+    as_json: bool,
+) -> None:
+    """Judge RUN on a split: COCO's table, and parts OK and NG against truth."""
+    from sealpin_training.evaluation.evaluate import Choice
+    from sealpin_training.evaluation.evaluate import evaluate as evaluate_run
+    from sealpin_training.run import load_run
+
+    if sum(choice is not None for choice in (threshold, escape_cost, max_false_rejects)) > 1:
+        raise click.UsageError("--threshold, --escape-cost and --max-false-rejects exclude each other")
+    choice = Choice(threshold, escape_cost, max_false_rejects)
+    evaluation = evaluate_run(load_run(run), split, choice, report)
+    text = table(evaluation) + (f"\nreport: {report}" if report else "")
+    answer(document(evaluation), as_json, f"{text}\nnext: sealpin export {run} --out DIR")
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True)
+@click.option("--split", type=SPLIT, default="val", show_default=True, help="The photos to judge on.")
+@click.option("--report", type=PATH, help="Also write an HTML page with the curves side by side.")
+@json_option
+def compare(runs: tuple[str, ...], split: str, report: Path | None, as_json: bool) -> None:
+    """Put RUNS side by side: figures, speed on this machine, size, training time, and where their recipes differ."""
+    from sealpin_training.evaluation.compare import compare_runs, write_report
+
+    comparison = compare_runs(runs, split)
+    if report:
+        write_report(comparison, report)
+    answer(comparison.as_dict(), as_json, str(comparison) + (f"\nreport: {report}" if report else ""))
+
+
+@click.command()
+@click.argument("run")
+@json_option
+def promote(run: str, as_json: bool) -> None:
+    """Put RUN's best network into MLflow's registry as the `candidate`."""
+    from sealpin_training.registry import promote as promote_run
+    from sealpin_training.run import load_run
+
+    version = promote_run(load_run(run))
+    text = f"{version.model} version {version.number} is the candidate\nnext: sealpin export {run} --out DIR"
+    answer({"run": run, "model": version.model, "version": version.number, "alias": "candidate"}, as_json, text)
+
+
+def document(evaluation: "Evaluation") -> dict[str, Any]:
+    """An evaluation for a script."""
+    return {
+        **evaluation.metrics,
+        "split": evaluation.split,
+        "threshold": evaluation.threshold,
+        "parts": evaluation.parts,
+        "escapes": len(evaluation.escapes),
+        "false_rejects": len(evaluation.false_rejects),
+        "escapes_per_1000": evaluation.escaped.as_dict(),
+        "false_rejects_per_1000": evaluation.rejected.as_dict(),
+        "by_category": {name: dict(values) for name, values in evaluation.coco.by_category.items()},
+    }
+
+
+def table(evaluation: "Evaluation") -> str:
+    """An evaluation for a person."""
+    bad, good = evaluation.bad_parts, evaluation.parts - evaluation.bad_parts
+    escapes, false_rejects = len(evaluation.escapes), len(evaluation.false_rejects)
+    rows = [
+        f"COCO on {evaluation.split} ({evaluation.parts} photos)",
+        _metrics(evaluation.metrics),
+        *(
+            f"  {name:<20} AP {row['AP']:.3f}  AP50 {row['AP50']:.3f}  of {int(row['boxes'])} boxes"
+            for name, row in evaluation.coco.by_category.items()
+        ),
+        f"parts at threshold {evaluation.threshold:.2f} ({evaluation.threshold_chosen})",
+        f"  {'truth':<8}{'judged OK':>12}{'judged NG':>12}   per 1,000 (95 % interval)",
+        f"  {'good':<8}{good - false_rejects:>12}{false_rejects:>12}   false rejects: {evaluation.rejected}",
+        f"  {'bad':<8}{escapes:>12}{bad - escapes:>12}   escapes: {evaluation.escaped}",
+    ]
+    for what, names in (("escape", evaluation.escapes), ("false reject", evaluation.false_rejects)):
+        rows += [f"  {what}: {name}" for name in names[:SHOWN]]
+        rows += [f"  ... and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
+    return "\n".join(rows)
+
+
+def _metrics(metrics: Mapping[str, float]) -> str:
+    cells = [f"{name:>9} {'-' if value < 0 else f'{value:.3f}':>6}" for name, value in metrics.items()]
+    return "\n".join("  " + "".join(cells[start : start + 3]) for start in range(0, len(cells), 3))

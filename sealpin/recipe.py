@@ -1,0 +1,105 @@
+"""sealpin recipe: what a pipeline.config says, and what training makes of it."""
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from sealpin_edge.program import answer, json_option
+
+PATH = click.Path(path_type=Path)
+KINDS = {"honoured": "honoured", "idle": "without effect", "fixed": "not followed"}
+
+
+@click.group()
+def recipe() -> None:
+    """Training recipes: the Object Detection API's pipeline.config files."""
+
+
+@recipe.command()
+@click.argument("path", type=PATH)
+@click.option("--dataset", type=PATH, help="Also: does it fit this dataset?")
+@json_option
+@click.pass_context
+def check(ctx: click.Context, path: Path, dataset: Path | None, as_json: bool) -> None:
+    """Tell for every field of PATH whether training honours it. Exit code 1 when it cannot follow one."""
+    from sealpin_training.dataset.manifest import load_dataset
+    from sealpin_training.recipe import load_recipe
+    from sealpin_training.recipe.settings import settings
+    from sealpin_training.train import check_fits
+
+    found = load_recipe(path)
+    if dataset:
+        check_fits(found, str(path), load_dataset(dataset))
+    said = [setting for setting in settings(found.pipeline) if not setting.default]
+    counts = Counter(setting.kind for setting in said)
+    lines = [
+        f"{path}: SSD {found.backbone} FPN, {found.resizer.width}x{found.resizer.height},"
+        f" {found.ssd.num_classes} classes, {found.train.num_steps:,} steps of {found.train.batch_size} photos",
+        "fields that differ from their default: " + ", ".join(f"{counts[kind]} {told}" for kind, told in KINDS.items()),
+    ]
+    for kind, told in KINDS.items():
+        lines += [told] if counts[kind] else []
+        for setting in said:
+            if setting.kind == kind:
+                lines.append(f"  {setting.field} = {setting.shown}" + (f": {setting.effect}" if setting.effect else ""))
+    fields = [
+        {"field": one.field, "value": one.shown, "treatment": KINDS[one.kind], "effect": one.effect} for one in said
+    ]
+    answer({"recipe": str(path), "fields": fields, "differences": counts["fixed"]}, as_json, "\n".join(lines))
+    if counts["fixed"]:
+        ctx.exit(1)
+
+
+@recipe.command()
+@click.argument("path", type=PATH)
+@json_option
+def show(path: Path, as_json: bool) -> None:
+    """Every value of PATH with the API's defaults filled in, as training takes it."""
+    from sealpin_training.recipe import load_recipe
+    from sealpin_training.recipe.settings import settings
+
+    found = list(settings(load_recipe(path).pipeline))
+    text = "\n".join(f"{one.field} = {one.shown}{'  (default)' if one.default else ''}" for one in found)
+    answer({one.field: one.shown for one in found}, as_json, text)
+
+
+@recipe.command()
+@click.argument("a", type=PATH)
+@click.argument("b", type=PATH)
+@json_option
+def diff(a: Path, b: Path, as_json: bool) -> None:
+    """What B says otherwise than A, defaults filled in. Comments and order do not count."""
+    from sealpin_training.recipe import load_recipe
+    from sealpin_training.recipe.settings import differences
+
+    found = differences(load_recipe(a).pipeline, load_recipe(b).pipeline)
+    text = "\n".join(f"{field}: {old} -> {new}" for field, old, new in found) or "the same"
+    answer({"differences": [{"field": f, "a": old, "b": new} for f, old, new in found]}, as_json, text)
+
+
+@recipe.command()
+@click.argument("dataset", type=PATH)
+@click.argument("out", type=PATH)
+@click.option(
+    "--size", type=click.Choice(["320", "640", "1024"]), default="640", show_default=True, help="Input, pixels."
+)
+@click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Photos a step.")
+@click.option(
+    "--backbone",
+    type=click.Choice(["mobilenet_v2", "resnet50_v1"]),
+    default="mobilenet_v2",
+    show_default=True,
+    help="What the features come from.",
+)
+@json_option
+def new(dataset: Path, out: Path, size: str, batch_size: int, backbone: str, as_json: bool) -> None:
+    """Write a recipe fitted to a converted DATASET: its classes, anchors for its boxes, steps for its size."""
+    from sealpin_training.newrecipe import write_new_recipe
+
+    fitted = write_new_recipe(dataset, out, int(size), batch_size, backbone)
+    text = (
+        f"{out}: {fitted.classes} classes, {fitted.steps:,} steps; of {fitted.boxes} boxes"
+        f" {fitted.matched:.1%} match an anchor\nnext: sealpin train {out} --dataset {dataset} --run NAME"
+    )
+    answer({"recipe": str(out), "steps": fitted.steps, "boxes_matched": round(fitted.matched, 4)}, as_json, text)

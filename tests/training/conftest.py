@@ -1,0 +1,41 @@
+"""A small dataset and a small recipe: a training of a few steps takes seconds."""
+
+from pathlib import Path
+
+import pytest
+
+from sealpin_training.dataset.convert import convert
+from sealpin_training.dataset.manifest import Dataset
+from sealpin_training.recipe import shipped_recipes
+
+from .dataset import corpus
+
+SMALL = (
+    ("height: 320 width: 320", "height: 96 width: 96"),
+    ("depth_multiplier: 0.5", "depth_multiplier: 0.35"),
+    ("additional_layer_depth: 64", "additional_layer_depth: 24"),
+    ("depth: 64", "depth: 16"),
+    ("batch_size: 8", "batch_size: 4"),
+    ("num_steps: 1200", "num_steps: 8"),
+    ("total_steps: 1200", "total_steps: 8"),
+    ("warmup_steps: 125", "warmup_steps: 2"),
+)
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A converted dataset of the clean photos of corpus.py; classes PR and QA."""
+    folder = tmp_path_factory.mktemp("small")
+    corpus.write_clean(folder / "labelled")
+    return convert(folder / "labelled", folder / "dataset")[0]
+
+
+def small_recipe(folder: Path, *changes: tuple[str, str]) -> Path:
+    """The demo's recipe, smaller, with these replacements in its text."""
+    text = (shipped_recipes() / "ssd_mobilenet_v2_fpnlite_320x320_demo.config").read_text()
+    for old, new in (*SMALL, *changes):
+        assert old in text, old
+        text = text.replace(old, new)
+    path = folder / "small_96x96.config"
+    path.write_text(text)
+    return path

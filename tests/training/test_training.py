@@ -1,0 +1,251 @@
+"""A training: reproducible, resumed where it was killed, and stopped with a reason when its loss breaks."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from sealpin.cli import main
+from sealpin_edge.errors import InputError, SealpinError
+from sealpin_training.dataset.manifest import Dataset
+from sealpin_training.run import Run, State, load_run
+from sealpin_training.tracking import read_metrics
+from sealpin_training.train import Options, resume, train
+
+from .conftest import small_recipe
+
+STEPS = 12
+EVERY = Options(evaluate_every=4)
+LONGER = (("num_steps: 8", f"num_steps: {STEPS}"), ("total_steps: 8", f"total_steps: {STEPS}"))
+
+
+def weights(run: Run, which: str = "last") -> dict[str, Any]:
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(run.weights(which)))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if name.startswith("model/")}
+
+
+def told(run: Run) -> list[tuple[int, dict[str, float]]]:
+    """What was reported, without what a clock measured."""
+    return [
+        (entry["step"], {k: v for k, v in entry["metrics"].items() if "per_second" not in k})
+        for entry in read_metrics(run.metrics_log)
+    ]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A folder for mlruns/, and in it one uninterrupted run."""
+    folder = tmp_path_factory.mktemp("runs")
+    before = Path.cwd()
+    os.chdir(folder)
+    yield folder
+    os.chdir(before)
+
+
+@pytest.fixture(scope="module")
+def whole(place: Path, dataset: Dataset) -> Run:
+    said: list[str] = []
+    run, evaluation = train(small_recipe(place, *LONGER), dataset.folder, "whole", EVERY, said.append)
+    assert evaluation.parts == dataset.counts["val"]
+    assert said == []
+    return run
+
+
+def test_a_run_holds_everything_to_repeat_it(whole: Run, dataset: Dataset) -> None:
+    state = State.load(whole)
+    assert (state.status, state.step, state.evaluated_step) == ("finished", STEPS, STEPS)
+    assert state.best_step in {4, 8, 12}
+    assert load_run("whole") == whole
+    assert whole.dataset_digest == dataset.digest
+    assert whole.recipe().train.num_steps == STEPS
+    assert {"tensorflow", "git_commit", "processor", "cores", "python"} <= set(whole.environment)
+    assert (whole.folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert list(whole.checkpoints.rglob("events.out.tfevents.*"))
+    steps = [step for step, metrics in told(whole) if "val/AP" in metrics]
+    assert steps == [4, 8, 12]
+    kept = {file.stem for file in (whole.folder / "weights").glob("*.index")}
+    assert kept == {f"ckpt-{STEPS}", f"ckpt-{state.best_step}"}
+
+
+def test_mlflow_has_the_run_with_metrics_by_step(whole: Run, place: Path) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{place}/mlruns/mlflow.db")
+    run = client.get_run(whole.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["seed"] == "0"
+    assert run.data.tags["dataset_digest"] == whole.dataset_digest
+    history = client.get_metric_history(whole.run_id, "val/AP")
+    assert sorted(entry.step for entry in history) == [4, 8, 12]
+    assert "curves.png" in {file.path for file in client.list_artifacts(whole.run_id)}
+
+
+def test_the_same_seed_gives_the_same_weights(whole: Run, place: Path, dataset: Dataset) -> None:
+    again, _ = train(small_recipe(place, *LONGER), dataset.folder, "again", EVERY, print)
+    assert told(again) == told(whole)
+    first, second = weights(whole), weights(again)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_evaluate_reports_and_chooses_thresholds_on_val_only(whole: Run, place: Path) -> None:
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(main, ["evaluate", "whole", *words])
+
+    first = run("--split", "val", "--report", "val.html", "--json")
+    assert first.exit_code == 0, first.output
+    answered = json.loads(first.stdout)
+    assert answered["escapes_per_1000"]["parts"] + answered["false_rejects_per_1000"]["parts"] == answered["parts"]
+    page = (place / "val.html").read_text()
+    assert page.count("<img") >= 3
+    assert all(f">{name}<" in page for name in whole.classes)
+    kept = json.loads((whole.folder / "evaluation_val.json").read_text())
+    assert len(kept["by_threshold"]) == 19
+    assert len(kept["precision_at_recall"]["burr"]) == 101
+    strict = json.loads(run("--split", "val", "--max-false-rejects", "0", "--json").stdout)
+    assert strict["false_rejects"] == 0
+    assert json.loads((whole.folder / "evaluation_val.json").read_text())["threshold"] == strict["threshold"]
+    assert json.loads(run("--split", "test", "--json").stdout)["threshold"] == strict["threshold"]
+    assert run("--split", "test", "--escape-cost", "5").exit_code == 2
+    assert run("--split", "val", "--escape-cost", "5", "--threshold", "0.5").exit_code == 2
+    assert run("--split", "val", "--escape-cost", "5").exit_code == 0
+
+
+def test_runs_are_compared_and_one_is_promoted(whole: Run, place: Path, dataset: Dataset) -> None:
+    recipe = small_recipe(place, ("depth_multiplier: 0.35", "depth_multiplier: 0.5"))
+    train(recipe, dataset.folder, "wider", EVERY, print)
+    told = CliRunner().invoke(main, ["compare", "whole", "wider", "--report", "compare.html"])
+    assert told.exit_code == 0, told.output
+    assert re.search(r"model.ssd.feature_extractor.depth_multiplier +0.35 +0.5", told.stdout)
+    assert "train_config.num_steps" in told.stdout
+    assert "batch_size" not in told.stdout
+    assert (place / "compare.html").read_text().count("<img") == 1
+    document = json.loads(CliRunner().invoke(main, ["compare", "whole", "wider", "--json"]).stdout)
+    narrow, wide = document["runs"]
+    assert wide["parameters"] > narrow["parameters"]
+    assert narrow["ms_per_photo"] > 0
+    assert CliRunner().invoke(main, ["compare", "whole", "nobody"]).exit_code == 2
+    promoted = json.loads(CliRunner().invoke(main, ["promote", "whole", "--json"]).stdout)
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{place}/mlruns/mlflow.db")
+    version = client.get_model_version_by_alias("sealpin", "candidate")
+    assert (version.run_id, int(version.version)) == (whole.run_id, promoted["version"])
+    listed = json.loads(CliRunner().invoke(main, ["runs", "list", "--json"]).stdout)["runs"]
+    assert {"whole", "wider"} <= {run["run"] for run in listed}
+    assert CliRunner().invoke(main, ["runs", "sync", "whole"]).exit_code == 0
+
+
+def test_a_run_that_was_killed_goes_on_as_if_nothing_had_been(whole: Run, place: Path, dataset: Dataset) -> None:
+    small_recipe(place, *LONGER)
+    program = Path(sys.executable).with_name("sealpin")
+    command = [program, "train", "small_96x96.config", "--dataset", dataset.folder]
+    process = subprocess.Popen([*command, "--run", "killed", "--evaluate-every", "4"], cwd=place)
+    deadline = time.monotonic() + 240
+    while not (place / "mlruns/runs/killed/checkpoints/ckpt-4.index").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert State.load(load_run("killed")).status == "running"
+    said: list[str] = []
+    run, _ = resume("killed", None, None, EVERY, None, False, said.append)
+    (line,) = said
+    assert line.startswith("resuming killed at step ")
+    assert told(run) == told(whole)
+    first, second = weights(whole), weights(run)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_a_finished_run_is_extended_and_changed_only_when_told_so(place: Path, dataset: Dataset) -> None:
+    train(small_recipe(place), dataset.folder, "short", EVERY, print)
+    with pytest.raises(InputError, match="finished"):
+        resume("short", None, None, EVERY, None, False, print)
+    with pytest.raises(InputError, match="--extend"):
+        resume("short", None, None, EVERY, 8, False, print)
+    (place / "other").mkdir()
+    other = small_recipe(place / "other", ("batch_size: 4", "batch_size: 2"))
+    with pytest.raises(InputError, match="--accept-changes"):
+        resume("short", other, None, EVERY, 12, False, print)
+    run = load_run("short")
+    path = run.folder / "run.json"
+    path.write_text(path.read_text().replace(run.dataset_digest, "0" * 64))
+    with pytest.raises(InputError, match="dataset is not the one"):
+        resume("short", None, None, EVERY, 12, False, print)
+    run, _ = resume("short", other, dataset.folder, EVERY, 12, True, print)
+    assert State.load(run).step == 12
+    assert [step for step, metrics in told(run) if "val/AP" in metrics] == [4, 8, 12]
+    assert (run.recipe().train.num_steps, run.recipe().train.batch_size) == (12, 2)
+    assert run.dataset_digest == dataset.digest
+
+
+def test_patience_and_hours_end_a_run_early(place: Path, dataset: Dataset) -> None:
+    options = Options(evaluate_every=2, patience=1, steps=40)
+    said: list[str] = []
+    run, _ = train(small_recipe(place, ("learning_rate_base: 0.008", "learning_rate_base: 1e-9"), ("warmup_learning_rate: 0.0008", "warmup_learning_rate: 1e-9")), dataset.folder, "patient", options, said.append)  # fmt: skip  # noqa: E501
+    state = State.load(run)
+    assert state.status == "stopped"
+    assert state.step < 40
+    assert "has not risen" in said[-1]
+    run, _ = train(small_recipe(place), dataset.folder, "hurried", Options(max_hours=1e-9, steps=40), said.append)
+    assert State.load(run).status == "stopped"
+    assert "hours are over" in said[-1]
+    assert run.weights("best").with_suffix(".index").exists()
+
+
+def test_a_loss_that_breaks_names_step_photos_and_checkpoint(place: Path, dataset: Dataset) -> None:
+    recipe = small_recipe(place, ("learning_rate_base: 0.008", "learning_rate_base: 1e30"), *LONGER)
+    with pytest.raises(SealpinError, match="no number any more") as caught:
+        train(recipe, dataset.folder, "broken", EVERY, print)
+    text = str(caught.value)
+    assert "step" in text
+    assert text.count(".jpg (") == 4, "the four photos of the batch, each with its boxes"
+    assert not isinstance(caught.value, InputError)
+
+
+def test_averaged_weights_are_evaluated_and_kept(place: Path, dataset: Dataset) -> None:
+    recipe = small_recipe(place, ("use_moving_average: false", "use_moving_average: true moving_average_decay: 0.5"))
+    run, _ = train(recipe, dataset.folder, "averaged", EVERY, print)
+    import tensorflow as tf
+
+    latest = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(run.checkpoints)))
+    kept = weights(run)
+    name = next(name for name in kept if name.endswith("beta/.ATTRIBUTES/VARIABLE_VALUE"))
+    assert not np.array_equal(kept[name], latest.get_tensor(name.removeprefix("model/_"))), (
+        "the network's own weights are others"
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "told_of"),
+    [("sqlite:////dev/null/mlflow.db", "MLflow cannot be reached"), ("nonsense://x", "MLflow cannot be reached")],
+)
+def test_a_wrong_tracking_address_is_told_before_anything_is_there(
+    place: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, setting: str, told_of: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", setting)
+    with pytest.raises(InputError, match=told_of):
+        train(small_recipe(place), dataset.folder, "lost", EVERY, print)
+    assert not (place / "mlruns/runs/lost").exists()
+
+
+def test_a_run_starts_from_another_run_of_other_classes(whole: Run, place: Path, dataset: Dataset) -> None:
+    said: list[str] = []
+    options = Options(evaluate_every=4, start_from="mlruns/runs/whole")
+    recipe = small_recipe(place)
+    run, _ = train(recipe, dataset.folder, "second", options, said.append)
+    assert said[0].startswith("starting from mlruns/runs/whole (run whole): loaded backbone")
+    kept = json.loads((run.folder / "warm_start.json").read_text())
+    assert kept["type"] == "detection"
+    assert len(kept["loaded"]) + len(kept["new"]) == len({*kept["loaded"], *kept["new"]})

@@ -1,0 +1,48 @@
+"""A run's curves as a picture: losses, learning rate and AP over the steps."""
+
+from collections.abc import Sequence
+
+from sealpin_edge.files import write_whole
+
+from .run import Run
+from .tracking import read_metrics
+
+
+def series(run: Run, name: str) -> tuple[list[int], list[float]]:
+    """Steps and values of one metric, in order."""
+    entries = [entry for entry in read_metrics(run.metrics_log) if name in entry["metrics"]]
+    return [entry["step"] for entry in entries], [entry["metrics"][name] for entry in entries]
+
+
+def plot_curves(run: Run) -> None:
+    """Draw `curves.png` into the run's folder."""
+    write_whole(run.folder / "curves.png", draw_curves(run))
+
+
+def draw_curves(*runs: Run) -> bytes:
+    """The curves as a PNG: one line a run in each chart."""
+    import io
+
+    from matplotlib.figure import Figure
+
+    panels: Sequence[tuple[str, str]] = (
+        ("train/cls_loss", "classification loss"),
+        ("train/box_loss", "localisation loss"),
+        ("train/learning_rate", "learning rate"),
+        ("val/AP50", "AP50 on val"),
+        ("val/AP", "AP on val"),
+        ("train/steps_per_second", "steps per second"),
+    )
+    figure = Figure(figsize=(13, 7), layout="constrained")
+    for axes, (metric, title) in zip(figure.subplots(2, 3).flat, panels, strict=True):
+        for run in runs:
+            steps, values = series(run, metric)
+            axes.plot(steps, values, marker="." if metric.startswith("val/") else None, label=run.name)
+        axes.set_title(title)
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.3)
+        axes.set_ylim(bottom=0)
+    figure.axes[0].legend()
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=90)
+    return data.getvalue()

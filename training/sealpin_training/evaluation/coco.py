@@ -1,0 +1,109 @@
+"""COCO's figures (pycocotools' COCOeval, bounding boxes), for all categories and each, with the curves behind them."""
+
+import io
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sealpin_edge.detection import Detection
+
+from ..dataset.labels import Box
+from ..dataset.records import Record
+
+COCO_METRICS = (
+    "AP",
+    "AP50",
+    "AP75",
+    "APsmall",
+    "APmedium",
+    "APlarge",
+    "AR1",
+    "AR10",
+    "AR100",
+    "ARsmall",
+    "ARmedium",
+    "ARlarge",
+)
+
+
+@dataclass(frozen=True)
+class CocoScore:
+    """COCO's result on some photos; figures are in 0..1, and -1 where nothing of that kind was labelled.
+
+    `precision` has, by category, the precision at an overlap of a half for recalls 0, 0.01, ... 1. `best_f1` is the
+    score at which boxes have the best F1 there, the mean over categories.
+    """
+
+    metrics: Mapping[str, float]
+    by_category: Mapping[str, Mapping[str, float]]
+    precision: Mapping[str, tuple[float, ...]]
+    best_f1: float
+
+
+def coco_score(records: Sequence[Record], found: Sequence[Sequence[Detection]], classes: Sequence[str]) -> CocoScore:
+    """Score detections, a sequence for each photo, against the photos' labels."""
+    scorer = _scored(records, found, classes)
+    if scorer is None:
+        nothing = 0.0 if any(record.boxes for record in records) else -1.0
+        return CocoScore(dict.fromkeys(COCO_METRICS, nothing), {}, {}, 0.5)
+    with redirect_stdout(io.StringIO()):
+        scorer.summarize()
+    metrics = {name: float(value) for name, value in zip(COCO_METRICS, scorer.stats, strict=True)}
+    by_category, curves, best = {}, {}, []
+    for index, name in enumerate(classes):
+        # Axes of COCOeval's arrays: overlap, recall, category, size of object, number of detections
+        precision = scorer.eval["precision"][:, :, index, 0, -1]
+        if (precision < 0).all():
+            continue  # nothing of it was labelled
+        boxes = sum(box.category == name for record in records for box in record.boxes)
+        recall = scorer.eval["recall"][0, index, 0, -1]
+        by_category[name] = {
+            "AP": float(precision.mean()),
+            "AP50": float(precision[0].mean()),
+            "recall50": float(recall),
+            "boxes": boxes,
+        }
+        curves[name] = tuple(round(float(value), 4) for value in precision[0])
+        steps = scorer.params.recThrs
+        f1 = 2 * precision[0] * steps / np.maximum(precision[0] + steps, 1e-9)
+        if f1.max() > 0:
+            best.append(scorer.eval["scores"][0, f1.argmax(), index, 0, -1])
+    return CocoScore(metrics, by_category, curves, round(float(np.mean(best)), 4) if best else 0.5)
+
+
+def _scored(records: Sequence[Record], found: Sequence[Sequence[Detection]], classes: Sequence[str]) -> Any:
+    """An accumulated COCOeval; None where there is nothing to find, or nothing was found."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    def entry(photo: int, box: Box | Detection) -> dict[str, Any]:
+        width, height = box.xmax - box.xmin, box.ymax - box.ymin
+        return {
+            "image_id": photo,
+            "category_id": classes.index(box.category) + 1,
+            "bbox": [box.xmin, box.ymin, width, height],
+            "area": width * height,
+        }
+
+    truth = [entry(photo, box) for photo, record in enumerate(records, start=1) for box in record.boxes]
+    results = [entry(photo, one) | {"score": one.score} for photo, many in enumerate(found, start=1) for one in many]
+    if not truth or not results:
+        return None
+    with redirect_stdout(io.StringIO()):
+        coco = COCO()
+        coco.dataset = {
+            "info": {},
+            "images": [
+                {"id": photo, "width": one.width, "height": one.height} for photo, one in enumerate(records, start=1)
+            ],
+            "categories": [{"id": number, "name": name} for number, name in enumerate(classes, start=1)],
+            "annotations": [{**one, "id": number, "iscrowd": 0} for number, one in enumerate(truth, start=1)],
+        }
+        coco.createIndex()
+        scorer = COCOeval(coco, coco.loadRes(results), "bbox")
+        scorer.evaluate()
+        scorer.accumulate()
+    return scorer

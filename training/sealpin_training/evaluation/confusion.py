@@ -1,0 +1,76 @@
+"""Which category is taken for which, and which boxes were missed or made up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sealpin_edge.detection import Detection
+
+from ..dataset.labels import Box
+from ..dataset.records import Record
+
+LEAST_OVERLAP = 0.5
+
+
+class Miss(NamedTuple):
+    """A labelled box that no detection found: its photo by index, and the box."""
+
+    photo: int
+    box: Box
+
+
+class Alarm(NamedTuple):
+    """A detection where nothing is labelled: its photo by index, and the detection."""
+
+    photo: int
+    found: Detection
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """`counts` [classes + 1, classes + 1]: rows are labels, columns detections; the last stand for nothing there.
+
+    `misses` are the largest first, `alarms` the surest first.
+    """
+
+    counts: npt.NDArray[np.int64]
+    misses: tuple[Miss, ...]
+    alarms: tuple[Alarm, ...]
+
+
+def confusion(
+    records: Sequence[Record], found: Sequence[Sequence[Detection]], classes: Sequence[str], threshold: float
+) -> Confusion:
+    """Pair detections that reach the threshold with labels that they overlap by a half, surest first, any category."""
+    counts = np.zeros((len(classes) + 1,) * 2, np.int64)
+    misses, alarms = [], []
+    for photo, (record, detections) in enumerate(zip(records, found, strict=True)):
+        free = list(record.boxes)
+        for one in sorted((d for d in detections if d.score >= threshold), key=lambda d: -d.score):
+            best = max(free, key=lambda box: _overlap(box, one), default=None)
+            column = classes.index(one.category)
+            if best is None or _overlap(best, one) < LEAST_OVERLAP:
+                counts[-1, column] += 1
+                alarms.append(Alarm(photo, one))
+            else:
+                free.remove(best)
+                counts[classes.index(best.category), column] += 1
+        for box in free:
+            counts[classes.index(box.category), -1] += 1
+            misses.append(Miss(photo, box))
+    misses.sort(key=lambda miss: -(miss.box.xmax - miss.box.xmin) * (miss.box.ymax - miss.box.ymin))
+    alarms.sort(key=lambda alarm: -alarm.found.score)
+    return Confusion(counts, tuple(misses), tuple(alarms))
+
+
+def _overlap(a: Box | Detection, b: Box | Detection) -> float:
+    """Intersection over union, 0..1."""
+    width = min(a.xmax, b.xmax) - max(a.xmin, b.xmin)
+    height = min(a.ymax, b.ymax) - max(a.ymin, b.ymin)
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = sum((one.xmax - one.xmin) * (one.ymax - one.ymin) for one in (a, b))
+    return width * height / (areas - width * height)

@@ -1,0 +1,272 @@
+"""The training itself: TF-Vision's trainer in Orbit's loop, with evaluations between, and everything it leaves on disk.
+
+A loop of steps reports its metrics; every `evaluate_every` steps the network is judged on val and its weights are kept.
+State is saved often enough that a kill costs little, and always before an evaluation.
+"""
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from official.core import train_lib
+from official.modeling import optimization
+
+from sealpin_edge.errors import SealpinError
+
+from .dataset.manifest import Dataset
+from .dataset.records import RecordFile
+from .distribution import is_chief, strategy
+from .evaluation.coco import coco_score
+from .evaluation.detect import detect_photos
+from .evaluation.evaluate import Evaluation, judge_photos
+from .experiment import experiment_config
+from .input import Order, TrainingPhotos
+from .network.model import detector
+from .progress import progress_bar
+from .recipe import Recipe
+from .run import Run, State
+from .task import EXPLODED, DetectionTask
+from .tf import tf, tf_keras
+from .tracking import Tracker
+from .warmstart import WarmStart, warm_start
+
+_STEPS_PER_LOOP = 20
+_STEPS_PER_CHECKPOINT = 200
+_MEASURED_FROM = 200  # steps: a shorter run is over before its length is measured
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to look, and when to stop early. `patience` counts evaluations without a better AP."""
+
+    evaluate_every: int
+    patience: int | None = None
+    max_hours: float | None = None
+
+
+class Fit:
+    """One training, ready to run: network, data and optimiser built, checkpoint or warm start loaded."""
+
+    def __init__(
+        self, recipe: Recipe, dataset: Dataset, folder: Path, seed: int, start: tuple[Path, str] | None, limits: Limits
+    ) -> None:
+        """`start` is a checkpoint and its fine_tune_checkpoint_type; a state in `folder` has precedence.
+
+        Raises InputError when the checkpoint is of another network.
+        """
+        self.warm_start: WarmStart | None = None
+        self._recipe, self._limits, self._seed = recipe, limits, seed
+        self._classes, self._dataset = dataset.classes, dataset.folder
+        self._folder = folder
+        self._photos = TrainingPhotos(dataset.folder, "train", dataset.classes, recipe.train.max_number_of_boxes)
+        steps = recipe.train.num_steps
+        self._per_loop = max(1, min(_STEPS_PER_LOOP, steps // 50))
+        checkpoints = folder / "checkpoints"
+        latest = tf.train.latest_checkpoint(str(checkpoints))
+        first_step = int(latest.rpartition("-")[2]) if latest else 0
+        config = experiment_config(
+            recipe,
+            steps_per_loop=self._per_loop,
+            checkpoint_interval=_STEPS_PER_CHECKPOINT // self._per_loop * self._per_loop,
+        )
+        self._strategy = strategy()
+        tf_keras.utils.set_random_seed(seed)
+        with self._strategy.scope(), redirect_stdout(io.StringIO()):
+            self._task = DetectionTask(recipe, config.task, self._photos, seed, first_step)
+            self._runner = train_lib.OrbitExperimentRunner(
+                distribution_strategy=self._strategy,
+                task=self._task,
+                mode="train",
+                params=config,
+                model_dir=str(checkpoints),
+                train_actions=[self._report],
+            )
+            self._trainer = self._runner.trainer
+            if latest:
+                # Also on workers whose own folder is empty
+                self._trainer.checkpoint.restore(latest)
+            elif start:
+                self.warm_start = warm_start(recipe, self._trainer.model, *start)
+            self._optimizer = self._trainer.optimizer
+            self._optimizer._create_all_weights(self._trainer.model.trainable_variables)
+        self._detect: Any = None
+        self._best: tuple[Any, Any] | None = None  # the records of val, and what the best network found there
+        self._state, self._clock = State(), 0.0
+        self._tracker: Tracker | None = None
+        self._run: Run | None = None
+        self._bar: Any = None
+
+    @property
+    def step(self) -> int:
+        """Steps that are done."""
+        return int(self._trainer.global_step.numpy())
+
+    @property
+    def seconds_per_step(self) -> float:
+        """What a step takes here, measured on a few whose effect is undone."""
+        with self._strategy.scope():
+            variables = [
+                *self._trainer.model.variables,
+                *self._optimizer.variables(),
+                self._trainer.global_step,
+                self._task.steps_done,
+            ]
+            before = [variable.numpy() for variable in variables]
+            self._trainer.train(tf.constant(1))
+            began, steps = time.perf_counter(), 5
+            self._trainer.train(tf.constant(steps))
+            seconds = (time.perf_counter() - began) / steps
+            for variable, value in zip(variables, before, strict=True):
+                variable.assign(value)
+            self._trainer._train_iter = None
+        return seconds
+
+    def run(self, run: Run, tracker: Tracker | None, state: State, tell: Callable[[str], None]) -> State:
+        """Train to the recipe's last step, or to a limit. Raises SealpinError when the loss breaks."""
+        self._run, self._tracker, self._state = run, tracker, state
+        total, every = self._recipe.train.num_steps, self._limits.evaluate_every
+        if total - self.step >= _MEASURED_FROM:
+            each = self.seconds_per_step
+            left, asked = duration((total - self.step) * each), duration(120_000 * each)
+            tell(
+                f"{each:.2f} s a step here, evaluations apart: {total - self.step:,} steps take {left}, 120,000 {asked}"
+            )
+        with progress_bar(total, "train", "step", self.step) as self._bar:
+            if self.step and self.step % every == 0 and state.evaluated_step < self.step:
+                self._evaluate()  # killed before it was done
+            while self.step < total and not self._over():
+                stop = min(total, (self.step // every + 1) * every)
+                self._clock = time.perf_counter()
+                with self._strategy.scope(), redirect_stdout(io.StringIO()):
+                    try:
+                        self._runner.controller.train(stop)
+                    except _TimeOver:
+                        self._runner.checkpoint_manager.save(self.step)
+                self._evaluate()
+        why = self._over()
+        self._save(status="stopped" if why and self.step < total else "finished", why=why)
+        return self._state
+
+    def judged(self) -> Evaluation | None:
+        """The best network's evaluation on val, if it was found by this process."""
+        return judge_photos(self._run, "val", *self._best) if self._run and self._best else None
+
+    def _over(self) -> str:
+        """Why the training should end before its last step; empty when it should not."""
+        state, limits = self._state, self._limits
+        if limits.max_hours is not None and state.seconds >= limits.max_hours * 3600:
+            return f"{limits.max_hours:g} hours are over"
+        if limits.patience and state.evaluated_step - state.best_step >= limits.patience * limits.evaluate_every:
+            return f"AP on val has not risen in {limits.patience} evaluations, since step {state.best_step}"
+        return ""
+
+    def _report(self, outputs: dict[str, Any]) -> None:
+        """Orbit calls this after every loop, with the metrics since the last call; then it saves its checkpoint."""
+        step, now = self.step, time.perf_counter()
+        took, self._clock = now - self._clock, now
+        broken = self._broken_step()
+        if broken:
+            raise self._broken(broken)
+        metrics = {f"train/{key}": float(value) for key, value in outputs.items() if key != "training_loss"}
+        steps = step - self._state.step
+        metrics["train/steps_per_second"] = steps / took
+        self._state = replace(self._state, step=step, seconds=self._state.seconds + took)
+        if self._tracker:
+            self._tracker.log(metrics, step)
+        self._bar.update(steps)
+        self._bar.set_postfix(loss=f"{metrics['train/total_loss']:.3f}", lr=f"{metrics['train/learning_rate']:.4f}")
+        if self._limits.max_hours is not None and self._over():
+            raise _TimeOver
+
+    def _broken_step(self) -> int:
+        found = [int(value.numpy()) for value in self._strategy.experimental_local_results(self._task.broken_step)]
+        return min((step for step in found if step), default=0)
+
+    def _broken(self, step: int) -> SealpinError:
+        """What is known about a loss that is no number, or far too large."""
+        assert self._run
+        order, batch = Order(len(self._photos), self._seed), self._recipe.train.batch_size
+        names = [self._photos.name(order[number]) for number in range((step - 1) * batch, step * batch)]
+        good = tf.train.latest_checkpoint(str(self._run.checkpoints))
+        self._save(status="broken", why=f"the loss broke at step {step}")
+        return SealpinError(
+            "the loss is no number any more, or exploded",
+            where=f"step {step} of {self._recipe.train.num_steps}",
+            found="\n           ".join(["its photos:", *names]),
+            allowed=f"a loss below {EXPLODED:g}",
+            hint=(f"the last good state is {good}; " if good else "")
+            + "look at these photos' boxes, lower the learning rate, or set gradient_clipping_by_norm: 10.0",
+        )
+
+    def _evaluate(self) -> None:
+        """Judge the network on val, keep its weights, and forget those that are neither the best nor the last."""
+        assert self._run
+        step = self.step
+        if self._detect is None:
+            self._detect = detector(self._recipe, self._trainer.model)
+        records = list(RecordFile(self._dataset, "val", self._classes))
+        with self._averaged():
+            found = detect_photos(self._recipe, self._detect, records, self._classes)
+            weights = self._run.folder / "weights" if is_chief() else Path(self._runner.checkpoint_manager.directory)
+            weights.mkdir(parents=True, exist_ok=True)
+            tf.train.Checkpoint(model=self._trainer.model, global_step=self._trainer.global_step).write(
+                str(weights / f"ckpt-{step}")
+            )
+        metrics = coco_score(records, found, self._classes).metrics
+        if self._tracker:
+            self._tracker.log({f"val/{key}": value for key, value in metrics.items()}, step)
+        better = metrics["AP"] > self._state.best_ap
+        if better:
+            self._best = records, found
+        self._save(
+            evaluated_step=step,
+            best_step=step if better else self._state.best_step,
+            best_ap=max(metrics["AP"], self._state.best_ap),
+        )
+        kept = {f"ckpt-{self._state.best_step}", f"ckpt-{step}"}
+        for file in weights.glob("ckpt-*"):
+            if file.name.partition(".")[0] not in kept:
+                file.unlink()
+
+    def _save(self, **changes: Any) -> None:
+        self._state = replace(self._state, step=self.step, **changes)
+        if is_chief() and self._run:
+            self._state.save(self._run)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The moving averages in the network's place, when the recipe keeps them (use_moving_average)."""
+
+        def swap() -> None:
+            for variable in self._trainer.model.trainable_variables:
+                average = self._optimizer.get_slot(variable, "average")
+                own, averaged = variable.numpy(), average.numpy()
+                variable.assign(averaged)
+                average.assign(own)
+
+        with self._strategy.scope():
+            averages = isinstance(self._optimizer, optimization.ExponentialMovingAverage)
+            if averages:
+                swap()
+            yield
+            if averages:
+                swap()
+
+
+class _TimeOver(Exception):
+    """Ends Orbit's loop in the middle."""
+
+
+def duration(seconds: float) -> str:
+    """A length of time as a person says it."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours < 48 else f"{hours // 24} days {hours % 24} h"

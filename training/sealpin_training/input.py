@@ -1,0 +1,117 @@
+"""The training photos in order: a step's batch is a function of dataset, recipe, seed and step, and of nothing else.
+
+Hence a run that was killed goes on with the very photos that it would have seen; several workers share a batch without
+talking to each other; and the photos of the step at which a loss broke can be named. TF-Vision's reader shuffles in a
+buffer, which can do none of that; records and network stay TF-Vision's.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sealpin_edge.photo import decode_photo
+
+from .augment import augmentations, key
+from .dataset.records import RecordFile
+from .network.model import preprocess, stretch_in_graph
+from .recipe import Recipe
+from .targets import assigner
+from .tf import tf
+
+# Decoded photos are kept up to this size, so that small datasets are decoded once
+CACHE_BYTES = 1 << 30
+
+
+class Order:
+    """Which photo is the n-th of the run: every epoch goes through all `count` photos in a new random order."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        """`count` photos; equal seeds give equal orders on every machine."""
+        self._count = count
+
+        @lru_cache(maxsize=2)
+        def epoch(number: int) -> npt.NDArray[np.int64]:
+            return np.random.Generator(np.random.Philox(key=[seed, number])).permutation(count)
+
+        self._epoch = epoch
+
+    def __getitem__(self, number: int) -> int:
+        """Index of the photo, 0..count-1."""
+        epoch, position = divmod(number, self._count)
+        return int(self._epoch(epoch)[position])
+
+
+class TrainingPhotos:
+    """A split's photos decoded, by index: pixels uint8 [H, W, 3], boxes [N, 4] in 0..1, labels [N] from 1."""
+
+    def __init__(self, dataset: Path, split: str, classes: tuple[str, ...], most_boxes: int) -> None:
+        """Boxes after the first `most_boxes` of a photo are left out (max_number_of_boxes)."""
+        self._records = RecordFile(dataset, split, classes)
+        self._classes = classes
+        self._most_boxes = most_boxes
+        self._room = CACHE_BYTES
+        self._kept: dict[int, tuple[Any, Any, Any]] = {}
+
+    def __len__(self) -> int:
+        """How many photos there are."""
+        return len(self._records)
+
+    def name(self, index: int) -> str:
+        """File name of a photo, with its boxes: for messages."""
+        record = self._records[index]
+        return f"{record.name} ({len(record.boxes)} boxes)"
+
+    def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
+        """Photo, boxes and labels."""
+        if index in self._kept:
+            return self._kept[index]
+        record = self._records[index]
+        photo, boxes = decode_photo(record.data, record.name), record.boxes[: self._most_boxes]
+        size = [record.height, record.width, record.height, record.width]
+        edges = np.array([(box.ymin, box.xmin, box.ymax, box.xmax) for box in boxes], np.float32).reshape(-1, 4)
+        labels = np.array([self._classes.index(box.category) + 1 for box in boxes], np.int32)
+        found = photo, edges / np.array(size, np.float32), labels
+        if photo.nbytes <= self._room:
+            self._room -= photo.nbytes
+            self._kept[index] = found
+        return found
+
+
+def batches(recipe: Recipe, photos: TrainingPhotos, seed: int, first_step: int, context: Any = None) -> Any:
+    """The batches from `first_step` to the recipe's last: photos [B, H, W, 3] preprocessed, and targets.
+
+    `context` is tf.distribute's input context: each worker makes its own part of every batch.
+    """
+    batch, workers, worker = recipe.train.batch_size, 1, 0
+    if context:
+        workers, worker = context.num_input_pipelines, context.input_pipeline_id
+    own = batch // workers
+    order = Order(len(photos), seed)
+    steps, place = augmentations(recipe), assigner(recipe)
+    height, width = recipe.resizer.height, recipe.resizer.width
+
+    def fetch(number: int) -> tuple[Any, Any, Any]:
+        return photos[order[int(number)]]
+
+    def example(position: Any) -> Any:
+        step, slot = first_step + position // own, position % own
+        number = step * batch + worker * own + slot
+        photo, boxes, labels = tf.numpy_function(fetch, [number], [tf.uint8, tf.float32, tf.int32])
+        photo.set_shape([None, None, 3])
+        boxes.set_shape([None, 4])
+        labels.set_shape([None])
+        shaping, colouring = steps
+        for place_in_recipe, augment in shaping:
+            photo, boxes, labels = augment(photo, boxes, labels, key(seed, number, place_in_recipe))
+        photo = tf.ensure_shape(stretch_in_graph(photo[None], height, width)[0], [height, width, 3])
+        for place_in_recipe, augment in colouring:
+            photo, boxes, labels = augment(photo, boxes, labels, key(seed, number, place_in_recipe))
+        return preprocess(recipe, photo), place(boxes, labels)
+
+    numbers = tf.data.Dataset.range((recipe.train.num_steps - first_step) * own)
+    per_replica = context.get_per_replica_batch_size(batch) if context else batch
+    examples = numbers.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return examples.batch(per_replica, drop_remainder=True).prefetch(tf.data.AUTOTUNE)

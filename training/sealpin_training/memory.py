@@ -1,0 +1,66 @@
+"""Whether a batch will fit into the memory, asked before the system ends the training for it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sealpin_edge.errors import InputError
+
+from .recipe import Recipe
+
+# Measured on CPU: bytes that a step needs for each number that a layer of the network puts out, gradients included, and
+# what TensorFlow, the program and its input pipeline take beside it
+BYTES_PER_OUTPUT = 12.0
+BASE_BYTES = 1.2e9
+
+
+def check_memory(recipe: Recipe, model: Any) -> None:
+    """Raise InputError when a step on this machine's processor wants more memory than is free."""
+    free = free_bytes()
+    each = outputs_per_photo(model) * BYTES_PER_OUTPUT
+    batch = recipe.train.batch_size
+    needed = BASE_BYTES + batch * each
+    if needed > free:
+        fits = int((free - BASE_BYTES) // each)
+        raise InputError(
+            "a batch of this recipe does not fit into the memory",
+            where="train_config.batch_size",
+            found=f"{batch}, for which about {needed / 1e9:.1f} GB are needed; {free / 1e9:.1f} GB are free",
+            allowed=f"at most {fits}" if fits >= 1 else "a smaller input: not even one photo fits",
+            hint="lower batch_size, and with it the learning rate; or free memory",
+        )
+
+
+def outputs_per_photo(model: Any) -> int:
+    """How many numbers the network's layers put out for one photo."""
+    layers = [
+        layer for part in (model.backbone, model.decoder, model.head) for layer in part.layers if layer.inbound_nodes
+    ]
+    shapes = [
+        tensor.shape[1:]
+        for layer in layers
+        for node in layer.inbound_nodes
+        for tensor in _flat(node.outputs)
+        if tensor.shape.rank == 4
+    ]
+    return int(sum(np.prod(shape) for shape in shapes))
+
+
+def free_bytes() -> int:
+    """Memory that this process may still take: the machine's, or its control group's if that is less."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    group = Path("/sys/fs/cgroup")
+    try:
+        most = (group / "memory.max").read_text().strip()
+        if most != "max":
+            free = min(free, int(most) - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):
+        pass  # no such group: the machine's memory counts
+    return free
+
+
+def _flat(outputs: Any) -> list[Any]:
+    return list(outputs.values()) if isinstance(outputs, dict) else outputs if isinstance(outputs, list) else [outputs]

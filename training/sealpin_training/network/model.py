@@ -1,0 +1,184 @@
+"""The whole network behind a few functions: built from a recipe, fed with photos, its outputs turned into detections.
+
+Photos are uint8 RGB, [batch, height, width, 3], already resized to the recipe's input by sealpin_edge.photo, so that
+training's evaluation, every export and the station see the same pixels.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sealpin_edge.errors import InputError
+
+from ..anchors import Anchors
+from ..recipe import Recipe
+from ..tf import tf, tf_keras
+from .backbones import build_backbone
+from .fpn import build_fpn
+from .head import build_head
+
+# What the extractors subtract (object_detection/models/ssd_resnet_v1_fpn_keras_feature_extractor.py)
+RESNET_MEANS = (123.68, 116.779, 103.939)
+
+
+def build_network(recipe: Recipe, *, synchronized: bool = False) -> Any:
+    """The recipe's network, randomly initialised: TF-Vision's RetinaNetModel of the API's backbone, FPN and head.
+
+    With `synchronized`, batch normalisation takes its statistics over all replicas of a distributed batch. Called with
+    preprocessed photos and `training=True`, it returns `cls_outputs` and `box_outputs` by level.
+    """
+    from official.vision.modeling import retinanet_model
+
+    backbone = build_backbone(recipe, synchronized=synchronized)
+    fpn = build_fpn(recipe, backbone.output_specs, synchronized=synchronized)
+    head = build_head(recipe, {level: tensor.shape for level, tensor in fpn.output.items()}, synchronized=synchronized)
+    model = retinanet_model.RetinaNetModel(backbone, fpn, head, detection_generator=None)
+    model(tf_keras.Input([recipe.resizer.height, recipe.resizer.width, 3]), training=True)
+    return model
+
+
+def named_variables(model: Any) -> dict[str, Any]:
+    """The network's variables by the names that they have in the API's checkpoints, below `model/`."""
+    parts = {
+        **{
+            f"_feature_extractor/classification_backbone/layer_with_weights-{number}": layer
+            for number, layer in enumerate(layer for layer in model.backbone.layers if layer.weights)
+        },
+        **{f"_feature_extractor/_{layer.name}": layer for layer in model.decoder.layers},
+        **{f"_box_predictor/_{layer.name}": layer for layer in model.head.layers},
+    }
+    return {
+        f"{name}/{variable.name.rpartition('/')[2].removesuffix(':0')}": variable
+        for name, layer in parts.items()
+        for variable in layer.weights
+    }
+
+
+def restore(model: Any, checkpoint: Path) -> int:
+    """Load a checkpoint (`.../ckpt-N`) into the network; returns its training step.
+
+    Raises InputError when it is gone, or holds another network.
+    """
+    step = tf.Variable(0, dtype=tf.int64)
+    try:
+        status = tf.train.Checkpoint(model=model, global_step=step).read(str(checkpoint))
+        status.assert_existing_objects_matched().expect_partial()
+    except tf.errors.NotFoundError:
+        raise InputError("there is no such checkpoint", where=str(checkpoint), hint="sealpin train") from None
+    except (AssertionError, ValueError) as error:
+        raise InputError(
+            "the checkpoint is of another network than the recipe's",
+            where=str(checkpoint),
+            found=str(error).splitlines()[0],
+        ) from None
+    return int(step.numpy())
+
+
+def preprocess(recipe: Recipe, photos: Any) -> Any:
+    """uint8 or 0..255 float photos to the network's input, float32."""
+    pixels = tf.cast(photos, tf.float32)
+    if recipe.backbone == "ResNet50":
+        return pixels - RESNET_MEANS
+    return pixels * (2.0 / 255.0) - 1.0
+
+
+def stretch_in_graph(photos: Any, height: int, width: int) -> Any:
+    """Photos [B, any, any, 3] to [B, height, width, 3], float32: sealpin_edge.photo.stretch as a graph."""
+    return tf.compat.v1.image.resize(photos, (height, width), align_corners=False)
+
+
+def anchors(recipe: Recipe) -> Any:
+    """All anchors [A, 4] in the order of the raw outputs: ymin, xmin, ymax, xmax in pixels of the input, float32."""
+    return np.concatenate([boxes.reshape(-1, 4) for boxes in Anchors.of(recipe).boxes().values()])
+
+
+def raw_outputs(recipe: Recipe, outputs: Any) -> tuple[Any, Any]:
+    """The network's outputs of all levels in one: box encodings [B, A, 4] and logits [B, A, classes + 1]."""
+
+    def flat(levels: Any, last: int) -> Any:
+        return tf.concat([tf.reshape(tensor, [tf.shape(tensor)[0], -1, last]) for tensor in levels.values()], axis=1)
+
+    return flat(outputs["box_outputs"], 4), flat(outputs["cls_outputs"], recipe.ssd.num_classes + 1)
+
+
+def decode(recipe: Recipe, encoded: Any, boxes: Any) -> Any:
+    """Box encodings [..., A, 4] on anchors [A, 4] to boxes of the anchors' unit (faster_rcnn_box_coder.py)."""
+    coder = recipe.coder
+    ty, tx, th, tw = tf.unstack(
+        encoded / [coder.y_scale, coder.x_scale, coder.height_scale, coder.width_scale], axis=-1
+    )
+    ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
+    height, width = ymax - ymin, xmax - xmin
+    y, x = ty * height + ymin + height / 2, tx * width + xmin + width / 2
+    half_height, half_width = tf.exp(th) * height / 2, tf.exp(tw) * width / 2
+    return tf.stack([y - half_height, x - half_width, y + half_height, x + half_width], axis=-1)
+
+
+def detector(recipe: Recipe, model: Any) -> Any:
+    """A tf.function from uint8 photos of the network's size to detections.
+
+    It returns boxes [B, N, 4] (ymin, xmin, ymax, xmax, clipped to 0..1), scores [B, N], classes [B, N] counted from 0,
+    and count [B]; N is the recipe's max_total_detections.
+    """
+
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=[tf.TensorSpec([None, recipe.resizer.height, recipe.resizer.width, 3], tf.uint8)]
+    )
+    def detect(photos: Any) -> Any:
+        return detections(recipe, model, preprocess(recipe, photos))
+
+    return detect
+
+
+def detections(recipe: Recipe, model: Any, inputs: Any) -> Any:
+    """Detections on preprocessed photos [B, height, width, 3], as `detector` returns them."""
+    height, width = recipe.resizer.height, recipe.resizer.width
+    encoded, logits = raw_outputs(recipe, forward(model, inputs))
+    boxes = decode(recipe, encoded, anchors(recipe) / np.array([height, width, height, width], np.float32))
+    return _suppress(tf.clip_by_value(boxes, 0.0, 1.0), scores(recipe, logits), recipe)
+
+
+def forward(model: Any, inputs: Any) -> dict[str, Any]:
+    """Preprocessed photos to raw outputs by level, as when a part is judged."""
+    logits, boxes, _ = model.head(model.decoder(model.backbone(inputs, training=False), training=False), training=False)
+    return {"cls_outputs": logits, "box_outputs": boxes}
+
+
+def scores(recipe: Recipe, logits: Any) -> Any:
+    """Logits [..., classes + 1] to scores [..., classes]: the background's column is never trained to tell anything."""
+    return tf.sigmoid(logits[..., 1:] / recipe.logit_scale)
+
+
+def _suppress(boxes: Any, scored: Any, recipe: Recipe) -> Any:
+    """Non-maximum suppression as the recipe's post_processing says: class-agnostic or per class."""
+    nms = recipe.nms
+    if not nms.use_class_agnostic_nms:
+        kept = tf.image.combined_non_max_suppression(
+            boxes[:, :, None, :],
+            scored,
+            max_output_size_per_class=nms.max_detections_per_class,
+            max_total_size=nms.max_total_detections,
+            iou_threshold=nms.iou_threshold,
+            score_threshold=nms.score_threshold,
+            clip_boxes=False,
+        )
+        return kept.nmsed_boxes, kept.nmsed_scores, kept.nmsed_classes, kept.valid_detections
+
+    def one(pair: Any) -> Any:
+        photo_boxes, photo_scores = pair
+        best = tf.reduce_max(photo_scores, axis=-1)
+        kept, count = tf.image.non_max_suppression_padded(
+            photo_boxes,
+            best,
+            nms.max_total_detections,
+            iou_threshold=nms.iou_threshold,
+            score_threshold=nms.score_threshold,
+            pad_to_max_output_size=True,
+        )
+        classes = tf.cast(tf.argmax(tf.gather(photo_scores, kept), axis=-1), tf.float32)
+        valid = tf.cast(tf.range(nms.max_total_detections) < count, tf.float32)
+        return tf.gather(photo_boxes, kept), tf.gather(best, kept) * valid, classes, count
+
+    spec = (tf.float32, tf.float32, tf.float32, tf.int32)
+    return tf.map_fn(one, (boxes, scored), fn_output_signature=spec)

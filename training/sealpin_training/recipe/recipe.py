@@ -1,0 +1,341 @@
+"""A recipe that sealpin can train: the parts of a pipeline.config that it needs, all there and of a kind it knows.
+
+What the file says is honoured, has no effect, or is a difference; the schema marks which, field by field. Nothing is
+dropped in silence.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sealpin_edge.errors import InputError
+
+from .schema import layers, model
+from .schema import pipeline as messages
+from .schema.treatment import FIXED
+from .settings import settings
+from .text import read_pipeline
+
+T = TypeVar("T")
+Schedule = (
+    messages.ConstantLearningRate
+    | messages.ExponentialDecayLearningRate
+    | messages.ManualStepLearningRate
+    | messages.CosineDecayLearningRate
+)
+
+BACKBONES = {"ssd_mobilenet_v2_fpn_keras": "MobileNetV2", "ssd_resnet50_v1_fpn_keras": "ResNet50"}
+# What the backbones need before the FPN begins, and the API's own least sizes (33 and 129 pixels)
+SIZE_STEP = 32
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A field that training cannot follow, and what happens instead."""
+
+    field: str
+    found: str
+    instead: str
+
+    def __str__(self) -> str:
+        return f"{self.field} = {self.found}: {self.instead}"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A pipeline.config whose needed parts are all there and of a kind that sealpin trains."""
+
+    name: str
+    pipeline: messages.Pipeline
+    backbone: str
+    ssd: model.Ssd
+    resizer: model.FixedShapeResizer
+    extractor: model.SsdFeatureExtractor
+    fpn: model.FeaturePyramidNetworks
+    head: model.WeightSharedConvolutionalBoxPredictor
+    hyperparams: layers.Hyperparams
+    head_hyperparams: layers.Hyperparams
+    anchors: model.MultiscaleAnchorGenerator
+    coder: model.FasterRcnnBoxCoder
+    matcher: model.ArgMaxMatcher
+    loss: model.Loss
+    focal: model.SigmoidFocalClassificationLoss
+    smooth_l1: model.SmoothL1LocalizationLoss
+    nms: model.BatchNonMaxSuppression
+    logit_scale: float
+    train: messages.TrainConfig
+    optimizer: messages.MomentumOptimizer | messages.AdamOptimizer | messages.RMSPropOptimizer
+    schedule: Schedule
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """Where training does something else than the recipe says."""
+        return tuple(
+            Difference(setting.field, setting.shown, setting.effect)
+            for setting in settings(self.pipeline)
+            if setting.kind == FIXED
+        )
+
+    @property
+    def anchors_per_location(self) -> int:
+        """Boxes that are predicted at each place of a feature map."""
+        return len(self.anchors.aspect_ratios) * self.anchors.scales_per_octave
+
+    @classmethod
+    def of(cls, name: str, source: messages.Pipeline, path: str | None = None) -> "Recipe":
+        """A pipeline.config as a recipe; `path` stands in messages. Raises InputError as `load_recipe` does."""
+        return _recipe(name, source, path or name)
+
+    def with_steps(self, steps: int) -> "Recipe":
+        """The same recipe squeezed into `steps` steps: its schedule keeps its shape, and ends with them."""
+        share = steps / self.train.num_steps
+        schedule = _squeezed(self.schedule, share)
+        if isinstance(schedule, messages.CosineDecayLearningRate):
+            schedule = replace(schedule, total_steps=max(steps, schedule.total_steps))
+        rate: Any = self.optimizer.learning_rate
+        optimizer = replace(self.optimizer, learning_rate=replace(rate, **{_one(rate): schedule}))
+        holder: Any = self.train.optimizer
+        train = replace(self.train, num_steps=steps, optimizer=replace(holder, **{_one(holder): optimizer}))
+        return Recipe.of(self.name, replace(self.pipeline, train_config=train))
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and check the recipe at `path`.
+
+    Raises InputError for a missing part, another model family, or a contradiction; each names the field.
+    """
+    return Recipe.of(path.stem, read_pipeline(path), str(path))
+
+
+def shipped_recipes() -> Path:
+    """pipelines/ of a checkout, or the copy that an installed sealpin carries."""
+    package = Path(__file__).parents[1]
+    return next(folder for folder in (package / "pipelines", package.parents[1] / "pipelines") if folder.is_dir())
+
+
+def _squeezed(schedule: Schedule, share: float) -> Schedule:
+    def scaled(steps: int) -> int:
+        return round(steps * share)
+
+    if isinstance(schedule, messages.CosineDecayLearningRate):
+        return replace(
+            schedule,
+            total_steps=scaled(schedule.total_steps),
+            warmup_steps=scaled(schedule.warmup_steps),
+            hold_base_rate_steps=scaled(schedule.hold_base_rate_steps),
+        )
+    if isinstance(schedule, messages.ExponentialDecayLearningRate):
+        return replace(
+            schedule,
+            decay_steps=max(1, scaled(schedule.decay_steps)),
+            burnin_steps=scaled(schedule.burnin_steps),
+        )
+    if isinstance(schedule, messages.ManualStepLearningRate):
+        return replace(
+            schedule, schedule=tuple(replace(one, step=max(1, scaled(one.step))) for one in schedule.schedule)
+        )
+    return schedule
+
+
+def _one(holder: object) -> str:
+    """Name of the field that is set in a message of which one may be."""
+    found = [item.name for item in fields(holder) if is_dataclass(getattr(holder, item.name))]  # type: ignore[arg-type]
+    return found[0] if len(found) == 1 else ", ".join(found)
+
+
+def _recipe(name: str, source: messages.Pipeline, path: str) -> Recipe:
+    def need(part: T | None, field: str, allowed: str = "this part of an SSD FPN recipe") -> T:
+        if part is None:
+            raise InputError("the recipe lacks a part that training needs", where=f"{path}: {field}", allowed=allowed)
+        return part
+
+    def require(ok: bool, field: str, found: object, allowed: str) -> None:
+        if not ok:
+            raise InputError("sealpin cannot train this", where=f"{path}: {field}", found=str(found), allowed=allowed)
+
+    def chosen(holder: object, field: str) -> object:
+        kind = _one(holder)
+        names = ", ".join(item.name for item in fields(holder))  # type: ignore[arg-type]
+        require(bool(kind) and "," not in kind, field, kind or "nothing", f"one of {names}")
+        return getattr(holder, kind)
+
+    ssd = need(need(source.model, "model").ssd, "model.ssd", "model { ssd { ... } }: other families are not supported")
+    extractor = need(ssd.feature_extractor, "model.ssd.feature_extractor")
+    require(
+        extractor.type in BACKBONES, "model.ssd.feature_extractor.type", extractor.type, " or ".join(sorted(BACKBONES))
+    )
+    predictor = "model.ssd.box_predictor.weight_shared_convolutional_box_predictor"
+    head = need(need(ssd.box_predictor, "model.ssd.box_predictor").weight_shared_convolutional_box_predictor, predictor)
+    loss = need(ssd.loss, "model.ssd.loss")
+    post = need(ssd.post_processing, "model.ssd.post_processing")
+    train = need(source.train_config, "train_config")
+    holder = need(train.optimizer, "train_config.optimizer")
+    optimizer = chosen(holder, "train_config.optimizer")
+    assert isinstance(optimizer, messages.MomentumOptimizer | messages.AdamOptimizer | messages.RMSPropOptimizer)
+    rate = f"train_config.optimizer.{_one(holder)}.learning_rate"
+    schedule = chosen(need(optimizer.learning_rate, rate), rate)
+    assert isinstance(schedule, Schedule)
+    recipe = Recipe(
+        name=name,
+        pipeline=source,
+        backbone=BACKBONES[extractor.type],
+        ssd=ssd,
+        resizer=need(
+            need(ssd.image_resizer, "model.ssd.image_resizer").fixed_shape_resizer,
+            "model.ssd.image_resizer.fixed_shape_resizer",
+            "fixed_shape_resizer { height: ... width: ... }",
+        ),
+        extractor=extractor,
+        fpn=extractor.fpn or model.FeaturePyramidNetworks(),
+        head=head,
+        hyperparams=need(extractor.conv_hyperparams, "model.ssd.feature_extractor.conv_hyperparams"),
+        head_hyperparams=need(head.conv_hyperparams, f"{predictor}.conv_hyperparams"),
+        anchors=need(
+            need(ssd.anchor_generator, "model.ssd.anchor_generator").multiscale_anchor_generator,
+            "model.ssd.anchor_generator.multiscale_anchor_generator",
+        ),
+        coder=need(
+            need(ssd.box_coder, "model.ssd.box_coder").faster_rcnn_box_coder,
+            "model.ssd.box_coder.faster_rcnn_box_coder",
+        ),
+        matcher=need(need(ssd.matcher, "model.ssd.matcher").argmax_matcher, "model.ssd.matcher.argmax_matcher"),
+        loss=loss,
+        focal=need(
+            need(loss.classification_loss, "model.ssd.loss.classification_loss").weighted_sigmoid_focal,
+            "model.ssd.loss.classification_loss.weighted_sigmoid_focal",
+            "weighted_sigmoid_focal { alpha gamma }",
+        ),
+        smooth_l1=need(
+            need(loss.localization_loss, "model.ssd.loss.localization_loss").weighted_smooth_l1,
+            "model.ssd.loss.localization_loss.weighted_smooth_l1",
+            "weighted_smooth_l1 { }",
+        ),
+        nms=need(post.batch_non_max_suppression, "model.ssd.post_processing.batch_non_max_suppression"),
+        logit_scale=post.logit_scale,
+        train=train,
+        optimizer=optimizer,
+        schedule=schedule,
+    )
+    require(
+        post.score_converter is model.ScoreConverter.SIGMOID,
+        "model.ssd.post_processing.score_converter",
+        post.score_converter.name,
+        "SIGMOID",
+    )
+    _check_model(recipe, require)
+    _check_training(recipe, rate, require)
+    return recipe
+
+
+Require = Callable[[bool, str, object, str], None]
+
+
+def _check_model(recipe: Recipe, require: Require) -> None:
+    ssd, anchors, fpn, extractor, head = recipe.ssd, recipe.anchors, recipe.fpn, recipe.extractor, recipe.head
+    least = 64 if recipe.backbone == "MobileNetV2" else 160
+    require(ssd.num_classes >= 1, "model.ssd.num_classes", ssd.num_classes, "1 or more")
+    for side in ("height", "width"):
+        pixels = getattr(recipe.resizer, side)
+        require(
+            least <= pixels <= 1536 and pixels % SIZE_STEP == 0,
+            f"model.ssd.image_resizer.fixed_shape_resizer.{side}",
+            pixels,
+            f"a multiple of {SIZE_STEP} from {least} to 1536",
+        )
+    require(
+        2 <= fpn.min_level <= min(fpn.max_level, 5) and fpn.max_level <= 8,
+        "model.ssd.feature_extractor.fpn",
+        f"levels {fpn.min_level} to {fpn.max_level}",
+        "min_level from 2 to 5, max_level from min_level to 8",
+    )
+    require(
+        (anchors.min_level, anchors.max_level) == (fpn.min_level, fpn.max_level),
+        "model.ssd.anchor_generator.multiscale_anchor_generator",
+        f"levels {anchors.min_level} to {anchors.max_level}",
+        f"those of feature_extractor.fpn, {fpn.min_level} to {fpn.max_level}",
+    )
+    require(bool(anchors.aspect_ratios), "...multiscale_anchor_generator.aspect_ratios", "none", "one or more")
+    require(
+        all(ratio > 0 for ratio in anchors.aspect_ratios) and anchors.scales_per_octave >= 1,
+        "model.ssd.anchor_generator.multiscale_anchor_generator",
+        f"aspect_ratios {list(anchors.aspect_ratios)}, scales_per_octave {anchors.scales_per_octave}",
+        "numbers above 0",
+    )
+    predictor = "...weight_shared_convolutional_box_predictor"
+    require(head.depth > 0, f"{predictor}.depth", head.depth, "1 or more")
+    require(
+        head.kernel_size % 2 == 1 and not (head.use_depthwise and head.kernel_size == 1),
+        f"{predictor}.kernel_size",
+        head.kernel_size,
+        "an odd number, and more than 1 with use_depthwise",
+    )
+    if recipe.backbone == "ResNet50":
+        for name in ("use_depthwise", "use_explicit_padding"):
+            require(not getattr(extractor, name), f"model.ssd.feature_extractor.{name}", "true", "false with ResNet50")
+    for where, hyperparams in (("feature_extractor", recipe.hyperparams), (predictor, recipe.head_hyperparams)):
+        require(
+            not (hyperparams.batch_norm and hyperparams.sync_batch_norm),
+            f"{where}.conv_hyperparams",
+            "batch_norm and sync_batch_norm",
+            "one of the two",
+        )
+        for setting in (hyperparams.initializer, hyperparams.regularizer):
+            if setting is not None:
+                require("," not in _one(setting), f"{where}.conv_hyperparams", _one(setting), "one of the two")
+    matcher = recipe.matcher
+    require(
+        matcher.ignore_thresholds or 0 <= matcher.unmatched_threshold <= matcher.matched_threshold <= 1,
+        "model.ssd.matcher.argmax_matcher",
+        f"unmatched_threshold {matcher.unmatched_threshold}, matched_threshold {matcher.matched_threshold}",
+        "0 <= unmatched_threshold <= matched_threshold <= 1",
+    )
+
+
+def _check_training(recipe: Recipe, rate: str, require: Require) -> None:
+    train, schedule = recipe.train, recipe.schedule
+    require(train.num_steps >= 1, "train_config.num_steps", train.num_steps, "1 or more")
+    require(train.batch_size >= 1, "train_config.batch_size", train.batch_size, "1 or more")
+    if isinstance(schedule, messages.CosineDecayLearningRate):
+        cosine = f"{rate}.cosine_decay_learning_rate"
+        require(
+            schedule.warmup_steps + schedule.hold_base_rate_steps < schedule.total_steps,
+            f"{cosine}.warmup_steps",
+            f"{schedule.warmup_steps}, and hold_base_rate_steps {schedule.hold_base_rate_steps}",
+            f"together less than total_steps, {schedule.total_steps}",
+        )
+        require(
+            schedule.warmup_steps == 0 or schedule.warmup_learning_rate <= schedule.learning_rate_base,
+            f"{cosine}.warmup_learning_rate",
+            schedule.warmup_learning_rate,
+            f"at most learning_rate_base, {schedule.learning_rate_base}",
+        )
+        require(
+            train.num_steps <= schedule.total_steps,
+            "train_config.num_steps",
+            train.num_steps,
+            f"at most the schedule's total_steps, {schedule.total_steps}: beyond them the learning rate is 0",
+        )
+    if isinstance(schedule, messages.ManualStepLearningRate):
+        steps = [one.step for one in schedule.schedule]
+        require(
+            bool(steps) and steps == sorted(set(steps)) and steps[0] > 0,
+            f"{rate}.manual_step_learning_rate.schedule",
+            steps,
+            "steps above 0 that rise",
+        )
+    require(
+        not train.fine_tune_checkpoint
+        or train.fine_tune_checkpoint_type in ("", "classification", "detection", "full"),
+        "train_config.fine_tune_checkpoint_type",
+        train.fine_tune_checkpoint_type,
+        "classification, detection or full",
+    )
+    for step in train.data_augmentation_options:
+        kind = _one(step)
+        require(
+            bool(kind) and "," not in kind,
+            "train_config.data_augmentation_options",
+            kind or "nothing",
+            "one of " + ", ".join(item.name for item in fields(step)),
+        )

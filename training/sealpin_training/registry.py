@@ -1,0 +1,51 @@
+"""MLflow's model registry: which run's network is to go on to the line."""
+
+from dataclasses import dataclass
+
+from sealpin_edge.errors import InputError
+
+from .run import STORE, Run
+from .tracking import mlflow_client
+
+MODEL = "sealpin"
+CANDIDATE = "candidate"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a registered model."""
+
+    model: str
+    number: int
+
+
+def promote(run: Run) -> Version:
+    """Register a run's best network as a new version, with its weights as artifacts, and call it the candidate.
+
+    Raises InputError when the run has no checkpoint or was not evaluated on val, or MLflow does not know it.
+    """
+    from mlflow.exceptions import MlflowException
+
+    weights = run.weights("best")
+    judged = run.evaluation("val")
+    client = mlflow_client(STORE)
+    try:
+        for file in sorted(weights.parent.glob(f"{weights.name}.*")):
+            client.log_artifact(run.run_id, str(file), "weights")
+        for name in ("recipe.config", "run.json"):
+            client.log_artifact(run.run_id, str(run.folder / name), "weights")
+        source = f"{client.get_run(run.run_id).info.artifact_uri}/weights"
+        if not client.search_registered_models(f"name = '{MODEL}'"):
+            client.create_registered_model(MODEL)
+        tags = {"run": run.name, "checkpoint": weights.name, "dataset_digest": run.dataset_digest}
+        tags |= {f"val/{name}": f"{judged['metrics'][name]:.4f}" for name in ("AP", "AP50")}
+        version = client.create_model_version(MODEL, source, run.run_id, tags=tags)
+        client.set_registered_model_alias(MODEL, CANDIDATE, version.version)
+    except MlflowException as error:
+        raise InputError(
+            "MLflow does not take this run",
+            where=run.name,
+            found=str(error).splitlines()[0],
+            hint=f"sealpin runs sync {run.name}",
+        ) from None
+    return Version(MODEL, int(version.version))
