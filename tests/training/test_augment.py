@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sealpin_edge.photo import stretch
+from sealpin_training.augment import View, augmented
 from sealpin_training.recipe import Recipe, load_recipe
 
 from .conftest import small_recipe
@@ -31,21 +33,13 @@ def marked() -> Any:
 
 
 def runs(recipe: Recipe, times: int = 60, photo: Any = None, boxes: Any = BOX, seed: int = 7) -> list[Any]:
-    """The recipe's steps on one photo, so many times; photo, boxes and labels of each."""
-    import tensorflow as tf
-
-    from sealpin_training.augment import augmentations, key
-
-    shaping, colouring = augmentations(recipe)
-    start = tf.constant(marked() if photo is None else photo)
-
-    def one(number: Any) -> Any:
-        found = start, tf.constant(boxes), tf.ones([len(boxes)], tf.int32)
-        for place, augment in (*shaping, *colouring):
-            found = augment(*found, key(seed, number, place))
-        return tf.cast(found[0], tf.float32), found[1], found[2]
-
-    return [[part.numpy() for part in parts] for parts in tf.data.Dataset.range(times).map(one)]
+    """The recipe's steps on one photo, so many times: the view at its own size, boxes, labels, the network's photo."""
+    found = []
+    for number in range(times):
+        view = View(marked() if photo is None else photo, boxes, np.ones(len(boxes), np.int32))
+        pixels = augmented(recipe, view, lambda step, number=number: np.random.default_rng([seed, number, step]))
+        found.append((view.render(view.height, view.width).astype(np.float32), view.boxes, view.labels, pixels))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -62,7 +56,7 @@ def runs(recipe: Recipe, times: int = 60, photo: Any = None, boxes: Any = BOX, s
 )
 def test_the_box_goes_with_the_photo(tmp_path: Path, step: str, at_least: int) -> None:
     moved = 0
-    for photo, boxes, labels in runs(with_steps(tmp_path, step)):
+    for photo, boxes, labels, _ in runs(with_steps(tmp_path, step)):
         if not len(boxes):
             continue  # cropped away
         rows, columns = np.nonzero(photo[..., 0] > 100)
@@ -76,7 +70,7 @@ def test_the_box_goes_with_the_photo(tmp_path: Path, step: str, at_least: int) -
 
 def test_a_small_turn_keeps_the_middle_of_a_spot(tmp_path: Path) -> None:
     angles = set()
-    for photo, boxes, _ in runs(with_steps(tmp_path, "random_rotation { max_degrees: 20 }")):
+    for photo, boxes, _, _ in runs(with_steps(tmp_path, "random_rotation { max_degrees: 20 }")):
         rows, columns = np.nonzero(photo[..., 0] > 100)
         ymin, xmin, ymax, xmax = boxes[0] * SIDE
         assert abs((ymin + ymax) / 2 - (rows.mean() + 0.5)) < 0.7
@@ -105,20 +99,46 @@ def test_a_small_turn_keeps_the_middle_of_a_spot(tmp_path: Path) -> None:
     ],
 )
 def test_light_changes_and_boxes_stay(tmp_path: Path, step: str) -> None:
-    photo = np.random.default_rng(1).integers(60, 200, (SIDE, SIDE, 3), np.uint8)
+    photo = np.random.default_rng(1).integers(60, 200, (96, 96, 3), np.uint8)
     results = runs(with_steps(tmp_path, step), 20, photo)
-    assert all(np.array_equal(boxes, BOX) for _, boxes, _ in results)
-    assert all(found.min() >= 0 and found.max() <= 255 for found, _, _ in results)
-    different = len({found.tobytes() for found, _, _ in results})
+    assert all(np.array_equal(boxes, BOX) for _, boxes, _, _ in results)
+    assert all(found.min() >= 0 and found.max() <= 255 for _, _, _, found in results)
+    different = len({found.tobytes() for _, _, _, found in results})
     assert (different == 1) if step.startswith(("adjust_gamma", "rgb_to_gray")) else different >= 2
-    assert not np.array_equal(results[0][0], photo) or different > 1
+    assert not np.array_equal(results[0][3], photo) or different > 1
 
 
 def test_equal_keys_give_equal_photos_and_others_do_not(tmp_path: Path) -> None:
     recipe = with_steps(tmp_path, "random_crop_image { min_area: 0.3 }", "random_adjust_brightness {}")
     first, again, other = runs(recipe, 5), runs(recipe, 5), runs(recipe, 5, seed=8)
-    assert all(np.array_equal(a[0], b[0]) for a, b in zip(first, again, strict=True))
-    assert not any(a[0].shape == b[0].shape and np.array_equal(a[0], b[0]) for a, b in zip(first, other, strict=True))
+    assert all(np.array_equal(a[3], b[3]) for a, b in zip(first, again, strict=True))
+    assert not any(np.array_equal(a[3], b[3]) for a, b in zip(first, other, strict=True))
+
+
+def test_the_networks_photo_is_the_flipped_photo_resized_as_the_station_does(tmp_path: Path) -> None:
+    """Pixels are fetched once: that must be what flipping first and resizing then would give."""
+    photo = np.random.default_rng(2).integers(0, 256, (250, 250, 3), np.uint8)
+    for step, turned in (
+        ("random_horizontal_flip { probability: 1.0 }", photo[:, ::-1]),
+        ("random_vertical_flip { probability: 1.0 }", photo[::-1]),
+        ("random_rotation90 { probability: 1.0 }", np.rot90(photo)),
+    ):
+        ((_, _, _, found),) = runs(with_steps(tmp_path, step), 1, photo)
+        assert np.abs(found - stretch(np.ascontiguousarray(turned), 96, 96)).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["hue", "saturation", "contrast", "brightness"])
+def test_colours_change_as_tensorflow_changes_them(tmp_path: Path, name: str) -> None:
+    import tensorflow as tf
+
+    limits = "max_delta: 0.1" if name in {"hue", "brightness"} else "min_delta: 0.7 max_delta: 1.4"
+    recipe = with_steps(tmp_path, f"random_adjust_{name} {{ {limits} }}")
+    photo = np.random.default_rng(3).integers(40, 216, (96, 96, 3), np.uint8)
+    for number, (_, _, _, found) in enumerate(runs(recipe, 5, photo)):
+        low, high = (-0.1, 0.1) if name in {"hue", "brightness"} else (0.7, 1.4)
+        drawn = np.random.default_rng([7, number, 0]).uniform(low, high)
+        wanted = getattr(tf.image, f"adjust_{name}")(tf.constant(photo, tf.float32) / 255, drawn)
+        np.testing.assert_allclose(found / 255, np.clip(wanted, 0, 1), atol=2e-3)
 
 
 def test_the_originals_crop_is_distributed_as_the_apis(tmp_path: Path) -> None:
@@ -133,7 +153,7 @@ def test_the_originals_crop_is_distributed_as_the_apis(tmp_path: Path) -> None:
     photo[..., 1] = (np.arange(width) // 4)[None]
     box = np.array([[0.4, 0.4, 0.5, 0.6]], np.float32)
     ours = []
-    for found, boxes, _ in runs(with_steps(tmp_path, step), times, photo, box):
+    for found, boxes, _, _ in runs(with_steps(tmp_path, step), times, photo, box):
         ours.append((found.shape[0], found.shape[1], found[0, 0, 0] * 2, found[0, 0, 1] * 4))
         top, left = found[0, 0, 0] * 2, found[0, 0, 1] * 4
         wanted = (box[0] * [height, width, height, width] - [top, left, top, left]) / ([*found.shape[:2]] * 2)
@@ -162,7 +182,7 @@ def test_boxes_are_clipped_and_dropped_by_the_apis_rules(tmp_path: Path) -> None
     step = "random_crop_image { min_object_covered: 0.0 min_area: 0.2 max_area: 0.5 overlap_thresh: 0.6 }"
     boxes = np.array([[0.0, 0.0, 0.3, 0.3], [0.35, 0.35, 0.65, 0.65], [0.7, 0.7, 1.0, 1.0]], np.float32)
     counts = set()
-    for _, found, labels in runs(with_steps(tmp_path, step), 80, boxes=boxes):
+    for _, found, labels, _ in runs(with_steps(tmp_path, step), 80, boxes=boxes):
         assert len(found) == len(labels)
         assert ((found >= 0) & (found <= 1)).all()
         counts.add(len(found))
@@ -172,5 +192,5 @@ def test_boxes_are_clipped_and_dropped_by_the_apis_rules(tmp_path: Path) -> None
 def test_each_probability_is_kept(tmp_path: Path) -> None:
     for probability in (0.1, 0.5, 0.9):
         recipe = with_steps(tmp_path, f"random_horizontal_flip {{ probability: {probability} }}")
-        flips = sum(not np.allclose(boxes, BOX) for _, boxes, _ in runs(recipe, 600))
+        flips = sum(not np.allclose(boxes, BOX) for _, boxes, _, _ in runs(recipe, 600))
         assert abs(flips / 600 - probability) < 4 * (probability * (1 - probability) / 600) ** 0.5

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealpin_edge.errors import InputError
@@ -16,6 +16,7 @@ from sealpin_training.recipe import load_recipe
 from .conftest import small_recipe
 
 
+@settings(deadline=None)  # the first call imports TensorFlow
 @given(count=st.integers(1, 50), seed=st.integers(0, 1 << 40), epoch=st.integers(0, 1000))
 def test_every_epoch_has_every_photo_once(count: int, seed: int, epoch: int) -> None:
     from sealpin_training.input import Order

@@ -36,10 +36,11 @@ def weights(run: Run, which: str = "last") -> dict[str, Any]:
 
 
 def told(run: Run) -> list[tuple[int, dict[str, float]]]:
-    """What was reported, without what a clock measured."""
+    """What was reported of training and val, without what a clock measured."""
     return [
         (entry["step"], {k: v for k, v in entry["metrics"].items() if "per_second" not in k})
         for entry in read_metrics(run.metrics_log)
+        if not any(name.startswith("system/") for name in entry["metrics"])
     ]
 
 
@@ -212,6 +213,12 @@ def test_a_loss_that_breaks_names_step_photos_and_checkpoint(place: Path, datase
     assert "step" in text
     assert text.count(".jpg (") == 4, "the four photos of the batch, each with its boxes"
     assert not isinstance(caught.value, InputError)
+
+
+def test_a_batch_that_memory_cannot_hold_is_refused_with_one_that_fits(place: Path, dataset: Dataset) -> None:
+    with pytest.raises(InputError, match=r"does not fit into the memory(.|\n)*at most \d+"):
+        train(small_recipe(place, ("batch_size: 4", "batch_size: 10000000")), dataset.folder, "huge", EVERY, print)
+    assert not (place / "mlruns/runs/huge").exists()
 
 
 def test_averaged_weights_are_evaluated_and_kept(place: Path, dataset: Dataset) -> None:

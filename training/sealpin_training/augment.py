@@ -1,289 +1,315 @@
 """A recipe's data_augmentation_options, equal in distribution to the Object Detection API's (core/preprocessor.py).
 
-A step takes and returns photo [H, W, 3], boxes [N, 4] (ymin, xmin, ymax, xmax in 0..1) and labels [N], and draws from
-the key that it gets alone: equal keys, equal photos. Steps that move, cut or draw on a photo come first, at its full
-size; those that change every pixel's colour alike come after it was brought to the network's size, where they cost
-least. Within each kind the recipe's order stands.
+Steps that move or cut only change which part of the photo is looked at, and from where: the pixels are fetched once, at
+the end, at the network's size, by the rule that the station resizes with. Steps that change every pixel's colour alike
+come after that, where they cost least; within each kind the recipe's order stands.
 """
 
 from collections.abc import Callable
-from dataclasses import fields
-from math import pi
+from dataclasses import dataclass, field, fields
+from math import cos, pi, sin, sqrt
 from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sealpin_edge.photo import Photo, encode_jpeg
 
 from .recipe import Recipe
 from .recipe.schema import augment as schema
-from .tf import tf
 
-Augment = Callable[[Any, Any, Any, Any], tuple[Any, Any, Any]]
+Floats = npt.NDArray[np.float32]
+Random = np.random.Generator
+
 _ATTEMPTS = 100  # of a crop, after which the whole photo is taken
+_GRAY = np.array([0.2989, 0.587, 0.114], np.float32)  # tf.image.rgb_to_grayscale
 
 
-def augmentations(recipe: Recipe) -> tuple[list[tuple[int, Augment]], list[tuple[int, Augment]]]:
-    """The recipe's steps with their places in it: those at the photo's full size, and those at the network's."""
-    shaping, colouring = [], []
+@dataclass
+class View:
+    """A photo, what of it is seen, and what is marked there.
+
+    `matrix` [2, 3] takes a place in the view, x and y in its pixels, to the photo's; `height` and `width` are the
+    view's. Boxes [N, 4] are ymin, xmin, ymax, xmax in 0..1 of the view, labels [N] count from 1. Outside of the photo
+    is the edge's colour, or `border`.
+    """
+
+    photo: Photo
+    boxes: Floats
+    labels: npt.NDArray[np.int32]
+    height: int = 0
+    width: int = 0
+    matrix: npt.NDArray[np.float64] = field(default_factory=lambda: np.eye(2, 3))
+    border: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """At first all of the photo is seen."""
+        self.height, self.width = self.photo.shape[:2]
+
+    def move(self, rows: Any, height: int, width: int) -> None:
+        """Look from somewhere else: `rows` [2, 3] take a place in the new view to the old one's."""
+        whole = np.vstack([self.matrix, [0, 0, 1]]) @ np.vstack([rows, [0, 0, 1]])
+        self.matrix, self.height, self.width = whole[:2], height, width
+
+    def render(self, height: int, width: int) -> Photo:
+        """The view at so many pixels, by photo.stretch's rule."""
+        scale = np.array([[self.width / width, 0, 0], [0, self.height / height, 0], [0, 0, 1]])
+        matrix = self.matrix @ scale
+        if (height, width) == self.photo.shape[:2] and np.array_equal(matrix, np.eye(2, 3)):
+            return self.photo
+        mode = cv2.BORDER_REPLICATE if self.border is None else cv2.BORDER_CONSTANT
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        found = cv2.warpAffine(
+            self.photo, matrix, (width, height), flags=flags, borderMode=mode, borderValue=self.border or 0
+        )
+        return np.asarray(found, np.uint8)
+
+    def redraw(self, photo: Photo) -> None:
+        """Take these pixels for the view."""
+        self.photo, self.matrix, self.border = photo, np.eye(2, 3), None
+        self.height, self.width = photo.shape[:2]
+
+    def keep(self, chosen: npt.NDArray[np.bool_]) -> None:
+        """Forget the other boxes."""
+        self.boxes, self.labels = self.boxes[chosen], self.labels[chosen]
+
+
+def augmented(recipe: Recipe, view: View, random: Callable[[int], Random]) -> Floats:
+    """The photo at the network's size, float32 0..255, after all steps; the view's boxes and labels are those left.
+
+    `random` makes the generator of the recipe's n-th step: equal generators, equal photos.
+    """
+    colouring = []
     for place, step in enumerate(recipe.train.data_augmentation_options):
         ((name, options),) = [
             (item.name, getattr(step, item.name)) for item in fields(step) if getattr(step, item.name)
         ]
         if name in _COLOURING:
-            colouring.append((place, _on_pixels(_COLOURING[name], options)))
+            colouring.append((_COLOURING[name], options, random(place)))
         else:
-            shaping.append((place, _bound(_SHAPING[name], options)))
-    return shaping, colouring
-
-
-def key(seed: int, number: Any, place: int) -> Any:
-    """The key of a recipe's step on the run's `number`-th photo."""
-    start = tf.stack([tf.constant(seed, tf.int64), tf.cast(number, tf.int64)])
-    return tf.random.experimental.stateless_fold_in(start, tf.constant(place, tf.int64))
-
-
-def _bound(function: Any, options: Any) -> Augment:
-    return lambda photo, boxes, labels, random: function(options, photo, boxes, labels, random)
-
-
-def _on_pixels(function: Any, options: Any) -> Augment:
-    """A step on colours in 0..1, whose result is clipped to the photo's range."""
-
-    def augment(photo: Any, boxes: Any, labels: Any, random: Any) -> tuple[Any, Any, Any]:
-        changed = function(options, tf.cast(photo, tf.float32) / 255.0, random) * 255.0
-        return tf.clip_by_value(changed, 0.0, 255.0), boxes, labels
-
-    return augment
-
-
-def _uniform(random: Any, low: Any = 0.0, high: Any = 1.0, part: int = 0) -> Any:
-    """One number in low..high; another for every `part` of a step."""
-    return tf.random.stateless_uniform([], tf.random.experimental.stateless_fold_in(random, part), low, high)
-
-
-def _integer(random: Any, low: Any, high: Any, part: int) -> Any:
-    """One of low..high-1, and `low` where there is no choice."""
-    draw = tf.random.stateless_uniform(
-        [], tf.random.experimental.stateless_fold_in(random, part), low, tf.maximum(high, low + 1), tf.int32
-    )
-    return tf.where(high > low, draw, low)
+            _SHAPING[name](options, view, random(place))
+    pixels = view.render(recipe.resizer.height, recipe.resizer.width).astype(np.float32)
+    if colouring:
+        pixels /= 255.0
+        for function, options, generator in colouring:
+            pixels = np.clip(function(options, pixels, generator), 0.0, 1.0)
+        pixels *= 255.0
+    return pixels
 
 
 # Steps that move, cut or draw
 
 
-def _horizontal_flip(options: schema.RandomHorizontalFlip, photo: Any, boxes: Any, labels: Any, random: Any) -> Any:
-    ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
-    flip = _uniform(random) < options.probability
-    mirrored = tf.stack([ymin, 1.0 - xmax, ymax, 1.0 - xmin], axis=-1)
-    return tf.where(flip, photo[:, ::-1], photo), tf.where(flip, mirrored, boxes), labels
+def _horizontal_flip(options: schema.RandomHorizontalFlip, view: View, random: Random) -> None:
+    if random.random() < options.probability:
+        view.move([[-1, 0, view.width - 1], [0, 1, 0]], view.height, view.width)
+        view.boxes = np.stack([view.boxes[:, 0], 1 - view.boxes[:, 3], view.boxes[:, 2], 1 - view.boxes[:, 1]], axis=1)
 
 
-def _vertical_flip(options: schema.RandomVerticalFlip, photo: Any, boxes: Any, labels: Any, random: Any) -> Any:
-    ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
-    flip = _uniform(random) < options.probability
-    mirrored = tf.stack([1.0 - ymax, xmin, 1.0 - ymin, xmax], axis=-1)
-    return tf.where(flip, photo[::-1], photo), tf.where(flip, mirrored, boxes), labels
+def _vertical_flip(options: schema.RandomVerticalFlip, view: View, random: Random) -> None:
+    if random.random() < options.probability:
+        view.move([[1, 0, 0], [0, -1, view.height - 1]], view.height, view.width)
+        view.boxes = np.stack([1 - view.boxes[:, 2], view.boxes[:, 1], 1 - view.boxes[:, 0], view.boxes[:, 3]], axis=1)
 
 
-def _rotation90(options: schema.RandomRotation90, photo: Any, boxes: Any, labels: Any, random: Any) -> Any:
+def _rotation90(options: schema.RandomRotation90, view: View, random: Random) -> None:
     """A quarter turn counter-clockwise."""
-
-    def turned() -> Any:
-        ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
-        return tf.image.rot90(photo), tf.stack([1.0 - xmax, ymin, 1.0 - xmin, ymax], axis=-1)
-
-    photo, boxes = tf.cond(_uniform(random) < options.probability, turned, lambda: (photo, boxes))
-    return photo, boxes, labels
+    if random.random() < options.probability:
+        view.move([[0, -1, view.width - 1], [1, 0, 0]], view.width, view.height)
+        view.boxes = np.stack([1 - view.boxes[:, 3], view.boxes[:, 0], 1 - view.boxes[:, 1], view.boxes[:, 2]], axis=1)
 
 
-def _rotation(options: schema.RandomRotation, photo: Any, boxes: Any, labels: Any, random: Any) -> Any:
+def _rotation(options: schema.RandomRotation, view: View, random: Random) -> None:
     """A small turn about the middle. A box grows as if it held an ellipse, not a rectangle, and is clipped."""
-    limit = options.max_degrees * pi / 180
-    angle = tf.where(_uniform(random) < options.probability, _uniform(random, -limit, limit, part=1), 0.0)
-    height, width = (tf.cast(side, tf.float32) for side in (tf.shape(photo)[0], tf.shape(photo)[1]))
-    cos, sin = tf.cos(angle), tf.sin(angle)
+    if random.random() >= options.probability:
+        return
+    angle = random.uniform(-options.max_degrees, options.max_degrees) * pi / 180
+    c, s, height, width = cos(angle), sin(angle), view.height, view.width
     x0, y0 = (width - 1) / 2, (height - 1) / 2
-    # Where a pixel of the result is taken from
-    transform = tf.stack([cos, -sin, x0 - cos * x0 + sin * y0, sin, cos, y0 - sin * x0 - cos * y0, 0.0, 0.0])
-    turned = tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(photo, tf.float32)[None],
-        transforms=transform[None],
-        output_shape=tf.shape(photo)[:2],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="NEAREST",
-    )[0]
-    ymin, xmin, ymax, xmax = tf.unstack(boxes * [height, width, height, width], axis=-1)
-    x, y, half_width, half_height = (
-        (xmin + xmax - width) / 2,
-        (ymin + ymax - height) / 2,
-        (xmax - xmin) / 2,
-        (ymax - ymin) / 2,
-    )
-    x, y = cos * x + sin * y + width / 2, cos * y - sin * x + height / 2
-    across = tf.sqrt((half_width * cos) ** 2 + (half_height * sin) ** 2)
-    down = tf.sqrt((half_width * sin) ** 2 + (half_height * cos) ** 2)
-    moved = tf.stack([y - down, x - across, y + down, x + across], axis=-1) / [height, width, height, width]
-    inside = (x > 0) & (x < width) & (y > 0) & (y < height)
-    return turned, tf.boolean_mask(tf.clip_by_value(moved, 0.0, 1.0), inside), tf.boolean_mask(labels, inside)
+    view.move([[c, -s, x0 - c * x0 + s * y0], [s, c, y0 - s * x0 - c * y0]], height, width)
+    size = np.array([height, width, height, width], np.float32)
+    ymin, xmin, ymax, xmax = (view.boxes * size).T
+    x, y, across, down = (xmin + xmax - width) / 2, (ymin + ymax - height) / 2, (xmax - xmin) / 2, (ymax - ymin) / 2
+    x, y = c * x + s * y + width / 2, c * y - s * x + height / 2
+    across, down = np.hypot(across * c, down * s), np.hypot(across * s, down * c)
+    view.boxes = np.clip(np.stack([y - down, x - across, y + down, x + across], axis=1) / size, 0, 1)
+    view.keep((x > 0) & (x < width) & (y > 0) & (y < height))
 
 
-def _crop(options: Any, photo: Any, boxes: Any, labels: Any, random: Any) -> Any:
-    """random_crop_image: a window of TensorFlow's own choice; boxes that it does not hold enough of are dropped."""
-
-    def cropped() -> Any:
-        begin, size, window = tf.image.stateless_sample_distorted_bounding_box(
-            tf.shape(photo),
-            tf.clip_by_value(boxes, 0.0, 1.0)[:, None],
-            seed=tf.random.experimental.stateless_fold_in(random, 1),
-            min_object_covered=options.min_object_covered,
-            aspect_ratio_range=(options.min_aspect_ratio, options.max_aspect_ratio),
-            area_range=(options.min_area, options.max_area),
-            max_attempts=_ATTEMPTS,
-            use_image_if_no_bounding_boxes=True,
-        )
-        cut = tf.ensure_shape(tf.slice(photo, begin, size), [None, None, 3])
-        kept, kept_labels = _in_window(options, boxes, labels, window[0, 0])
-        return cut, kept, kept_labels
-
-    return tf.cond(_uniform(random) >= options.random_coef, cropped, lambda: (photo, boxes, labels))
-
-
-def _in_window(options: Any, boxes: Any, labels: Any, window: Any) -> Any:
-    """Boxes as the window sees them, without those outside of it or less than overlap_thresh inside it."""
-    top, left, bottom, right = tf.unstack(window)
-    ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
-    inside = (ymin < bottom) & (xmin < right) & (ymax > top) & (xmax > left)
-    height = tf.minimum(ymax, bottom) - tf.maximum(ymin, top)
-    width = tf.minimum(xmax, right) - tf.maximum(xmin, left)
-    share = tf.maximum(height, 0.0) * tf.maximum(width, 0.0) / ((ymax - ymin) * (xmax - xmin))
-    keep = inside & (share >= options.overlap_thresh)
-    seen = (boxes - [top, left, top, left]) / [bottom - top, right - left, bottom - top, right - left]
+def _crop(options: Any, view: View, random: Random) -> None:
+    """random_crop_image: boxes that the window does not hold enough of are dropped."""
+    if random.random() < options.random_coef:
+        return
+    top, left, height, width = _window(options, view, random)
+    size = np.array([view.height, view.width, view.height, view.width], np.float32)
+    edges = np.array([top, left, top + height, left + width], np.float32) / size
+    view.move([[1, 0, left], [0, 1, top]], height, width)
+    boxes = view.boxes
+    inside = np.all((boxes[:, :2] < edges[2:]) & (boxes[:, 2:] > edges[:2]), axis=1)
+    shared = np.prod(np.maximum(np.minimum(boxes[:, 2:], edges[2:]) - np.maximum(boxes[:, :2], edges[:2]), 0), axis=1)
+    area = np.maximum(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), 1e-12)
+    origin, extent = np.tile(edges[:2], 2), np.tile(edges[2:] - edges[:2], 2)
+    view.boxes = (boxes - origin) / extent
     if options.clip_boxes:
-        seen = tf.clip_by_value(seen, 0.0, 1.0)
-    return tf.boolean_mask(seen, keep), tf.boolean_mask(labels, keep)
+        view.boxes = np.clip(view.boxes, 0, 1)
+    view.keep(inside & (shared / area >= options.overlap_thresh))
 
 
-def _ssd_crop(options: schema.SSDRandomCrop, photo: Any, boxes: Any, labels: Any, random: Any) -> Any:
+def _window(options: Any, view: View, random: Random) -> tuple[int, int, int, int]:
+    """Top, left, height and width of a crop, distributed as TensorFlow's sample_distorted_bounding_box draws them."""
+    size = np.array([view.height, view.width, view.height, view.width])
+    boxes = (np.clip(view.boxes, 0, 1) * size).astype(int) if len(view.boxes) else size[None] * [0, 0, 1, 1]
+    for _ in range(_ATTEMPTS):
+        ratio = random.uniform(options.min_aspect_ratio, options.max_aspect_ratio)
+        found = _rectangle(view.height, view.width, options.min_area, options.max_area, ratio, random)
+        if found is None:
+            continue
+        top, left, height, width = found
+        shared = np.maximum(
+            np.minimum(boxes[:, 2:], [top + height, left + width]) - np.maximum(boxes[:, :2], [top, left]), 0
+        )
+        area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+        covered = np.prod(shared, axis=1)[area >= 1] / area[area >= 1]
+        if (covered >= options.min_object_covered).any():
+            return found
+    return 0, 0, view.height, view.width
+
+
+def _rectangle(
+    height: int, width: int, min_area: float, max_area: float, ratio: float, random: Random
+) -> tuple[int, int, int, int] | None:
+    """One try: a rectangle of this aspect ratio, its height even between what the areas allow, its place even."""
+    least, most = min_area * height * width, max_area * height * width
+    low, high = round(sqrt(least / ratio)), round(sqrt(most / ratio))
+    if round(high * ratio) > width:
+        high = int((width + 0.5 - 1e-7) / ratio)
+        high -= round(high * ratio) > width
+    high = min(high, height)
+    low = min(low, high)
+    rows = int(random.integers(low, high + 1))
+    columns = round(rows * ratio)
+    if rows * columns < least:
+        rows += 1
+        columns = round(rows * ratio)
+    if rows * columns > most:
+        rows -= 1
+        columns = round(rows * ratio)
+    if not least <= rows * columns <= most or not 0 < rows <= height or not 0 < columns <= width:
+        return None
+    top = int(random.integers(height - rows)) if rows < height else 0
+    left = int(random.integers(width - columns)) if columns < width else 0
+    return top, left, rows, columns
+
+
+def _ssd_crop(options: schema.SSDRandomCrop, view: View, random: Random) -> None:
     """One of several crops, each as likely; without operations, the API's own seven."""
     operations = options.operations or tuple(
         schema.SSDRandomCropOperation(covered, 0.5, 2.0, 0.1, 1.0, covered, True, 0.15)
         for covered in (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
     )
-    chosen = _integer(random, 0, len(operations), part=2)
-
-    def branch(operation: schema.SSDRandomCropOperation) -> Any:
-        return lambda: _crop(operation, photo, boxes, labels, random)
-
-    return tf.switch_case(chosen, [branch(operation) for operation in operations])
+    _crop(operations[random.integers(len(operations))], view, random)
 
 
-def _scale(options: schema.RandomImageScale, photo: Any, boxes: Any, labels: Any, random: Any) -> Any:
-    factor = _uniform(random, options.min_scale_ratio, options.max_scale_ratio)
-    size = tf.cast(tf.cast(tf.shape(photo)[:2], tf.float32) * factor, tf.int32)
-    return tf.compat.v1.image.resize(photo[None], size, align_corners=True)[0], boxes, labels
+def _scale(options: schema.RandomImageScale, view: View, random: Random) -> None:
+    """Other pixels for the same view: what is made smaller loses detail."""
+    factor = random.uniform(options.min_scale_ratio, options.max_scale_ratio)
+    view.redraw(view.render(max(1, int(view.height * factor)), max(1, int(view.width * factor))))
 
 
-def _pad(options: schema.RandomPadImage, photo: Any, boxes: Any, labels: Any, random: Any) -> Any:
-    """A larger photo with this one somewhere in it; the rest has the photo's mean colour, or pad_color."""
-    pixels = tf.cast(photo, tf.float32)
-    height, width = tf.shape(photo)[0], tf.shape(photo)[1]
-    colour = tf.constant(options.pad_color) if options.pad_color else tf.reduce_mean(pixels, axis=[0, 1])
+def _pad(options: schema.RandomPadImage, view: View, random: Random) -> None:
+    """A larger view with this one somewhere in it; the rest has the photo's mean colour, or pad_color."""
     sides = []
-    for number, (side, least, most) in enumerate(
-        (
-            (height, options.min_image_height, options.max_image_height),
-            (width, options.min_image_width, options.max_image_width),
-        )
+    for side, least, most in (
+        (view.height, options.min_image_height, options.max_image_height),
+        (view.width, options.min_image_width, options.max_image_width),
     ):
-        low, high = tf.maximum(least or side, side), tf.maximum(most or 2 * side, side)
-        new = tf.where(high > low, _integer(random, low, high, part=2 * number), high)
-        sides.append((new, _integer(random, 0, new - side, part=2 * number + 1)))
-    (new_height, top), (new_width, left) = sides
-    padded = tf.image.pad_to_bounding_box(pixels - colour, top, left, new_height, new_width) + colour
-    offset, old, new = (
-        tf.cast(tf.stack([first, second] * 2), tf.float32)
-        for first, second in ((top, left), (height, width), (new_height, new_width))
-    )
-    return padded, (boxes * old + offset) / new, labels
+        low, high = max(least or side, side), max(most or 2 * side, side)
+        new = int(random.integers(low, high)) if high > low else high
+        sides.append((new, int(random.integers(new - side)) if new > side else 0))
+    (height, top), (width, left) = sides
+    view.redraw(view.render(view.height, view.width))
+    view.border = options.pad_color or cv2.mean(view.photo)[:3]
+    old = np.array([view.height, view.width] * 2, np.float32)
+    view.boxes = (view.boxes * old + np.array([top, left] * 2)) / np.array([height, width] * 2, np.float32)
+    view.move([[1, 0, -left], [0, 1, -top]], height, width)
+    view.redraw(view.render(height, width))
 
 
-def _black_patches(options: schema.RandomBlackPatches, photo: Any, boxes: Any, labels: Any, random: Any) -> Any:
-    height, width = tf.shape(photo)[0], tf.shape(photo)[1]
-    side = tf.cast(tf.cast(tf.minimum(height, width), tf.float32) * options.size_to_image_ratio, tf.int32)
-    seen = tf.ones([height, width], tf.bool)
-    for number in range(options.max_black_patches):
-        top, left = (
-            tf.cast(
-                _uniform(random, 0.0, 1.0 - options.size_to_image_ratio, part) * tf.cast(edge, tf.float32), tf.int32
-            )
-            for part, edge in ((3 * number, height), (3 * number + 1, width))
+def _black_patches(options: schema.RandomBlackPatches, view: View, random: Random) -> None:
+    photo = view.render(view.height, view.width).copy()
+    side = int(min(photo.shape[:2]) * options.size_to_image_ratio)
+    for _ in range(options.max_black_patches):
+        if random.random() <= options.probability:
+            place = random.uniform(0, 1 - options.size_to_image_ratio, 2)
+            top, left = (place * photo.shape[:2]).astype(int)
+            photo[top : top + side, left : left + side] = 0
+    view.redraw(photo)
+
+
+def _jpeg_quality(options: schema.RandomJpegQuality, view: View, random: Random) -> None:
+    if random.random() >= options.random_coef:
+        quality = int(
+            random.integers(options.min_jpeg_quality, max(options.max_jpeg_quality, options.min_jpeg_quality + 1))
         )
-        rows, columns = tf.range(height)[:, None], tf.range(width)[None]
-        patch = (rows >= top) & (rows < top + side) & (columns >= left) & (columns < left + side)
-        seen &= ~(patch & (_uniform(random, part=3 * number + 2) <= options.probability))
-    return photo * tf.cast(seen, photo.dtype)[..., None], boxes, labels
+        data = encode_jpeg(view.render(view.height, view.width), max(1, quality))
+        view.redraw(np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8))
 
 
-def _jpeg_quality(options: schema.RandomJpegQuality, photo: Any, boxes: Any, labels: Any, random: Any) -> Any:
-    quality = _integer(random, options.min_jpeg_quality, options.max_jpeg_quality, part=1)
-    pixels = tf.cast(photo, tf.uint8)
-    worse = tf.cond(
-        _uniform(random) >= options.random_coef, lambda: tf.image.adjust_jpeg_quality(pixels, quality), lambda: pixels
-    )
-    return worse, boxes, labels
-
-
-def _pixel_value_scale(options: schema.RandomPixelValueScale, photo: Any, boxes: Any, labels: Any, random: Any) -> Any:
-    factors = tf.random.stateless_uniform(tf.shape(photo), random, options.minval, options.maxval)
-    return tf.clip_by_value(tf.cast(photo, tf.float32) * factors, 0.0, 255.0), boxes, labels
+def _pixel_value_scale(options: schema.RandomPixelValueScale, view: View, random: Random) -> None:
+    photo = view.render(view.height, view.width)
+    factors = random.uniform(options.minval, options.maxval, photo.shape)
+    view.redraw(np.clip(np.rint(photo * factors), 0, 255).astype(np.uint8))
 
 
 # Steps that change every pixel's colour alike: photo in 0..1
 
 
-def _brightness(options: schema.RandomAdjustBrightness, photo: Any, random: Any) -> Any:
-    return photo + _uniform(random, -options.max_delta, options.max_delta)
+def _brightness(options: schema.RandomAdjustBrightness, photo: Floats, random: Random) -> Floats:
+    return photo + np.float32(random.uniform(-options.max_delta, options.max_delta))
 
 
-def _contrast(options: schema.RandomAdjustContrast, photo: Any, random: Any) -> Any:
-    return tf.image.adjust_contrast(photo, _uniform(random, options.min_delta, options.max_delta, part=1))
+def _contrast(options: schema.RandomAdjustContrast, photo: Floats, random: Random) -> Floats:
+    mean = photo.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
+    factor = np.float32(random.uniform(options.min_delta, options.max_delta))
+    return np.asarray((photo - mean) * factor + mean, np.float32)
 
 
-def _hue(options: schema.RandomAdjustHue, photo: Any, random: Any) -> Any:
-    return tf.image.adjust_hue(photo, _uniform(random, -options.max_delta, options.max_delta, part=2))
+def _hue(options: schema.RandomAdjustHue, photo: Floats, random: Random) -> Floats:
+    hsv = cv2.cvtColor(photo, cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = (hsv[..., 0] + 360 * random.uniform(-options.max_delta, options.max_delta)) % 360
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.float32)
 
 
-def _saturation(options: schema.RandomAdjustSaturation, photo: Any, random: Any) -> Any:
-    return tf.image.adjust_saturation(photo, _uniform(random, options.min_delta, options.max_delta, part=3))
+def _saturation(options: schema.RandomAdjustSaturation, photo: Floats, random: Random) -> Floats:
+    hsv = cv2.cvtColor(photo, cv2.COLOR_RGB2HSV)
+    hsv[..., 1] = np.clip(hsv[..., 1] * random.uniform(options.min_delta, options.max_delta), 0, 1)
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.float32)
 
 
-def _distort_color(options: schema.RandomDistortColor, photo: Any, random: Any) -> Any:
-    def clip(changed: Any) -> Any:
-        return tf.clip_by_value(changed, 0.0, 1.0)
-
-    def contrast(changed: Any) -> Any:
-        return clip(_contrast(schema.RandomAdjustContrast(0.5, 1.5), changed, random))
-
-    photo = clip(_brightness(schema.RandomAdjustBrightness(32 / 255), photo, random))
-    if options.color_ordering == 1:
-        photo = contrast(photo)
-    photo = clip(_saturation(schema.RandomAdjustSaturation(0.5, 1.5), photo, random))
-    photo = clip(_hue(schema.RandomAdjustHue(0.2), photo, random))
-    return photo if options.color_ordering == 1 else contrast(photo)
+def _distort_color(options: schema.RandomDistortColor, photo: Floats, random: Random) -> Floats:
+    brightness = (_brightness, schema.RandomAdjustBrightness(32 / 255))
+    contrast = (_contrast, schema.RandomAdjustContrast(0.5, 1.5))
+    colours = ((_saturation, schema.RandomAdjustSaturation(0.5, 1.5)), (_hue, schema.RandomAdjustHue(0.2)))
+    steps: Any = (brightness, *colours, contrast) if options.color_ordering == 0 else (brightness, contrast, *colours)
+    for function, chosen in steps:
+        photo = np.clip(function(chosen, photo, random), 0, 1)
+    return photo
 
 
-def _gray(options: schema.RGBtoGray, photo: Any, random: Any) -> Any:
-    return tf.image.grayscale_to_rgb(tf.image.rgb_to_grayscale(photo))
+def _gray(options: schema.RGBtoGray, photo: Floats, random: Random) -> Floats:
+    return np.repeat((photo @ _GRAY)[..., None], 3, axis=2)
 
 
-def _random_gray(options: schema.RandomRGBtoGray, photo: Any, random: Any) -> Any:
-    return tf.where(_uniform(random) <= options.probability, _gray(schema.RGBtoGray(), photo, random), photo)
+def _random_gray(options: schema.RandomRGBtoGray, photo: Floats, random: Random) -> Floats:
+    return _gray(schema.RGBtoGray(), photo, random) if random.random() <= options.probability else photo
 
 
-def _gamma(options: schema.AdjustGamma, photo: Any, random: Any) -> Any:
-    return tf.image.adjust_gamma(photo, options.gamma, options.gain)
+def _gamma(options: schema.AdjustGamma, photo: Floats, random: Random) -> Floats:
+    return np.asarray(options.gain * photo**options.gamma, np.float32)
 
 
-_SHAPING = {
+_SHAPING: dict[str, Any] = {
     "random_horizontal_flip": _horizontal_flip,
     "random_vertical_flip": _vertical_flip,
     "random_rotation90": _rotation90,
@@ -296,7 +322,7 @@ _SHAPING = {
     "random_jpeg_quality": _jpeg_quality,
     "random_pixel_value_scale": _pixel_value_scale,
 }
-_COLOURING = {
+_COLOURING: dict[str, Any] = {
     "random_adjust_brightness": _brightness,
     "random_adjust_contrast": _contrast,
     "random_adjust_hue": _hue,

@@ -15,7 +15,7 @@ from typing import Any
 from official.core import train_lib
 from official.modeling import optimization
 
-from sealpin_edge.errors import SealpinError
+from sealpin_edge.errors import EnvironmentFault, SealpinError
 
 from .dataset.manifest import Dataset
 from .dataset.records import RecordFile
@@ -25,6 +25,7 @@ from .evaluation.detect import detect_photos
 from .evaluation.evaluate import Evaluation, judge_photos
 from .experiment import experiment_config
 from .input import Order, TrainingPhotos
+from .memory import check_memory
 from .network.model import detector
 from .progress import progress_bar
 from .recipe import Recipe
@@ -93,6 +94,8 @@ class Fit:
                 self.warm_start = warm_start(recipe, self._trainer.model, *start)
             self._optimizer = self._trainer.optimizer
             self._optimizer._create_all_weights(self._trainer.model.trainable_variables)
+            if not tf.config.list_physical_devices("GPU"):
+                check_memory(recipe, self._trainer.model)
         self._detect: Any = None
         self._best: tuple[Any, Any] | None = None  # the records of val, and what the best network found there
         self._state, self._clock = State(), 0.0
@@ -146,6 +149,8 @@ class Fit:
                         self._runner.controller.train(stop)
                     except _TimeOver:
                         self._runner.checkpoint_manager.save(self.step)
+                    except tf.errors.ResourceExhaustedError as error:
+                        raise self._out_of_memory(error) from None
                 self._evaluate()
         why = self._over()
         self._save(status="stopped" if why and self.step < total else "finished", why=why)
@@ -200,6 +205,16 @@ class Fit:
             allowed=f"a loss below {EXPLODED:g}",
             hint=(f"the last good state is {good}; " if good else "")
             + "look at these photos' boxes, lower the learning rate, or set gradient_clipping_by_norm: 10.0",
+        )
+
+    def _out_of_memory(self, error: Exception) -> EnvironmentFault:
+        batch = self._recipe.train.batch_size
+        return EnvironmentFault(
+            "the memory is too small for this batch",
+            where="train_config.batch_size",
+            found=f"{batch}; {str(error).splitlines()[0]}",
+            allowed=f"{batch // 2} needs about half of it" if batch > 1 else "a smaller input",
+            hint="lower batch_size, and with it the learning rate; or mixed_precision: BFLOAT16",
         )
 
     def _evaluate(self) -> None:

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from sealpin_edge.photo import decode_photo
 
-from .augment import augmentations, key
+from .augment import View, augmented
 from .dataset.records import RecordFile
-from .network.model import preprocess, stretch_in_graph
+from .network.model import preprocess
 from .recipe import Recipe
 from .targets import assigner
 from .tf import tf
@@ -89,27 +89,20 @@ def batches(recipe: Recipe, photos: TrainingPhotos, seed: int, first_step: int, 
     if context:
         workers, worker = context.num_input_pipelines, context.input_pipeline_id
     own = batch // workers
-    order = Order(len(photos), seed)
-    steps, place = augmentations(recipe), assigner(recipe)
+    order, place = Order(len(photos), seed), assigner(recipe)
     height, width = recipe.resizer.height, recipe.resizer.width
 
     def fetch(number: int) -> tuple[Any, Any, Any]:
-        return photos[order[int(number)]]
+        view = View(*photos[order[int(number)]])
+        pixels = augmented(recipe, view, lambda step: np.random.default_rng([seed, int(number), step]))
+        return pixels, view.boxes.astype(np.float32), view.labels
 
     def example(position: Any) -> Any:
         step, slot = first_step + position // own, position % own
         number = step * batch + worker * own + slot
-        photo, boxes, labels = tf.numpy_function(fetch, [number], [tf.uint8, tf.float32, tf.int32])
-        photo.set_shape([None, None, 3])
-        boxes.set_shape([None, 4])
-        labels.set_shape([None])
-        shaping, colouring = steps
-        for place_in_recipe, augment in shaping:
-            photo, boxes, labels = augment(photo, boxes, labels, key(seed, number, place_in_recipe))
-        photo = tf.ensure_shape(stretch_in_graph(photo[None], height, width)[0], [height, width, 3])
-        for place_in_recipe, augment in colouring:
-            photo, boxes, labels = augment(photo, boxes, labels, key(seed, number, place_in_recipe))
-        return preprocess(recipe, photo), place(boxes, labels)
+        photo, boxes, labels = tf.numpy_function(fetch, [number], [tf.float32, tf.float32, tf.int32])
+        photo = tf.ensure_shape(photo, [height, width, 3])
+        return preprocess(recipe, photo), place(tf.ensure_shape(boxes, [None, 4]), tf.ensure_shape(labels, [None]))
 
     numbers = tf.data.Dataset.range((recipe.train.num_steps - first_step) * own)
     per_replica = context.get_per_replica_batch_size(batch) if context else batch

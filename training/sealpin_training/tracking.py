@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sealpin_edge.files import write_whole
 
 EXPERIMENT = "sealpin"
 _SEND_EVERY_S = 2.0
+_SYSTEM_EVERY_S = 10.0
 _PATIENCE_S = 10.0  # for what is left to send when a run ends
 _BATCH = 800  # MLflow takes 1000 metrics at a time
 
@@ -38,7 +40,9 @@ class Tracker:
                 self._recorded[name.partition("/")[0]] = entry["step"]
         if log.exists():
             os.truncate(log, whole)  # a power cut may have left half a line
-        self._stop, self._sending = threading.Event(), threading.Lock()
+        self._step = 0
+        self._monitors = _monitors()
+        self._stop, self._sending, self._writing = threading.Event(), threading.Lock(), threading.Lock()
         self._thread = threading.Thread(target=self._send_until_stopped, name="mlflow", daemon=True)
         self._thread.start()
 
@@ -46,8 +50,9 @@ class Tracker:
         """Record metrics of a training step; of a step that was recorded before the run was resumed, nothing."""
         if step <= self._recorded.get(next(iter(metrics)).partition("/")[0], -1):
             return
+        self._step = step
         entry = {"step": step, "time_ms": int(time.time() * 1000), "metrics": {k: float(v) for k, v in metrics.items()}}
-        with open(self._log, "a", encoding="utf-8") as file:
+        with self._writing, open(self._log, "a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
     def finish(self, status: str, files: list[Path]) -> bool:
@@ -65,12 +70,25 @@ class Tracker:
             return False
 
     def _send_until_stopped(self) -> None:
+        sampled = time.monotonic()
         while not self._stop.wait(_SEND_EVERY_S):
+            if time.monotonic() - sampled >= _SYSTEM_EVERY_S:
+                sampled = time.monotonic()
+                self._sample_system()
             try:
                 self._send()
                 self.failure = ""
             except Exception as error:  # as in finish: whatever it is, the next round tries again
                 self.failure = str(error).splitlines()[0]
+
+    def _sample_system(self) -> None:
+        """How busy processor, memory, disk and GPU are, beside the step that was reported last."""
+        found: dict[str, float] = {}
+        for monitor in self._monitors:
+            monitor.collect_metrics()
+            found |= {f"system/{name}": value for name, value in monitor.aggregate_metrics().items()}
+            monitor.clear_metrics()
+        self.log(found, self._step)
 
     def _send(self) -> None:
         from mlflow.entities import Metric
@@ -91,6 +109,17 @@ class Tracker:
     def _send_batch(self, batch: list[Any], end: int) -> None:
         self._client.log_batch(self.run_id, batch)
         write_whole(self._sent, str(end).encode())
+
+
+def _monitors() -> list[Any]:
+    """MLflow's own monitors, for what this machine has."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.system_metrics.metrics import cpu_monitor, disk_monitor, gpu_monitor
+
+    found = [cpu_monitor.CPUMonitor(), disk_monitor.DiskMonitor()]
+    with suppress(ImportError, RuntimeError, MlflowException):  # no GPU, or no library to ask it with
+        found.append(gpu_monitor.GPUMonitor())
+    return found
 
 
 def read_metrics(log: Path) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from sealpin_edge.errors import EnvironmentFault, InputError
 
 from .curves import plot_curves
 from .dataset.manifest import Dataset, load_dataset
+from .dataset.records import RecordFile
 from .distribution import is_chief
 from .environment import command_line, environment
 from .evaluation.evaluate import Evaluation, evaluate
@@ -22,6 +23,7 @@ from .tracking import Tracker, continue_tracking, open_tracking, read_metrics, s
 
 Tell = Callable[[str], None]
 EVALUATIONS_PER_RUN = 50
+RECORDS_CHECKED = 500
 LEAST_STEPS_BETWEEN = 250
 
 
@@ -185,6 +187,17 @@ def check_fits(recipe: Recipe, path: str, dataset: Dataset) -> None:
     for split in ("train", "val"):
         if not dataset.counts[split]:
             raise InputError(f"the {split} split is empty", where=str(dataset.folder), hint="convert more photos")
+        records = RecordFile(dataset.folder, split, dataset.classes)
+        if len(records) != dataset.counts[split]:
+            raise InputError(
+                "the records are not those of dataset.json",
+                where=str(dataset.folder),
+                found=f"{len(records)} {split} records",
+                allowed=str(dataset.counts[split]),
+                hint="convert the dataset again",
+            )
+        for index in range(0, len(records), max(1, len(records) // RECORDS_CHECKED)):
+            _ = records[index]  # raises for another list of classes
 
 
 def _start(recipe: Recipe, recipe_folder: Path, start_from: str | None) -> tuple[Path, str] | None:

@@ -54,17 +54,18 @@ def write_manifest(folder: Path, content: Content, settings: Mapping[str, Any]) 
 
 
 def load_dataset(folder: Path) -> Dataset:
-    """Read a converted dataset's dataset.json. Raises InputError when the folder is none."""
+    """Read a converted dataset's dataset.json. Raises InputError when the folder is none, or its label map changed."""
     try:
         summary: dict[str, Any] = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
         photos = summary["photos"]
-        return Dataset(
+        dataset = Dataset(
             folder,
             tuple(summary["classes"]),
             {name: int(summary["counts"][name]["photos"]) for name in SPLITS},
             str(summary["digest"]),
             {str(photo[key]): str(photo["split"]) for key in ("sha256", "name") for photo in photos},
         )
+        label_map = (folder / "label_map.pbtxt").read_text(encoding="utf-8")
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(
             "this is not a converted dataset",
@@ -72,6 +73,14 @@ def load_dataset(folder: Path) -> Dataset:
             allowed="a folder with dataset.json and TFRecord shards",
             hint=f"sealpin dataset convert PHOTOS {folder}",
         ) from None
+    if label_map.split() != _label_map(dataset.classes).split():
+        raise InputError(
+            "the label map disagrees with the records",
+            where=str(folder / "label_map.pbtxt"),
+            allowed=", ".join(f"{number} {name}" for number, name in enumerate(dataset.classes, start=1)),
+            hint="put the old label map back, or convert the dataset again",
+        )
+    return dataset
 
 
 def _label_map(classes: Sequence[str]) -> str:
