@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sealpin.cli import main
 from sealpin_edge.errors import InputError
-from sealpin_edge.photo import decode_photo, encode_jpeg, stretch
+from sealpin_edge.photo import encode_jpeg
 from sealpin_training.dataset.convert import Plan
 from sealpin_training.dataset.convert import convert as convert_folder
 from sealpin_training.dataset.formats import voc
@@ -358,12 +358,3 @@ def test_a_split_parts_no_group_and_keeps_its_shares(parts: list[tuple[tuple[str
     alone = split(photos, 3)
     for name, share in zip(SPLITS, (0.7, 0.15, 0.15), strict=True):
         assert abs(list(alone.values()).count(name) - share * len(photos)) <= 1.5
-
-
-def test_the_stations_resize_is_tensorflows(tmp_path: Path) -> None:
-    import tensorflow as tf
-
-    photo = decode_photo(add_part(tmp_path, "a").read_bytes())
-    for height, width in ((32, 48), (HEIGHT, WIDTH), (100, 64)):
-        wanted = np.round(tf.image.resize(photo, (height, width)).numpy())
-        assert np.abs(stretch(photo, height, width).astype(float) - wanted).max() <= 1
