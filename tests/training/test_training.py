@@ -92,10 +92,31 @@ def test_mlflow_has_the_run_with_metrics_by_step(whole: Run, place: Path) -> Non
     assert "curves.png" in {file.path for file in client.list_artifacts(whole.run_id)}
 
 
-def test_the_same_seed_gives_the_same_weights(whole: Run, place: Path, dataset: Dataset) -> None:
-    again, _ = train(small_recipe(place, *LONGER), dataset.folder, "again", EVERY, print)
+def test_the_same_seed_gives_the_same_weights(
+    whole: Run, place: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when it is first measured how long the run will take: those steps must leave no trace."""
+    from sealpin_training import fit
+
+    monkeypatch.setattr(fit, "_MEASURED_FROM", 0)
+    said: list[str] = []
+    again, _ = train(small_recipe(place, *LONGER), dataset.folder, "again", EVERY, said.append)
+    assert re.search(r"s a step here, .*12 steps take .*, 120,000 ", said[0])
     assert told(again) == told(whole)
     first, second = weights(whole), weights(again)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(whole: Run, place: Path) -> None:
+    early = place / "mlruns/runs/early"
+    early.mkdir()
+    (early / "recipe.config").write_bytes((whole.folder / "recipe.config").read_bytes())
+    (early / "run.json").write_text((whole.folder / "run.json").read_text().replace('"whole"', '"early"'))
+    said: list[str] = []
+    run, _ = resume("early", None, None, Options(), None, False, said.append)
+    assert said == [f"resuming early at step 0 of {STEPS}"]
+    assert told(run) == told(whole), "evaluated as often as it was begun with"
+    first, second = weights(whole), weights(run)
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 

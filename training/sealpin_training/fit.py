@@ -18,7 +18,7 @@ from official.modeling import optimization
 from sealpin_edge.errors import EnvironmentFault, SealpinError
 
 from .dataset.manifest import Dataset
-from .dataset.records import RecordFile
+from .dataset.records import RecordFile, without_photos
 from .distribution import is_chief, strategy
 from .evaluation.coco import coco_score
 from .evaluation.detect import detect_photos
@@ -53,9 +53,9 @@ class Fit:
     """One training, ready to run: network, data and optimiser built, checkpoint or warm start loaded."""
 
     def __init__(
-        self, recipe: Recipe, dataset: Dataset, folder: Path, seed: int, start: tuple[Path, str] | None, limits: Limits
+        self, recipe: Recipe, dataset: Dataset, folder: Path, seed: int, start: Path | None, limits: Limits
     ) -> None:
-        """`start` is a checkpoint and its fine_tune_checkpoint_type; a state in `folder` has precedence.
+        """`start` is a checkpoint to begin with; a state in `folder` has precedence.
 
         Raises InputError when the checkpoint is of another network.
         """
@@ -91,7 +91,8 @@ class Fit:
                 # Also on workers whose own folder is empty
                 self._trainer.checkpoint.restore(latest)
             elif start:
-                self.warm_start = warm_start(recipe, self._trainer.model, *start)
+                scope = recipe.train.fine_tune_checkpoint_type or "detection"
+                self.warm_start = warm_start(recipe, self._trainer.model, start, scope)
             self._optimizer = self._trainer.optimizer
             self._optimizer._create_all_weights(self._trainer.model.trainable_variables)
             if not tf.config.list_physical_devices("GPU"):
@@ -112,12 +113,11 @@ class Fit:
     def seconds_per_step(self) -> float:
         """What a step takes here, measured on a few whose effect is undone."""
         with self._strategy.scope():
-            variables = [
-                *self._trainer.model.variables,
-                *self._optimizer.variables(),
-                self._trainer.global_step,
-                self._task.steps_done,
-            ]
+            variables = [*self._trainer.model.variables, self._trainer.global_step, self._task.steps_done]
+            optimizer = self._optimizer
+            while optimizer is not None:  # averages and loss scaling wrap another one
+                variables += optimizer.variables()
+                optimizer = getattr(optimizer, "_optimizer", None)
             before = [variable.numpy() for variable in variables]
             self._trainer.train(tf.constant(1))
             began, steps = time.perf_counter(), 5
@@ -139,7 +139,8 @@ class Fit:
                 f"{each:.2f} s a step here, evaluations apart: {total - self.step:,} steps take {left}, 120,000 {asked}"
             )
         with progress_bar(total, "train", "step", self.step) as self._bar:
-            if self.step and self.step % every == 0 and state.evaluated_step < self.step:
+            due = self.step % every == 0 or self.step >= total
+            if self.step and due and state.evaluated_step < self.step:
                 self._evaluate()  # killed before it was done
             while self.step < total and not self._over():
                 stop = min(total, (self.step // every + 1) * every)
@@ -223,7 +224,7 @@ class Fit:
         step = self.step
         if self._detect is None:
             self._detect = detector(self._recipe, self._trainer.model)
-        records = list(RecordFile(self._dataset, "val", self._classes))
+        records = RecordFile(self._dataset, "val", self._classes)
         with self._averaged():
             found = detect_photos(self._recipe, self._detect, records, self._classes)
             weights = self._run.folder / "weights" if is_chief() else Path(self._runner.checkpoint_manager.directory)
@@ -231,12 +232,13 @@ class Fit:
             tf.train.Checkpoint(model=self._trainer.model, global_step=self._trainer.global_step).write(
                 str(weights / f"ckpt-{step}")
             )
-        metrics = coco_score(records, found, self._classes).metrics
+        labels = without_photos(records)
+        metrics = coco_score(labels, found, self._classes).metrics
         if self._tracker:
             self._tracker.log({f"val/{key}": value for key, value in metrics.items()}, step)
         better = metrics["AP"] > self._state.best_ap
         if better:
-            self._best = records, found
+            self._best = labels, found
         self._save(
             evaluated_step=step,
             best_step=step if better else self._state.best_step,

@@ -23,7 +23,10 @@ STORE = Path("mlruns")
 
 @dataclass(frozen=True)
 class Run:
-    """One training run. `dataset` is the folder it was trained on; `recipe_sha256` is of the recipe as it was given."""
+    """One training run. `dataset` is the folder it was trained on; `recipe_sha256` is of the recipe as it was given.
+
+    `start_from` is the checkpoint that its weights came from, empty for none.
+    """
 
     name: str
     run_id: str
@@ -34,6 +37,9 @@ class Run:
     dataset: str
     dataset_digest: str
     command: str
+    evaluate_every: int
+    patience: int | None
+    start_from: str
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property

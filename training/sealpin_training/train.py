@@ -82,10 +82,14 @@ def train(recipe_path: Path, dataset_path: Path, name: str, options: Options, te
         dataset=str(dataset_path.resolve()),
         dataset_digest=dataset.digest,
         command=command_line(),
+        evaluate_every=options.evaluate_every
+        or max(LEAST_STEPS_BETWEEN, recipe.train.num_steps // EVALUATIONS_PER_RUN),
+        patience=options.patience,
+        start_from=str(start) if start else "",
         environment=environment(),
     )
     try:
-        return _fit(run, recipe, dataset, options, State(), tell, start, opened)
+        return _fit(run, recipe, dataset, options, State(), tell, opened)
     except BaseException:
         # A run with a checkpoint can be resumed; one without is only in the way of its name
         if is_chief() and not any(folder.glob("checkpoints/ckpt-*.index")):
@@ -153,6 +157,11 @@ def resume(
             hint=f"sealpin train --run {name} --resume --extend {2 * state.step}",
         )
     (run.folder / "recipe.config").write_text(pipeline_text(recipe.pipeline), encoding="utf-8")
+    run = replace(
+        run,
+        evaluate_every=options.evaluate_every or run.evaluate_every,
+        patience=options.patience or run.patience,
+    )
     return _fit(run, recipe, dataset, options, replace(state, status="running", why=""), tell)
 
 
@@ -200,13 +209,13 @@ def check_fits(recipe: Recipe, path: str, dataset: Dataset) -> None:
             _ = records[index]  # raises for another list of classes
 
 
-def _start(recipe: Recipe, recipe_folder: Path, start_from: str | None) -> tuple[Path, str] | None:
+def _start(recipe: Recipe, recipe_folder: Path, start_from: str | None) -> Path | None:
     named = start_from if start_from is not None else recipe.train.fine_tune_checkpoint
     if not named or named == "scratch":
         return None
     from .warmstart import find_checkpoint
 
-    return find_checkpoint(named, recipe_folder), recipe.train.fine_tune_checkpoint_type or "detection"
+    return find_checkpoint(named, recipe_folder)
 
 
 def _fit(
@@ -216,14 +225,14 @@ def _fit(
     options: Options,
     state: State,
     tell: Tell,
-    start: tuple[Path, str] | None = None,
     opened: tuple[Any, str] | None = None,
 ) -> tuple[Run, Evaluation]:
     from .fit import Fit, Limits
 
     steps = recipe.train.num_steps
-    every = options.evaluate_every or max(LEAST_STEPS_BETWEEN, steps // EVALUATIONS_PER_RUN)
-    fit = Fit(recipe, dataset, run.folder, run.seed, start, Limits(every, options.patience, options.max_hours))
+    limits = Limits(run.evaluate_every, run.patience, options.max_hours)
+    start = Path(run.start_from) if run.start_from else None
+    fit = Fit(recipe, dataset, run.folder, run.seed, start, limits)
     if fit.warm_start:
         tell(str(fit.warm_start))
         if is_chief():

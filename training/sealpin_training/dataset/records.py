@@ -2,8 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -94,6 +94,11 @@ class RecordFile(Sequence[Record]):
 def read_records(folder: Path, split: str, classes: Sequence[str]) -> Iterator[Record]:
     """Read a split back, in the order in which it was written."""
     return iter(RecordFile(folder, split, classes))
+
+
+def without_photos(records: Iterable[Record]) -> list[Record]:
+    """Names, sizes and boxes alone: what a whole split of may stay in memory."""
+    return [replace(record, data=b"") for record in records]
 
 
 def _record(raw: bytes, classes: Sequence[str], where: str) -> Record:

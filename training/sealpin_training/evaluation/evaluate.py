@@ -8,7 +8,7 @@ from typing import Any
 from sealpin_edge.detection import Detection
 from sealpin_edge.errors import InputError
 
-from ..dataset.records import Record, RecordFile
+from ..dataset.records import Record, RecordFile, without_photos
 from ..run import Run, write_json
 from .coco import CocoScore, coco_score
 from .confusion import Confusion, confusion
@@ -99,9 +99,9 @@ def evaluate(
     if not dataset.counts[split]:
         raise InputError(f"the {split} split is empty", where=str(dataset.folder), allowed="a split with photos")
     detect = detect or trained_detector(run)
-    records = list(RecordFile(dataset.folder, split, dataset.classes))
+    records = RecordFile(dataset.folder, split, dataset.classes)
     found = detect_photos(run.recipe(), detect, records, run.classes)
-    evaluation = judge_photos(run, split, records, found, choice)
+    evaluation = judge_photos(run, split, without_photos(records), found, choice)
     if report:
         from .report import write_report
 
