@@ -31,5 +31,6 @@ def experiment_config(recipe: Recipe, *, steps_per_loop: int, checkpoint_interva
             summary_interval=steps_per_loop,
             checkpoint_interval=checkpoint_interval,
             max_to_keep=CHECKPOINTS_KEPT,
+            train_tf_while_loop=False,  # a step called from Python is a tenth faster on CPU than one in tf.while_loop
         ),
     )
