@@ -62,7 +62,6 @@ class Fit:
         self.warm_start: WarmStart | None = None
         self._recipe, self._limits, self._seed = recipe, limits, seed
         self._classes, self._dataset = dataset.classes, dataset.folder
-        self._folder = folder
         self._photos = TrainingPhotos(dataset.folder, "train", dataset.classes, recipe.train.max_number_of_boxes)
         steps = recipe.train.num_steps
         self._per_loop = max(1, min(_STEPS_PER_LOOP, steps // 50))
@@ -130,7 +129,8 @@ class Fit:
 
     def run(self, run: Run, tracker: Tracker | None, state: State, tell: Callable[[str], None]) -> State:
         """Train to the recipe's last step, or to a limit. Raises SealpinError when the loss breaks."""
-        self._run, self._tracker, self._state = run, tracker, state
+        # The checkpoint may be newer than the state, which is written at evaluations
+        self._run, self._tracker, self._state = run, tracker, replace(state, step=self.step)
         total, every = self._recipe.train.num_steps, self._limits.evaluate_every
         if total - self.step >= _MEASURED_FROM:
             each = self.seconds_per_step

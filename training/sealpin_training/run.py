@@ -3,7 +3,7 @@
 run.json         what was run, on what, with what            recipe.config   the recipe as trained
 weights/         ckpt-N: best and last network              checkpoints/    the training's whole state, to resume
 metrics.jsonl    every metric that was reported              state.json      how far it is
-evaluation_<split>.json   curves.png   tensorboard/          warm_start.json what it started from
+evaluation_<split>.json   curves.png                        warm_start.json what it started from
 """
 
 import json

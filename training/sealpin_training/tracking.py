@@ -72,10 +72,10 @@ class Tracker:
     def _send_until_stopped(self) -> None:
         sampled = time.monotonic()
         while not self._stop.wait(_SEND_EVERY_S):
-            if time.monotonic() - sampled >= _SYSTEM_EVERY_S:
-                sampled = time.monotonic()
-                self._sample_system()
             try:
+                if time.monotonic() - sampled >= _SYSTEM_EVERY_S:
+                    sampled = time.monotonic()
+                    self._sample_system()
                 self._send()
                 self.failure = ""
             except Exception as error:  # as in finish: whatever it is, the next round tries again

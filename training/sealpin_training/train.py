@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sealpin_edge.errors import EnvironmentFault, InputError
+from sealpin_edge.files import write_whole
 
 from .curves import plot_curves
 from .dataset.manifest import Dataset, load_dataset
@@ -156,7 +157,7 @@ def resume(
             found=f"{state.step} of {recipe.train.num_steps} steps",
             hint=f"sealpin train --run {name} --resume --extend {2 * state.step}",
         )
-    (run.folder / "recipe.config").write_text(pipeline_text(recipe.pipeline), encoding="utf-8")
+    write_whole(run.folder / "recipe.config", pipeline_text(recipe.pipeline).encode())
     run = replace(
         run,
         evaluate_every=options.evaluate_every or run.evaluate_every,
