@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .errors import EnvironmentFault, SealpinError
+from .photo import Photo, decode_photo, encode_jpeg
 
 SIDE = 1024  # of the photo, as the line's camera takes them
 PHOTOS_A_ROUND = 10
@@ -48,14 +49,23 @@ class Timing:
 
 
 def benchmark(
-    models: Sequence[Path], threads: Sequence[int], photos: int, labels: Sequence[str] | None = None
+    models: Sequence[Path],
+    threads: Sequence[int],
+    photos: int,
+    photo: Photo | None = None,
+    labels: Sequence[str] | None = None,
 ) -> list[Timing]:
-    """Time each model with each number of threads over so many photos. Raises InputError for one that cannot be run."""
+    """Time each model with each number of threads over so many photos.
+
+    All are `photo`, or a made-up one of 1024x1024. How much a model finds on it, and then suppresses, is a part of its
+    time. Raises InputError for a model that cannot be run.
+    """
+    jpeg = encode_jpeg(_photo() if photo is None else photo)
     workers: list[_Worker] = []
     try:
         for model in models:
             for count in threads:
-                workers.append(_Worker(model, count, labels))
+                workers.append(_Worker(model, count, labels, jpeg))
                 workers[-1].load()  # one after the other: loading would disturb another's loading
         for _ in range(0, photos, PHOTOS_A_ROUND):
             for worker in workers:
@@ -101,10 +111,10 @@ def _processor() -> str:
 class _Worker:
     """One model on its runtime in a process of its own."""
 
-    def __init__(self, model: Path, threads: int, labels: Sequence[str] | None) -> None:
+    def __init__(self, model: Path, threads: int, labels: Sequence[str] | None, jpeg: bytes) -> None:
         spawn = get_context("spawn")
         self._connection, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_work, args=(theirs, model, threads, labels), daemon=True)
+        self._process = spawn.Process(target=_work, args=(theirs, model, threads, labels, jpeg), daemon=True)
         self._process.start()
         theirs.close()
         self._model = model
@@ -154,10 +164,9 @@ class _Worker:
         return dict(answer)
 
 
-def _work(connection: Connection, path: Path, threads: int, labels: Sequence[str] | None) -> None:
+def _work(connection: Connection, path: Path, threads: int, labels: Sequence[str] | None, jpeg: bytes) -> None:
     """Load the model; then, for each number received, judge so many photos and answer with seconds and memory."""
     from .model import Model
-    from .photo import decode_photo, encode_jpeg
 
     began = time.perf_counter()
     try:
@@ -166,7 +175,6 @@ def _work(connection: Connection, path: Path, threads: int, labels: Sequence[str
         connection.send(error)
         return
     connection.send({"seconds": time.perf_counter() - began, "threads": model.threads})
-    jpeg = encode_jpeg(_photo())
     while True:
         try:
             count = connection.recv()
@@ -187,12 +195,12 @@ def _work(connection: Connection, path: Path, threads: int, labels: Sequence[str
         connection.send({"seconds": seconds, "rss_mb": _resident_mb()})
 
 
-def _photo() -> Any:
+def _photo() -> Photo:
     """Soft grey blotches: what a part's steel looks like to a decoder and a resize."""
     import cv2
 
     coarse = np.random.default_rng(0).integers(60, 200, (SIDE // 16, SIDE // 16, 3), np.uint8)
-    return cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def _resident_mb() -> float:

@@ -54,20 +54,30 @@ def unpack(bundle: Path, out: Path) -> None:
 @click.argument("model", type=EXISTING_OR_NOT)
 @click.option("--against", type=EXISTING_OR_NOT, help="Another model file, timed in turns with MODEL.")
 @click.option("--threads", default="2", show_default=True, help="Threads of the runtime: a number, or several: 1,2,4.")
-@click.option("--photos", type=click.IntRange(min=10), default=200, show_default=True, help="Photos for each.")
+@click.option("--photos", type=click.IntRange(min=10), default=200, show_default=True, help="How many, for each.")
+@click.option("--photo", type=EXISTING_OR_NOT, help="A photo of a part; else a made-up one of 1024x1024.")
 @click.option("--labels", type=EXISTING_OR_NOT, help="A label a line, for a model that carries none.")
 @json_option
-def benchmark(model: Path, against: Path | None, threads: str, photos: int, labels: Path | None, as_json: bool) -> None:
+def benchmark(
+    model: Path,
+    against: Path | None,
+    threads: str,
+    photos: int,
+    photo: Path | None,
+    labels: Path | None,
+    as_json: bool,
+) -> None:
     """Time MODEL on this machine: load, each stage of a photo's way, memory."""
     from .benchmark import benchmark as time_models
     from .benchmark import machine, table
     from .card import read_labels
+    from .photo import read_photo
 
     counts = [int(text) if text.strip().isdigit() else 0 for text in threads.split(",")]
     if min(counts) < 1:
         raise click.BadParameter(f"{threads!r} is no list of numbers above 0", param_hint="--threads")
     models = [model, against] if against else [model]
-    timings = time_models(models, counts, photos, read_labels(labels))
+    timings = time_models(models, counts, photos, read_photo(photo) if photo else None, read_labels(labels))
     results = [asdict(one) for one in timings]
     answer({**results[0], "machine": machine(), "results": results}, as_json, f"{machine()}\n{table(timings)}")
 

@@ -5,6 +5,7 @@ judged on the very pixels that it will see on the line.
 """
 
 import contextlib
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,15 @@ def decode_photo(data: bytes, name: str = "photo") -> Photo:
             hint="copy it again from the camera, or take it out of the folder",
         )
     return np.asarray(photo, dtype=np.uint8)
+
+
+def read_photo(path: Path) -> Photo:
+    """Read and decode a photo's file. Raises InputError when it cannot be read, or is no whole photo."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError("this photo cannot be read", where=str(path), found=error.strerror or str(error)) from None
+    return decode_photo(data, str(path))
 
 
 def encode_jpeg(photo: Photo, quality: int = 95) -> bytes:

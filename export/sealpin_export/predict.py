@@ -10,7 +10,7 @@ from sealpin_edge.errors import InputError
 from sealpin_edge.files import write_whole
 from sealpin_edge.model import Model
 from sealpin_edge.overlay import draw_overlay
-from sealpin_edge.photo import decode_photo, encode_jpeg
+from sealpin_edge.photo import encode_jpeg, read_photo
 from sealpin_edge.verdict import Verdict
 from sealpin_training.dataset.boxes import clip
 from sealpin_training.dataset.files import PHOTO_ENDINGS, find_files
@@ -61,7 +61,7 @@ def predict(
     least = dict.fromkeys(model.card.classes, threshold) if threshold is not None else model.card.thresholds
     for name in progress(files, "predict", "photo"):
         try:
-            photo = decode_photo((folder / name).read_bytes(), name)
+            photo = read_photo(folder / name)
         except InputError:
             yield Prediction(name, Verdict.NOT_INSPECTED, ())
             continue

@@ -41,7 +41,7 @@ def write_report(
     lost: Sequence[LayerLoss],
 ) -> None:
     """Write the page to `path`; it needs nothing beside it. `lost`: the layers of an int8 file that was refused."""
-    timings = benchmark(files, THREADS, TIMED)
+    timings = benchmark(files, THREADS, TIMED, decode_photo(records[0].data, records[0].name))
     faults = [fault for one in judged for fault in one.gate.faults]
     parts = [
         html.paragraph(
@@ -55,7 +55,7 @@ def write_report(
         html.heading("Against the trained network"),
         html.table(("", *(one.gate.file for one in judged)), _comparison(judged)),
         html.heading("Speed"),
-        html.paragraph(f"{machine()}; photos of 1024x1024, decoded ones; {timings[0].photos} each, in turns."),
+        html.paragraph(f"{machine()}; {records[0].name} {timings[0].photos} times for each, in turns."),
         html.table(
             ("file", "threads", "load ms", "ms a photo: p50", "p95", "p99", *STAGES, "memory MB"),
             [_timing(one) for one in timings],

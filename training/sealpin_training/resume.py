@@ -7,11 +7,11 @@ from pathlib import Path
 
 from sealpin_edge.errors import EnvironmentFault, InputError
 
-from .dataset.manifest import load_dataset
+from .dataset.manifest import Dataset, load_dataset
 from .distribution import is_chief
 from .environment import command_line, environment
 from .evaluation.evaluate import Evaluation
-from .recipe import load_recipe
+from .recipe import Recipe, load_recipe
 from .run import STORE, Run, State, load_run, locked
 from .tracking import continue_tracking, read_metrics
 from .train import Options, Tell, check_fits, check_followed, fit_run
@@ -32,34 +32,67 @@ def resume(
     not given.
     """
     with locked(name) if is_chief() else nullcontext():
-        return _resume(load_run(name), recipe_path, dataset_path, options, extend, accept_changes, tell)
-
-
-def _resume(
-    run: Run,
-    recipe_path: Path | None,
-    dataset_path: Path | None,
-    options: Options,
-    extend: int | None,
-    accept_changes: bool,
-    tell: Tell,
-) -> tuple[Run, Evaluation]:
-    recipe, state = run.recipe(), State.load(run)
-    if recipe_path:
-        digest = hashlib.sha256(recipe_path.read_bytes()).hexdigest()
-        if digest != run.recipe_sha256 and not accept_changes:
+        run = load_run(name)
+        state = State.load(run)
+        run, recipe = _recipe(run, recipe_path, accept_changes, options.accept_differences)
+        dataset = _dataset(run, dataset_path, accept_changes)
+        check_fits(recipe, str(run.folder / "recipe.config"), dataset)
+        if extend is not None:
+            if extend <= recipe.train.num_steps:
+                raise InputError(
+                    "an extended run must become longer",
+                    where="--extend",
+                    found=str(extend),
+                    allowed=f"more than {recipe.train.num_steps} steps",
+                )
+            recipe = recipe.with_steps(extend)
+        elif state.status == "finished":
             raise InputError(
-                "this recipe is not the one that the run began with",
-                where=str(recipe_path),
-                found=f"sha256 {digest[:12]}",
-                allowed=f"sha256 {run.recipe_sha256[:12]}, as in {run.folder / 'recipe.config'}",
-                hint="leave it out, or go on with the new one: --accept-changes",
+                "this run is finished",
+                where=str(run.folder),
+                found=f"{state.step} of {recipe.train.num_steps} steps",
+                hint=f"sealpin train --run {run.name} --resume --extend {2 * state.step}",
             )
-        if digest != run.recipe_sha256:
-            recipe = load_recipe(recipe_path).with_steps(recipe.train.num_steps)
-            check_followed(recipe, str(recipe_path), options.accept_differences)
-            run = replace(run, recipe_sha256=digest)
-    dataset = load_dataset(dataset_path or Path(run.dataset))
+        now = environment()
+        session = {"step": state.step, "command": command_line()}
+        session |= {key: value for key, value in now.items() if value != run.environment.get(key)}
+        run = replace(
+            run,
+            dataset=str(dataset.folder.resolve()),
+            dataset_digest=dataset.digest,
+            evaluate_every=options.evaluate_every or run.evaluate_every,
+            patience=options.patience or run.patience,
+            max_hours=options.max_hours or run.max_hours,
+            resumed=(*run.resumed, session),
+        )
+        return fit_run(run, recipe, dataset, state, tell)
+
+
+def _recipe(run: Run, path: Path | None, accept_changes: bool, accept_differences: bool) -> tuple[Run, Recipe]:
+    """The run's recipe, or with `accept_changes` the one at `path`, with as many steps as the run has."""
+    recipe = run.recipe()
+    if path is None:
+        return run, recipe
+    given = load_recipe(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest == run.recipe_sha256:
+        return run, recipe
+    if not accept_changes:
+        raise InputError(
+            "this recipe is not the one that the run began with",
+            where=str(path),
+            found=f"sha256 {digest[:12]}",
+            allowed=f"sha256 {run.recipe_sha256[:12]}, as in {run.folder / 'recipe.config'}",
+            hint="leave it out, or go on with the new one: --accept-changes",
+        )
+    recipe = given.with_steps(recipe.train.num_steps)
+    check_followed(recipe, str(path), accept_differences)
+    return replace(run, recipe_sha256=digest), recipe
+
+
+def _dataset(run: Run, path: Path | None, accept_changes: bool) -> Dataset:
+    """The run's dataset, where it was or at `path`; with `accept_changes` another one of the same classes."""
+    dataset = load_dataset(path or Path(run.dataset))
     if dataset.digest != run.dataset_digest and not accept_changes:
         raise InputError(
             "this dataset is not the one that the run began with",
@@ -76,36 +109,7 @@ def _resume(
             allowed=", ".join(run.classes),
             hint=f"begin a new run: sealpin train RECIPE --dataset {dataset.folder} --start-from {run.folder}",
         )
-    check_fits(recipe, str(run.folder / "recipe.config"), dataset)
-    if extend is not None:
-        if extend <= recipe.train.num_steps:
-            raise InputError(
-                "an extended run must become longer",
-                where="--extend",
-                found=str(extend),
-                allowed=f"more than {recipe.train.num_steps} steps",
-            )
-        recipe = recipe.with_steps(extend)
-    elif state.status == "finished":
-        raise InputError(
-            "this run is finished",
-            where=str(run.folder),
-            found=f"{state.step} of {recipe.train.num_steps} steps",
-            hint=f"sealpin train --run {run.name} --resume --extend {2 * state.step}",
-        )
-    now = environment()
-    session = {"step": state.step, "command": command_line()}
-    session |= {key: value for key, value in now.items() if value != run.environment.get(key)}
-    run = replace(
-        run,
-        dataset=str(dataset.folder.resolve()),
-        dataset_digest=dataset.digest,
-        evaluate_every=options.evaluate_every or run.evaluate_every,
-        patience=options.patience or run.patience,
-        max_hours=options.max_hours or run.max_hours,
-        resumed=(*run.resumed, session),
-    )
-    return fit_run(run, recipe, dataset, state, tell)
+    return dataset
 
 
 def sync(name: str) -> int:

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from ..errors import CameraFault, InputError
-from ..photo import Photo, decode_photo
+from ..photo import Photo, read_photo
 from . import Frame
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
@@ -31,11 +31,9 @@ class FolderCamera:
             file = self._photos[self._next]
             self._next = (self._next + 1) % len(self._photos)
             try:
-                self._ahead = file, decode_photo(file.read_bytes(), str(file))
+                self._ahead = file, read_photo(file)
             except InputError as fault:
                 self._ahead = file, fault
-            except OSError as error:
-                self._ahead = file, InputError("this photo cannot be read", where=str(file), found=str(error))
 
     def capture(self) -> Frame:
         """The next photo, as if exposed now. Raises CameraFault when it cannot be read."""
