@@ -25,4 +25,4 @@ check: setup
 # Another environment, for runtimes that want NumPy below 2: tests/export/test_peers.py runs models in them
 peers: setup
 	test -x .venv-peers/bin/python || python3.11 -m venv .venv-peers
-	$(BIN)/uv pip install --quiet --python .venv-peers/bin/python --constraint tests/export/peers.txt tflite-support tflite-runtime libusb-package
+	$(BIN)/uv pip install --quiet --python .venv-peers/bin/python --constraint tests/export/peers.txt tflite-support tflite-runtime mediapipe libusb-package

@@ -22,7 +22,7 @@ from .graph import DEFAULT, serving_module, tflite_module
 from .metadata import add_metadata
 from .report import write_report
 from .sensitivity import Sensitivity
-from .tflite import convert_float, convert_int8
+from .tflite import LEAST_CALIBRATION, convert_float, convert_int8
 
 QUANTISATIONS = ("none", "float16", "dynamic", "int8")
 MODEL, REPORT, GATE = "model.tflite", "report.html", "gate.json"
@@ -87,19 +87,27 @@ def export(
     keeps its `keep_float` worst layers in float. Raises InputError when the run has no checkpoint or was not evaluated
     on val, there is nothing to judge or to calibrate with, or `out` is taken.
     """
-    card = _card(run)
+    cards = {which: model_card(run, which) for which in quantise}
     dataset = run.load_dataset()
     if not dataset.counts["val"]:
         raise InputError("there are no val photos to prove an export with", where=str(dataset.folder))
+    if "int8" in quantise and dataset.counts["train"] < LEAST_CALIBRATION:
+        raise InputError(
+            "there are too few training photos to calibrate int8 with",
+            where=str(dataset.folder),
+            found=f"{dataset.counts['train']} photos",
+            allowed=f"{LEAST_CALIBRATION} at least",
+            hint="leave the arithmetic in float: --quantize float16",
+        )
     records = list(RecordFile(dataset.folder, "val", dataset.classes))
     refused = out.with_name(f"{out.name}_refused.html")
     with suppress(_Refused), new_folder(out) as folder, TemporaryDirectory(dir=out.parent, prefix=".export.") as work:
         steps, saved_model = _Steps(out, tell), folder / "saved_model"
         steps.do("SavedModel", saved_model, _save, *serving_module(run), saved_model)
         files: dict[str, Path] = {}
-        for which in dict.fromkeys(quantise):
+        for which, card in cards.items():
             files[which] = path = folder / (f"model_{which}.tflite" if files else MODEL)
-            steps.do(f"TFLite, {which}", path, _write_model, run, card(which), Path(work, which), path, keep_float)
+            steps.do(f"TFLite, {which}", path, write_model, run, card, Path(work, which), path, keep_float)
         network = steps.do("network on val", saved_model, network_detections, saved_model, records, run.classes)
         judged = [
             steps.do(f"{path.name} on val", path, judge_file, path, records, network, max_drop)
@@ -122,8 +130,8 @@ class _Refused(Exception):
     """Leaves nothing in the new folder's place."""
 
 
-def _write_model(run: Run, card: ModelCard, saved_model: Path, path: Path, keep_float: int) -> None:
-    """One model file; `saved_model` is a new folder for what the converter reads."""
+def write_model(run: Run, card: ModelCard, saved_model: Path, path: Path, keep_float: int = 0) -> None:
+    """Write one model file, unproven; `saved_model` is a new folder for what the converter reads."""
     int8 = card.quantisation == "int8"
     module = tflite_module(run, float_input=int8)
     _save(module, {DEFAULT: module.function}, saved_model)
@@ -141,28 +149,24 @@ def _save(module: Any, signatures: dict[str, Any], path: Path) -> None:
     shutil.rmtree(path / "assets", ignore_errors=True)
 
 
-def _card(run: Run) -> Callable[[str], ModelCard]:
-    """The card of the run's model files, by quantisation. Raises InputError when the run was not evaluated on val."""
+def model_card(run: Run, quantise: str) -> ModelCard:
+    """The card of the run's model file. Raises InputError when the run's best network was not evaluated on val."""
     recipe, evaluation = run.recipe(), run.evaluation("val")
-
-    def card(quantise: str) -> ModelCard:
-        return ModelCard(
-            format=CARD_FORMAT,
-            task="detect",
-            classes=run.classes,
-            input_height=recipe.resizer.height,
-            input_width=recipe.resizer.width,
-            colour="RGB",
-            resize="stretch",
-            interpolation="bilinear_tf1",
-            thresholds=dict.fromkeys(run.classes, float(evaluation["threshold"])),
-            threshold_chosen=str(evaluation["threshold_chosen"]),
-            run=run.name,
-            run_id=run.run_id,
-            dataset_digest=run.dataset_digest,
-            metrics={f"val/{name}": round(value, 4) for name, value in evaluation["metrics"].items()},
-            quantisation=quantise,
-            sealpin_version=version("sealpin"),
-        )
-
-    return card
+    return ModelCard(
+        format=CARD_FORMAT,
+        task="detect",
+        classes=run.classes,
+        input_height=recipe.resizer.height,
+        input_width=recipe.resizer.width,
+        colour="RGB",
+        resize="stretch",
+        interpolation="bilinear_tf1",
+        thresholds=dict.fromkeys(run.classes, float(evaluation["threshold"])),
+        threshold_chosen=str(evaluation["threshold_chosen"]),
+        run=run.name,
+        run_id=run.run_id,
+        dataset_digest=run.dataset_digest,
+        metrics={f"val/{name}": round(value, 4) for name, value in evaluation["metrics"].items()},
+        quantisation=quantise,
+        sealpin_version=version("sealpin"),
+    )

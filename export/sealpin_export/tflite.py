@@ -14,6 +14,7 @@ from sealpin_training.quiet import quiet_stderr, tensorflow
 from sealpin_training.run import Run
 
 CALIBRATION_PHOTOS = 64
+LEAST_CALIBRATION = 8  # with fewer, the ranges are those of single photos
 
 
 def convert_float(saved_model: Path, quantise: str) -> bytes:

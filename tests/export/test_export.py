@@ -1,6 +1,7 @@
 """Export: every file says what the network says, tells what it is, and is refused when it does not."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -141,10 +142,17 @@ def test_mistakes_are_told_before_long_work(run: Run, tmp_path: Path, monkeypatc
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/file").touch()
     assert "in the way" in sealpin("export", "small", "--out", tmp_path / "taken").output
+    shutil.copytree(run.folder, run.folder.with_name("damaged"), ignore=shutil.ignore_patterns("checkpoints"))
+    (run.folder.with_name("damaged") / "evaluation_val.json").write_text("")
+    damaged = sealpin("export", "damaged", "--out", tmp_path / "x")
+    assert (damaged.exit_code, "is damaged" in damaged.output) == (2, True), damaged.output
     with monkeypatch.context() as patched:
         patched.setattr(Run, "last_evaluation", lambda *_: {})
         with pytest.raises(InputError, match="not evaluated on val"):
             export(run, tmp_path / "x", ("int8",), lambda _: None)
+    monkeypatch.setattr("sealpin_export.export.LEAST_CALIBRATION", 1000)
+    with pytest.raises(InputError, match="too few training photos"):
+        export(run, tmp_path / "x", ("none", "int8"), lambda _: None)
     assert not (tmp_path / "x").exists()
 
 

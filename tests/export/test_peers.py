@@ -1,4 +1,4 @@
-"""Other people's runtimes give the boxes that sealpin gives: TFLite Task Library, tflite-runtime.
+"""Other people's runtimes give the boxes that sealpin gives: TFLite Task Library, MediaPipe Tasks, tflite-runtime.
 
 They want NumPy below 2, so they run in an environment of their own: `make peers`.
 """
@@ -34,6 +34,21 @@ print(json.dumps([
     for one in found.detections
 ]))
 """
+MEDIAPIPE = """
+import json, sys
+import mediapipe, numpy as np
+from mediapipe.tasks.python import BaseOptions, vision
+options = vision.ObjectDetectorOptions(
+    base_options=BaseOptions(model_asset_path=sys.argv[1]), score_threshold=0.0, max_results=100
+)
+with vision.ObjectDetector.create_from_options(options) as detector:
+    found = detector.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.load(sys.argv[2])))
+print(json.dumps([
+    [one.categories[0].category_name, one.categories[0].score, one.bounding_box.origin_x, one.bounding_box.origin_y,
+     one.bounding_box.width, one.bounding_box.height]
+    for one in found.detections
+]))
+"""
 TFLITE_RUNTIME = """
 import json, sys
 import numpy as np
@@ -58,6 +73,8 @@ print(json.dumps([
     [
         (TASK_LIBRARY, "model.tflite", 0.005, 1.0),  # it tells whole pixels
         (TASK_LIBRARY, "model_none.tflite", 1e-4, 1.0),
+        (MEDIAPIPE, "model.tflite", 0.005, 1.0),
+        (MEDIAPIPE, "model_none.tflite", 1e-4, 1.0),
         (TFLITE_RUNTIME, "model.tflite", 0.02, 1.0),  # an older runtime, whose int8 kernels round otherwise
         (TFLITE_RUNTIME, "model_none.tflite", 1e-4, 0.01),
     ],

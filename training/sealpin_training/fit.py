@@ -242,11 +242,13 @@ class Fit:
 
     def _exhausted(self, error: Exception) -> EnvironmentFault:
         if any(told in str(error).lower() for told in ("no space left", "quota", "too many open files")):
+            folder = self._run.checkpoints if self._run else Path()
+            begun = any(folder.glob("ckpt-*.index"))
             return EnvironmentFault(
                 "the training's state cannot be written",
-                where=str(self._run.checkpoints if self._run else ""),
+                where=str(folder),
                 found=reason(error),
-                hint="make room, then --resume",
+                hint="make room, then --resume" if begun else "make room, then begin again",
             )
         batch = self._recipe.train.batch_size
         return EnvironmentFault(

@@ -118,10 +118,9 @@ class Run:
     def last_evaluation(self, split: str) -> dict[str, Any]:
         """What was written last, of whichever network; empty when nothing was."""
         try:
-            result: dict[str, Any] = json.loads((self.folder / f"evaluation_{split}.json").read_text())
+            return read_json(self.folder / f"evaluation_{split}.json")
         except FileNotFoundError:
             return {}
-        return result
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ class State:
     def load(cls, run: Run) -> "State":
         """The state of a run; of one that was killed before it had any, the state at step 0."""
         try:
-            return cls(**json.loads((run.folder / "state.json").read_text()))
+            return cls(**read_json(run.folder / "state.json"))
         except FileNotFoundError:
             return cls()
 
@@ -157,6 +156,15 @@ class State:
 def write_json(path: Path, content: Any) -> None:
     """A JSON file, whole or not at all."""
     write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What `write_json` wrote. Raises InputError when it is damaged, FileNotFoundError when it is not there."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise InputError("this file of a run is damaged", where=str(path), found=str(error)) from None
+    return content
 
 
 def run_names() -> list[str]:
@@ -195,11 +203,7 @@ def load_run(name: str) -> Run:
     """The run called `name`. Raises InputError with the names that there are."""
     path = run_folder(name) / "run.json"
     try:
-        content = json.loads(path.read_text())
-        lists = {key: tuple(content.get(key, ())) for key in ("classes", "resumed")}
-        return Run(**{**content, **lists, "name": name})
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError("this run's record is damaged", where=str(path), found=str(error)) from None
+        content = read_json(path)
     except OSError:
         raise InputError(
             "no such run",
@@ -208,3 +212,8 @@ def load_run(name: str) -> Run:
             allowed=", ".join(run_names()) or f"no runs yet below {STORE}/",
             hint="sealpin train RECIPE --dataset DATASET --run NAME",
         ) from None
+    try:
+        lists = {key: tuple(content.get(key, ())) for key in ("classes", "resumed")}
+        return Run(**{**content, **lists, "name": name})
+    except (TypeError, AttributeError) as error:
+        raise InputError("this run's record is damaged", where=str(path), found=str(error)) from None

@@ -4,7 +4,6 @@ Whatever the source, its tensors are given the names that the API's checkpoints 
 and then loaded as fine_tune_checkpoint_type says.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from sealpin_edge.errors import InputError
 from .network.model import build_network, named_variables, restore
 from .pretrained import NAMES
 from .recipe import Recipe, load_recipe
+from .run import read_json
 from .tf import tf, tf_keras
 
 Tensors = dict[str, npt.NDArray[np.float32]]
@@ -151,8 +151,7 @@ def _read(recipe: Recipe, path: Path) -> tuple[str, Tensors]:
 
 
 def _from_run(folder: Path) -> tuple[str, Tensors]:
-    content = json.loads((folder / "run.json").read_text())
-    best = json.loads((folder / "state.json").read_text())["best_step"]
+    content, best = read_json(folder / "run.json"), read_json(folder / "state.json")["best_step"]
     model = build_network(load_recipe(folder / "recipe.config"))
     restore(model, folder / "weights" / f"ckpt-{best}")
     return f"run {content['name']}", {name: variable.numpy() for name, variable in named_variables(model).items()}
