@@ -189,6 +189,7 @@ def continue_tracking(store: Path, run_id: str, log: Path, tags: Mapping[str, st
 def mlflow_client(store: Path) -> Any:
     """MLflow's client, for the server of MLFLOW_TRACKING_URI or the database in `store`."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # which is for --json
     # A server that is away: the sender tries again itself, and training must not end minutes later for it
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
