@@ -51,7 +51,7 @@ def export(run: str, out: Path, quantize: tuple[str, ...], max_drop: float, keep
     drop = max(gate.ap_drop for gate in done.gates)
     answer(
         {
-            "files": [] if done.faults else sorted({*(str(step.path) for step in done.steps), str(done.report)}),
+            "files": [] if done.faults else sorted({*(str(step.path) for step in done.steps), *map(str, done.papers)}),
             "model": None if done.faults else str(model),
             "report": str(done.report),
             "gate": {"passed": not done.faults, "ap_drop": round(drop, 5), "verdict_flips": flips},
@@ -67,5 +67,6 @@ def export(run: str, out: Path, quantize: tuple[str, ...], max_drop: float, keep
             where=str(out),
             found="\n           ".join(done.faults[:SHOWN] + ([f"and {more} more"] if more > 0 else [])),
             allowed=f"at most {max_drop:g} AP less (--max-drop), and the same verdict for every part that was certain",
-            hint=f"look at {done.report}; then with --keep-float 5, or --quantize float16",
+            hint=f"look at {done.report}"
+            + ("; then with --keep-float 5, or --quantize float16" if "int8" in quantize and not keep_float else ""),
         )

@@ -46,7 +46,7 @@ def toy_card(**changes: object) -> ModelCard:
     """The toy model's sealpin.json."""
     card = {
         "format": CARD_FORMAT, "task": "detect", "classes": ("PR", "QA"), "input_height": SIDE, "input_width": SIDE,
-        "colour": "RGB", "resize": "stretch", "interpolation": "bilinear", "thresholds": {"PR": 0.5, "QA": 0.5},
+        "colour": "RGB", "resize": "stretch", "interpolation": "bilinear_tf1", "thresholds": {"PR": 0.5, "QA": 0.5},
         "threshold_chosen": "by hand", "run": "toy", "run_id": "0" * 32, "dataset_digest": "0" * 64, "metrics": {},
         "quantisation": "none", "sealpin_version": "0",
     }  # fmt: skip

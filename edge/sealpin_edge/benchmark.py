@@ -130,20 +130,20 @@ class _Worker:
     def timing(self) -> Timing:
         seconds = np.concatenate([one["seconds"] for one in self._rounds])  # [photos, stages]
         waited = 1000 * seconds[:, [STAGES.index(stage) for stage in WAITED_FOR]].sum(axis=1)
-        p50, p95, p99 = (round(float(value), 2) for value in np.percentile(waited[1:], (50, 95, 99)))
+        p50, p95, p99 = (round(float(value), 2) for value in np.percentile(waited, (50, 95, 99)))
         return Timing(
             model=str(self._model),
             bytes=self._model.stat().st_size,
             threads=self._loaded["threads"],
             photos=len(waited),
             load_ms=round(1000 * self._loaded["seconds"], 1),
-            first_ms=round(float(waited[0]), 2),
+            first_ms=round(1000 * self._loaded["first"], 2),
             p50_ms=p50,
             p95_ms=p95,
             p99_ms=p99,
             stages={
                 stage: round(1000 * float(middle), 3)
-                for stage, middle in zip(STAGES, np.median(seconds[1:], axis=0), strict=True)
+                for stage, middle in zip(STAGES, np.median(seconds, axis=0), strict=True)
             },
             rss_mb=self._rounds[-1]["rss_mb"],
             growth_mb=round(self._rounds[-1]["rss_mb"] - self._rounds[0]["rss_mb"], 1),
@@ -174,7 +174,8 @@ def _work(connection: Connection, path: Path, threads: int, labels: Sequence[str
     except SealpinError as error:
         connection.send(error)
         return
-    connection.send({"seconds": time.perf_counter() - began, "threads": model.threads})
+    loaded_s = time.perf_counter() - began - model.warm_up_s
+    connection.send({"seconds": loaded_s, "first": model.warm_up_s, "threads": model.threads})
     while True:
         try:
             count = connection.recv()

@@ -1,6 +1,7 @@
 """sealpin.json: what a model file tells about itself beyond the standard metadata, and what stands in for it."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,8 +14,8 @@ CARD_NAME = "sealpin.json"
 CARD_FORMAT = 1
 # Taken for a model of someone else's that tells none: what the Object Detection API's own programs show boxes from
 DEFAULT_THRESHOLD = 0.5
-# Object Detection API label files keep a place for the background, which the detection operator does not count
-PLACEHOLDER = "???"
+# What label files call a place that no class has; the first one is often the background's, which no operator counts
+PLACEHOLDERS = ("???", "", "background", "__background__")
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,32 @@ def read_card(file: TfliteFile, name: str) -> ModelCard | None:
 
     try:
         content: dict[str, Any] = json.loads(file.files[CARD_NAME])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise refuse(str(error)) from None
     names = {item.name for item in fields(ModelCard)}
     if not isinstance(content, dict) or not names <= set(content):
         raise refuse("it lacks " + ", ".join(sorted(names - set(content))))
+    if strange := sorted(name for name in names if type(content[name]) is not _KINDS.get(name, str)):
+        raise refuse(f"{strange[0]} = {str(content[strange[0]])[:60]}")
     card = ModelCard(**{**{key: content[key] for key in names}, "classes": tuple(content["classes"])})
-    if (card.format, card.task, card.colour, card.resize) != (CARD_FORMAT, "detect", "RGB", "stretch"):
-        raise refuse(f"format {card.format}, task {card.task}, {card.colour}, {card.resize}: made by a newer sealpin?")
-    if set(card.thresholds) != set(card.classes):
+    made = (card.format, card.task, card.colour, card.resize, card.interpolation)
+    if made != (CARD_FORMAT, "detect", "RGB", "stretch", "bilinear_tf1"):
+        raise refuse("format {}, task {}, {}, {}, {}: made by a newer sealpin?".format(*made))
+    if not card.classes or not all(isinstance(one, str) and one for one in card.classes):
+        raise refuse(f"classes {card.classes}")
+    if len(set(card.classes)) < len(card.classes) or set(card.thresholds) != set(card.classes):
         raise refuse("its thresholds are not those of its classes")
+    if not all(map(_is_score, card.thresholds.values())):
+        raise refuse(f"thresholds {dict(card.thresholds)}, which are no scores from 0 to 1")
     return card
+
+
+# What JSON has for each field that is no text
+_KINDS = {"format": int, "input_height": int, "input_width": int, "classes": list, "thresholds": dict, "metrics": dict}
+
+
+def _is_score(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= 1
 
 
 def read_labels(path: Path | None) -> tuple[str, ...] | None:
@@ -72,31 +88,31 @@ def read_labels(path: Path | None) -> tuple[str, ...] | None:
     if path is None:
         return None
     try:
-        return tuple(path.read_text(encoding="utf-8").splitlines())
+        return tuple(path.read_text(encoding="utf-8-sig").splitlines())
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("these labels cannot be read", where=str(path), found=type(error).__name__) from None
 
 
 def card_for_foreign(
-    file: TfliteFile, labels: Sequence[str] | None, height: int, width: int, input_type: str, name: str
+    file: TfliteFile, labels: Sequence[str] | None, count: int, height: int, width: int, input_type: str, name: str
 ) -> ModelCard:
-    """A card for a model of someone else's, from its metadata and `labels`, which go before the labels in the file.
+    """A card for a model of someone else's of `count` classes, from its metadata and `labels`, which go before it.
 
-    Raises InputError when it is known nowhere what the classes are called.
+    Raises InputError when it is known nowhere what the classes are called, or it is told wrongly.
     """
-    labels = labels or file.labels()
-    if labels and labels[0] == PLACEHOLDER:
-        labels = labels[1:]
-    classes = tuple(label for label in labels or () if label)
-    if not classes or len(set(classes)) < len(classes):
+    classes = tuple(_classes(labels or file.labels() or (), count))
+    told = len(labels or file.labels() or ())
+    if len(set(classes)) != count or len(classes) != count:
         raise InputError(
             "it is not known what this model's classes are called",
             where=name,
-            found="a label twice" if classes else "no labels in the file",
+            found="a label twice" if told == count else f"{told} labels for {count} classes",
             allowed="a text file with one label a line, in the order of the classes",
             hint="--labels FILE",
         )
     said = [one.score_threshold for one in file.output_metadata if one.score_threshold is not None]
+    if not all(map(_is_score, said)):
+        raise InputError("this model's metadata give no usable threshold", where=name, found=f"{said[0]}, not 0 to 1")
     return ModelCard(
         format=CARD_FORMAT,
         task="detect",
@@ -115,3 +131,17 @@ def card_for_foreign(
         quantisation=f"input {input_type}",
         sealpin_version="",
     )
+
+
+def _classes(labels: Sequence[str], count: int) -> list[str]:
+    """A label for each class, without the background's place; other places that no class has are told apart."""
+    named = list(labels)
+    while named and not named[-1].strip():
+        named.pop()
+    if len(named) == count + 1 and named[0].strip().lower() in PLACEHOLDERS:
+        named = named[1:]
+    repeated = Counter(named)
+    return [
+        f"class {index}" if label in PLACEHOLDERS and (not label or repeated[label] > 1) else label
+        for index, label in enumerate(named)
+    ]

@@ -73,7 +73,7 @@ def benchmark(
     from .card import read_labels
     from .photo import read_photo
 
-    counts = [int(text) if text.strip().isdigit() else 0 for text in threads.split(",")]
+    counts = [int(text) if text.strip().isdecimal() else 0 for text in threads.split(",")]
     if min(counts) < 1:
         raise click.BadParameter(f"{threads!r} is no list of numbers above 0", param_hint="--threads")
     models = [model, against] if against else [model]

@@ -6,7 +6,8 @@ the outputs are those of its detection operator, never a position, since exporte
 
 import hashlib
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,16 @@ INPUT_TYPES = ("uint8", "int8", "float32")
 DETECTION_OPERATOR = "TFLite_Detection_PostProcess"
 # What the Object Detection API's exporters leave to the user of a float or int8 file: bytes to -1..1
 DEFAULT_MEAN = DEFAULT_STD = 127.5
+# What runtime, NumPy and our own look-ups raise on a file whose parts do not fit together
+_UNUSABLE = (ValueError, RuntimeError, TypeError, KeyError, OverflowError, MemoryError)
 
 
 class Model:
-    """A loaded detector. Not thread-safe: one thread calls `detect`."""
+    """A loaded detector. Not thread-safe: one thread calls `detect`.
+
+    `card` tells what it is, `least_score` the score below which it tells no box, `warm_up_s` how long its first photo
+    took.
+    """
 
     def __init__(self, path: Path, threads: int | None = None, labels: Sequence[str] | None = None) -> None:
         """Load and warm a model file; `labels` name the classes of a file that does not.
@@ -41,24 +48,55 @@ class Model:
         name, data = str(path), read_model(path)
         self.sha256 = hashlib.sha256(data).hexdigest()
         file = read_tflite(data, name)
+        try:
+            self._load(file, data, name, threads, labels)
+        except _UNUSABLE as error:
+            raise _refused(name, str(error).splitlines()[0] if str(error) else type(error).__name__) from None
+
+    def _load(
+        self, file: TfliteFile, data: bytes, name: str, threads: int | None, labels: Sequence[str] | None
+    ) -> None:
         operator = _detection_operator(file, name)
-        self.threads = _safe_threads(threads or min(4, os.cpu_count() or 1), operator)
+        classes = int(operator.options["num_classes"])
+        self.least_score = float(operator.options.get("nms_score_threshold", 0.0))
+        self.threads = _safe_threads(threads or min(4, os.cpu_count() or 1), classes, operator)
         self._interpreter = load_interpreter(data, name, self.threads)
         (entry,) = self._interpreter.get_input_details()
         shape, kind = tuple(int(side) for side in entry["shape"]), entry["dtype"].__name__
         if len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or kind not in INPUT_TYPES:
             raise _refused(name, f"input {kind} {list(shape)}", "one RGB photo, [1, height, width, 3]")
         self._input, self._outputs = entry["index"], operator.outputs
+        # Nothing after the operator can have overwritten what it was given
+        self._raw = operator.inputs[:2] if file.operators[-1] is operator else ()
         scale, zero_point = entry["quantization"]
         self._table = _byte_table(file, kind, scale, zero_point, name)
         own = read_card(file, name)
         if own and labels:
             raise InputError("this model carries its own labels", where=name, found=", ".join(own.classes))
-        self.card: ModelCard = own or card_for_foreign(file, labels, shape[1], shape[2], kind, name)
+        self.card: ModelCard = own or card_for_foreign(file, labels, classes, shape[1], shape[2], kind, name)
         if (self.card.input_height, self.card.input_width) != shape[1:3]:
             raise _refused(name, f"input {list(shape)}, and {CARD_NAME} tells another size")
-        _check_classes(self.card, operator, self._interpreter, name)
+        if len(self.card.classes) != classes:
+            raise _refused(name, f"{classes} classes, and {CARD_NAME} tells {len(self.card.classes)}")
+        began = time.perf_counter()
         self.detect(np.zeros((shape[1], shape[2], 3), np.uint8))
+        self.warm_up_s = time.perf_counter() - began
+
+    def thresholds(self, chosen: float | None, where: str) -> Mapping[str, float]:
+        """The score from which a box of each class counts: `chosen`, or the model's own.
+
+        Raises InputError when `chosen` is below all that the model tells; `where` names it in the message.
+        """
+        if chosen is None:
+            return self.card.thresholds
+        if chosen < self.least_score:
+            raise InputError(
+                "the model tells no boxes of so low a score",
+                where=where,
+                found=f"{chosen:g}",
+                allowed=f"{self.least_score:g} to 1",
+            )
+        return dict.fromkeys(self.card.classes, chosen)
 
     def detect(self, photo: Photo) -> list[Detection]:
         """All detections on a photo [height, width, 3], best first, with boxes in its pixels and inside it."""
@@ -79,13 +117,16 @@ class Model:
         self._interpreter.invoke()
 
     def read(self, height: int, width: int) -> list[Detection]:
-        """The detections of the last run, for a photo of that many pixels."""
+        """The detections of the last run, for a photo of that many pixels.
+
+        Raises ValueError when the network gave anything that is no number: the operator would leave it out in silence.
+        """
+        if not all(np.isfinite(self._interpreter.get_tensor(index)).all() for index in self._raw):
+            raise ValueError("the network gave something that is no number")
         boxes, classes, scores, counted = (self._interpreter.get_tensor(index) for index in self._outputs)
         # Slots past the count are uninitialised memory
         count = int(counted.reshape(-1)[0])
         scores = scores[0, :count]
-        if not np.isfinite(scores).all():
-            raise ValueError("the model gave a score that is no number")
         edges = np.clip(boxes[0, :count], 0.0, 1.0) * np.array([height, width, height, width], np.float32)
         found = [
             Detection(self.card.classes[int(label)], score, xmin, ymin, xmax, ymax)
@@ -117,24 +158,15 @@ def _detection_operator(file: TfliteFile, name: str) -> Operator:
     return ends[0]
 
 
-def _safe_threads(threads: int, operator: Operator) -> int:
+def _safe_threads(threads: int, classes: int, operator: Operator) -> int:
     """So many threads, or others with which the operator loses nothing.
 
     With per-class suppression and n threads, where n is more than 1 and less than the number of classes, TensorFlow
     Lite's operator loses the class of index n, in LiteRT 2.3 too (github.com/tensorflow/tensorflow/issues/56058).
     """
-    classes = int(operator.options.get("num_classes", 1 << 30))
     if not operator.options.get("use_regular_nms", True) or not 1 < threads < classes:
         return threads
     return classes if classes <= MOST_THREADS else 1
-
-
-def _check_classes(card: ModelCard, operator: Operator, interpreter: Any, name: str) -> None:
-    """Whether each number that the operator may give has a name; its scores [1, anchors, classes, or one more]."""
-    (scores,) = (one for one in interpreter.get_tensor_details() if one["index"] == operator.inputs[1])
-    columns = int(scores["shape"][-1])
-    if len(card.classes) < columns - 1:
-        raise _refused(name, f"{len(card.classes)} labels for scores of {columns} columns", "a label for each class")
 
 
 def _byte_table(file: TfliteFile, kind: str, scale: float, zero_point: int, name: str) -> npt.NDArray[Any] | None:

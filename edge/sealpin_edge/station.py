@@ -60,8 +60,7 @@ class Station:
                 found=name,
                 allowed=", ".join(model.card.classes),
             )
-        chosen = config.model.threshold
-        thresholds = model.card.thresholds if chosen is None else dict.fromkeys(model.card.classes, chosen)
+        thresholds = model.thresholds(config.model.threshold, "[model] threshold")
         self._model_sha256 = model.sha256
         self._outbox = Outbox(config.station.data_dir)
         server_s = timers.server_ms / 1000

@@ -25,7 +25,7 @@ METADATA_NAME = "TFLITE_METADATA"
 NORMALIZATION, SCORE_THRESHOLDING = 1, 3  # of the union ProcessUnitOptions
 LABEL_FILES = (2, 3)  # AssociatedFileType: TENSOR_AXIS_LABELS, TENSOR_VALUE_LABELS
 # What flatbuffers, zipfile and our own look-ups raise on bytes that are damaged
-_DAMAGED = (
+DAMAGED = (
     struct.error,
     KeyError,
     RecursionError,
@@ -36,7 +36,17 @@ _DAMAGED = (
     AssertionError,
     OverflowError,
 )
-_DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError, ValueError)
+_DAMAGED_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
+_PLAIN_ZIP = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ class TfliteFile:
         texts = named or [name for name in self.files if name.endswith(".txt")]
         if not named and len(texts) != 1:
             return None
-        return tuple(self.files[str(texts[0])].decode("utf-8", "replace").splitlines())
+        return tuple(self.files[str(texts[0])].decode("utf-8-sig", "replace").splitlines())
 
 
 def read_tflite(data: bytes, name: str) -> TfliteFile:
@@ -123,7 +133,7 @@ def read_tflite(data: bytes, name: str) -> TfliteFile:
             output_metadata=tuple(_tensor(one) for one in metadata.records(3)) if metadata else (),
             files=_packed(data),
         )
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise refuse(f"damaged: {error}") from None
 
 
@@ -174,8 +184,11 @@ class _Record(Table):  # type: ignore[misc]
 
 
 def _options(data: bytes) -> Mapping[str, Any]:
-    """A custom operator's options, where they are flexbuffers, as TensorFlow Lite's own are."""
-    found = flexbuffers.Loads(data) if data else {}
+    """A custom operator's options, where they are flexbuffers, as TensorFlow Lite's own are; else none."""
+    try:
+        found = flexbuffers.Loads(data) if data else {}
+    except DAMAGED:
+        return {}
     return found if isinstance(found, dict) else {}
 
 
@@ -210,9 +223,21 @@ def _packed(data: bytes) -> dict[str, bytes]:
         return {}
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = archive.infolist()
-            if sum(member.file_size for member in members) > MAX_PACKED_BYTES:
-                raise ValueError("the files packed with it are too large")
-            return {member.filename: archive.read(member) for member in members}
+            files: dict[str, bytes] = {}
+            for member in archive.infolist():
+                room = MAX_PACKED_BYTES - sum(map(len, files.values()))
+                files[member.filename] = _unpacked(archive, member, room)
+            return files
     except _DAMAGED_ZIP as error:
         raise ValueError(f"the files packed with it: {error}") from None
+
+
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, room: int) -> bytes:
+    """A member's bytes, at most `room`; what it says of its own size is not relied upon."""
+    if member.compress_type not in _PLAIN_ZIP:
+        raise ValueError(f"{member.filename} is packed in an unusual way")
+    with archive.open(member) as file:
+        data = file.read(room + 1)
+    if len(data) > room:
+        raise ValueError("they are too large")
+    return data

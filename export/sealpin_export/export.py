@@ -25,6 +25,8 @@ from .sensitivity import Sensitivity
 from .tflite import LEAST_CALIBRATION, convert_float, convert_int8
 
 QUANTISATIONS = ("none", "float16", "dynamic", "int8")
+# Recipes keep boxes down to 1e-8 for COCO's curves. On the line they only cost time: suppression sorts every one
+LEAST_SCORE = 0.01
 MODEL, REPORT, GATE = "model.tflite", "report.html", "gate.json"
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,6 +52,11 @@ class Exported:
     steps: tuple[ExportStep, ...]
     gates: tuple[Gate, ...]
     report: Path
+
+    @property
+    def papers(self) -> tuple[Path, ...]:
+        """What was written beside the models."""
+        return (self.report, self.report.with_name(GATE))
 
     @property
     def faults(self) -> list[str]:
@@ -99,8 +106,8 @@ def export(
             allowed=f"{LEAST_CALIBRATION} at least",
             hint="leave the arithmetic in float: --quantize float16",
         )
-    records = list(RecordFile(dataset.folder, "val", dataset.classes))
-    refused = out.with_name(f"{out.name}_refused.html")
+    records = RecordFile(dataset.folder, "val", dataset.classes)
+    refused = out.parent / f"{out.resolve().name}_refused.html"
     with suppress(_Refused), new_folder(out) as folder, TemporaryDirectory(dir=out.parent, prefix=".export.") as work:
         steps, saved_model = _Steps(out, tell), folder / "saved_model"
         steps.do("SavedModel", saved_model, _save, *serving_module(run), saved_model)
@@ -116,7 +123,8 @@ def export(
         done = Exported(tuple(steps.done), tuple(one.gate for one in judged), out / REPORT)
         if done.faults:
             done = replace(done, report=refused)
-        lost = Sensitivity(Path(work, "int8"), run).losses if done.faults and "int8" in files else []
+        failed = {one.gate.file for one in judged if one.gate.faults}
+        lost = Sensitivity(Path(work, "int8"), run).losses if "int8" in files and files["int8"].name in failed else []
         page = refused if done.faults else folder / REPORT
         write_report(run, page, out, steps.done, records, network, judged, list(files.values()), lost)
         if done.faults:
@@ -133,7 +141,8 @@ class _Refused(Exception):
 def write_model(run: Run, card: ModelCard, saved_model: Path, path: Path, keep_float: int = 0) -> None:
     """Write one model file, unproven; `saved_model` is a new folder for what the converter reads."""
     int8 = card.quantisation == "int8"
-    module = tflite_module(run, float_input=int8)
+    least = min(LEAST_SCORE, min(card.thresholds.values()) / 4)
+    module = tflite_module(run, float_input=int8, least_score=least)
     _save(module, {DEFAULT: module.function}, saved_model)
     if int8 and keep_float:
         data = Sensitivity(saved_model, run).keep_float(keep_float)

@@ -15,19 +15,15 @@ from sealpin_training.network.model import (
     restore,
     stretch_in_graph,
 )
-from sealpin_training.network.model import (
-    scores as scores_of,
-)
 from sealpin_training.quiet import tensorflow
 from sealpin_training.recipe import Recipe
 from sealpin_training.run import Run
 
 # What a server calls when nothing is said, and what exporter_main_v2.py calls its other types of input
 DEFAULT, ENCODED, EXAMPLE = "serving_default", "encoded_image_string_tensor", "tf_example"
-# Recipes keep boxes down to 1e-8 for COCO's curves. On the line they only cost time: suppression sorts every one
-LEAST_SCORE = 0.01
-# So many anchors, the best ones, are decoded and suppressed, so that no photo takes longer for what is on it
-SUPPRESSED = 1000
+# So many anchors of each class, the best ones, are decoded and suppressed, so that no photo takes longer for what is on
+# it. Of each class, since a crowd of one must not hide another
+SUPPRESSED = 500
 
 
 def serving_module(run: Run) -> tuple[Any, dict[str, Any]]:
@@ -78,17 +74,18 @@ def serving_module(run: Run) -> tuple[Any, dict[str, Any]]:
     return module, {DEFAULT: images, ENCODED: of_each(read), EXAMPLE: of_each(example)}
 
 
-def tflite_module(run: Run, *, float_input: bool) -> Any:
+def tflite_module(run: Run, *, float_input: bool, least_score: float) -> Any:
     """A tf.Module for the TFLite converter: one photo of the model's size in, TFLite_Detection_PostProcess at the end.
 
     The photo is uint8, or float32 of 0..255 for a converter that makes the input uint8 itself. Classes count from 0.
+    Boxes below `least_score` are left out, or below the recipe's score_threshold, where that is higher.
     """
     tf = tensorflow()
 
     recipe, model = _network(run)
     shape = [1, recipe.resizer.height, recipe.resizer.width, 3]
     kind = tf.float32 if float_input else tf.uint8
-    post_process = _post_processing(recipe)
+    post_process = _post_processing(recipe, max(recipe.nms.score_threshold, least_score))
     # As integers, bit for bit: an int8 model would hold floats in 8 bits
     places = _centres(anchors(recipe), recipe).view(np.int32)
     count = min(SUPPRESSED, len(places))
@@ -96,10 +93,11 @@ def tflite_module(run: Run, *, float_input: bool) -> Any:
     @tf.function(input_signature=[tf.TensorSpec(shape, kind, name="images")])  # type: ignore[untyped-decorator]
     def detect(images: Any) -> dict[str, Any]:
         encoded, logits = raw_outputs(recipe, forward(model, preprocess(recipe, images)))
-        best = tf.math.top_k(tf.reduce_max(logits[0, :, 1:], axis=-1), count).indices
+        logits = logits[..., 1:] / recipe.logit_scale
+        best = tf.reshape(tf.math.top_k(tf.transpose(logits[0]), count).indices, [-1])
         boxes, classes, scores, found = post_process(
             tf.gather(encoded, best, axis=1),
-            scores_of(recipe, tf.gather(logits, best, axis=1)),
+            tf.sigmoid(tf.gather(logits, best, axis=1)),
             tf.bitcast(tf.gather(places, best), tf.float32),
         )
         return {
@@ -139,7 +137,7 @@ def _centres(boxes: npt.NDArray[np.float32], recipe: Recipe) -> npt.NDArray[np.f
     return np.stack([(ymin + ymax) / 2, (xmin + xmax) / 2, ymax - ymin, xmax - xmin], axis=-1, dtype=np.float32)
 
 
-def _post_processing(recipe: Recipe) -> Any:
+def _post_processing(recipe: Recipe, least_score: float) -> Any:
     """A tf.function that the converter turns into TFLite_Detection_PostProcess.
 
     It takes box encodings [1, N, 4], scores [1, N, classes] and anchors [N, 4]. What it computes is nothing: the
@@ -153,7 +151,7 @@ def _post_processing(recipe: Recipe) -> Any:
         "max_classes_per_detection": nms.max_classes_per_detection,
         "detections_per_class": nms.max_detections_per_class,
         "use_regular_nms": not nms.use_class_agnostic_nms,
-        "nms_score_threshold": max(nms.score_threshold, LEAST_SCORE),
+        "nms_score_threshold": least_score,
         "nms_iou_threshold": nms.iou_threshold,
         "y_scale": coder.y_scale,
         "x_scale": coder.x_scale,

@@ -70,7 +70,7 @@ def add_metadata(model: bytes, card: ModelCard) -> bytes:
         populated = bytes(writer.populate())
     files = {LABELS_NAME: "".join(f"{name}\n" for name in card.classes)}
     files[CARD_NAME] = json.dumps(asdict(card), indent=1, ensure_ascii=False) + "\n"
-    data = _with_files(populated, files)
+    data = _with_files(populated, {name: text.encode() for name, text in files.items()})
     _check(data, card, threshold)
     return data
 
@@ -103,14 +103,14 @@ def _load_libusb() -> None:
 
 
 def with_labels(model: bytes, labels: Sequence[str], name: str) -> bytes:
-    """A model of someone else's with these labels in it, where its metadata says that they are, if it does."""
+    """A model of someone else's with these labels in it: where its metadata says that they are, or as its only text."""
     file = read_tflite(model, name)
-    place = next((one.label_file for one in file.output_metadata if one.label_file), LABELS_NAME)
-    kept = {other: data.decode() for other, data in file.files.items()}
-    return _with_files(model, {**kept, place: "".join(f"{label}\n" for label in labels)})
+    named = next((one.label_file for one in file.output_metadata if one.label_file), None)
+    kept = {other: data for other, data in file.files.items() if named or not other.endswith(".txt")}
+    return _with_files(model, {**kept, named or LABELS_NAME: "".join(f"{label}\n" for label in labels).encode()})
 
 
-def _with_files(model: bytes, files: dict[str, str]) -> bytes:
+def _with_files(model: bytes, files: dict[str, bytes]) -> bytes:
     """Replace the ZIP at the end of a model by one with these files, uncompressed as the Task Library needs them."""
     start = len(model)
     if zipfile.is_zipfile(io.BytesIO(model)):
@@ -119,6 +119,6 @@ def _with_files(model: bytes, files: dict[str, str]) -> bytes:
     buffer = io.BytesIO()
     buffer.write(model[:start])
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_STORED) as archive:
-        for name, text in files.items():
-            archive.writestr(zipfile.ZipInfo(name, _TIMESTAMP), text)
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name, _TIMESTAMP), content)
     return buffer.getvalue()

@@ -1,5 +1,6 @@
 """A model file over a folder of photos: what it finds as overlays, as labels for the next round, or as JSON."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,11 +55,13 @@ def predict(
     """Judge a photo, or every photo below a folder; the model's own thresholds hold unless `threshold` is given.
 
     `overlays` and `xml` are folders for marked photos and Pascal VOC labels, named and nested as the photos are. Raises
-    InputError when there are no photos; one that cannot be read is NOT INSPECTED.
+    InputError when there are no photos, or the folders would overwrite them; a photo that cannot be read is NOT
+    INSPECTED.
     """
     files = _photos(photos)
     folder = photos if photos.is_dir() else photos.parent
-    least = dict.fromkeys(model.card.classes, threshold) if threshold is not None else model.card.thresholds
+    least = model.thresholds(threshold, "--threshold")
+    _check_places(photos, files, overlays, xml)
     for name in progress(files, "predict", "photo"):
         try:
             photo = read_photo(folder / name)
@@ -87,6 +90,19 @@ def _photos(photos: Path) -> Sequence[str]:
             "no photos here", where=str(photos), allowed="a photo, or a folder of photos: " + ", ".join(PHOTO_ENDINGS)
         )
     return found
+
+
+def _check_places(photos: Path, files: Sequence[str], overlays: Path | None, xml: Path | None) -> None:
+    source = (photos if photos.is_dir() else photos.parent).resolve()
+    for option, out in (("--overlays", overlays), ("--xml", xml)):
+        if out and (out.resolve() == source or source in out.resolve().parents):
+            raise InputError(
+                "the results would lie among the photos", where=f"{option} {out}", allowed="a folder apart from them"
+            )
+    stems = Counter(str(Path(name).with_suffix("")) for name in files)
+    twice = [name for name in files if stems[str(Path(name).with_suffix(""))] > 1]
+    if twice and (overlays or xml):
+        raise InputError("two photos differ only by their ending", where=str(photos), found=", ".join(twice[:2]))
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 from sealpin_training.quiet import quiet_stderr, tensorflow
 from sealpin_training.run import Run
 
-from .tflite import calibration, int8_converter
+from .tflite import calibration, int8_converter, with_bytes_in
 
 PHOTOS = 8
+NORMALISATION = ("MUL", "SUB")  # of the photo's bytes: what these lose is rounding, and the input must stay in bytes
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Sensitivity:
         losses = [
             LayerLoss(row["tensor_name"], row["op_name"], sqrt(float(row["mean_squared_error"])) / float(row["scale"]))
             for row in csv.DictReader(table)
+            if row["op_name"] not in NORMALISATION
         ]
         self.losses = sorted(losses, key=lambda one: -one.error)
 
@@ -62,4 +64,4 @@ class Sensitivity:
         with quiet_stderr():
             self._debugger.options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=names)
             model = self._debugger.get_nondebug_quantized_model()
-        return bytes(modify_model_io_type(model, tf.uint8, tf.float32))
+        return with_bytes_in(bytes(modify_model_io_type(model, tf.uint8, tf.float32)))

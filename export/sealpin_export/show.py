@@ -6,10 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ai_edge_litert import schema_py_generated as schema
+
 from sealpin_edge.card import CARD_NAME
 from sealpin_edge.errors import InputError
 from sealpin_edge.model import DETECTION_OPERATOR, Model, load_interpreter, read_model
-from sealpin_edge.tflite_file import TfliteFile, read_tflite
+from sealpin_edge.tflite_file import DAMAGED, TfliteFile, read_tflite
 
 ROLES = ("boxes", "classes", "scores", "count")
 
@@ -42,32 +44,62 @@ def describe_model(path: Path, labels: Sequence[str] | None = None) -> dict[str,
 
 
 def _graph(data: bytes, name: str, file: TfliteFile) -> dict[str, Any]:
-    """Inputs, outputs, operators and quantisation, as far as the runtime here understands the model."""
+    """Inputs, outputs, operators and quantisation, whether or not the runtime here understands them."""
     ends = next((one.outputs for one in file.operators if one.custom == DETECTION_OPERATOR), ())
-    try:
-        interpreter = load_interpreter(data, name)
+    try:  # the sizes of custom operators' outputs, which only the runtime knows
+        sizes = {one["index"]: one["shape"].tolist() for one in load_interpreter(data, name).get_output_details()}
     except InputError:
-        found = [{"index": index, "role": ""} for index in file.inputs], [{"index": index} for index in file.outputs]
-        return {"inputs": found[0], "outputs": found[1], "quantisation": "unknown", "operators": {}}
+        sizes = {}
+    try:
+        model = schema.Model.GetRootAs(data, 0)
+        graph = model.Subgraphs(0)
+        tensors = [graph.Tensors(index) for index in range(graph.TensorsLength())]
+        operators = Counter(
+            _operator(model.OperatorCodes(graph.Operators(index).OpcodeIndex()))
+            for index in range(graph.OperatorsLength())
+        )
+        inside = {_TYPES[one.Type()] for index, one in enumerate(tensors) if index not in file.inputs}
+        return {
+            "inputs": [_tensor(tensors[index], "photo" if len(file.inputs) == 1 else "") for index in file.inputs],
+            "outputs": [
+                _tensor(tensors[index], ROLES[ends.index(index)] if index in ends else "")
+                | ({"shape": sizes[index]} if index in sizes else {})
+                for index in file.outputs
+            ],
+            "quantisation": " and ".join(sorted(inside & {"int8", "uint8", "float16"})) or "none",
+            "operators": dict(operators.most_common()),
+        }
+    except DAMAGED as error:
+        raise InputError("this is not a whole TFLite file", where=name, found=f"damaged: {error}") from None
 
-    def tensor(details: Any, role: str) -> dict[str, Any]:
-        scale, zero_point = details["quantization"]
-        told = {"name": details["name"], "type": details["dtype"].__name__, "role": role}
-        return {**told, "shape": details["shape"].tolist(), "scale": float(scale), "zero_point": int(zero_point)}
 
-    def role(index: int) -> str:
-        return ROLES[ends.index(index)] if index in ends else ""
-
-    inside = [one for one in interpreter.get_tensor_details() if one["index"] not in file.inputs]
-    quantised = {one["dtype"].__name__ for one in inside} & {"int8", "uint8", "float16"}
-    operators = Counter(one["op_name"] for one in interpreter._get_ops_details())
-    del operators["DELEGATE"]  # the runtime's own
+def _tensor(tensor: Any, role: str) -> dict[str, Any]:
+    quantised = tensor.Quantization()
+    scales = quantised.ScaleLength() if quantised else 0
     return {
-        "inputs": [tensor(one, "photo") for one in interpreter.get_input_details()],
-        "outputs": [tensor(one, role(one["index"])) for one in interpreter.get_output_details()],
-        "quantisation": " and ".join(sorted(quantised)) or "none",
-        "operators": dict(operators.most_common()),
+        "name": tensor.Name().decode("utf-8", "replace"),
+        "type": _TYPES[tensor.Type()],
+        "role": role,
+        "shape": [tensor.Shape(axis) for axis in range(tensor.ShapeLength())],
+        "scale": float(quantised.Scale(0)) if scales == 1 else 0.0,
+        "zero_point": int(quantised.ZeroPoint(0)) if scales == 1 and quantised.ZeroPointLength() else 0,
     }
+
+
+def _operator(code: Any) -> str:
+    """An operator's name; older files have its number in a field of their own."""
+    if code.CustomCode():
+        return str(code.CustomCode().decode("utf-8", "replace"))
+    number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+    return _BUILTINS.get(number, f"operator {number}")
+
+
+def _names(kind: type) -> dict[int, str]:
+    return {value: name for name, value in vars(kind).items() if isinstance(value, int)}
+
+
+_TYPES = {value: name.lower() for value, name in _names(schema.TensorType).items()}
+_BUILTINS = _names(schema.BuiltinOperator)
 
 
 def text(description: dict[str, Any]) -> str:
@@ -75,23 +107,22 @@ def text(description: dict[str, Any]) -> str:
     lines = [f"{description['file']}: {description['bytes'] / 1e6:.2f} MB, quantised: {description['quantisation']}"]
     for kind in ("inputs", "outputs"):
         for one in description[kind]:
-            if "name" in one:
-                quantised = f", scale {one['scale']:.6g}, zero point {one['zero_point']}" if one["scale"] else ""
-                lines.append(
-                    f"  {kind[:-1]:<7} {one['type']} {one['shape']}{quantised}  {one['role']}  ({one['name']})"
-                )
+            quantised = f", scale {one['scale']:.6g}, zero point {one['zero_point']}" if one["scale"] else ""
+            lines.append(f"  {kind[:-1]:<7} {one['type']} {one['shape']}{quantised}  {one['role']}  ({one['name']})")
     lines.append(f"  labels  {', '.join(description['labels']) or 'none in the file'}")
     for name, threshold in description["thresholds"].items():
         lines.append(f"  threshold of {name}: {threshold:g}")
     for one in description["metadata"]["inputs"]:
         lines.append(f"  metadata: {one['name']}, mean {list(one['mean'])}, deviation {list(one['std'])}")
+    if not any(one["mean"] for one in description["metadata"]["inputs"]) and description["runs_on_station"]:
+        lines.append("  metadata: no normalisation; a station gives uint8 inputs bytes, others pixels in -1..1")
     outputs = [one["name"] for one in description["metadata"]["outputs"]]
     lines.append(f"  metadata: outputs {', '.join(outputs) or 'not described'}")
     lines.append(f"  files inside: {', '.join(description['metadata']['files']) or 'none'}")
     if card := description[CARD_NAME]:
         lines.append(f"  run {card['run']}, dataset {card['dataset_digest'][:12]}, sealpin {card['sealpin_version']}")
     operators = (f"{count} {name}" for name, count in description["operators"].items())
-    lines.append(f"  operators: {', '.join(operators) or 'some that the runtime here does not know'}")
+    lines.append(f"  operators: {', '.join(operators)}")
     lines.append(
         "a station can run it" if description["runs_on_station"] else f"no station can run it: {description['refused']}"
     )

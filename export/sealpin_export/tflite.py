@@ -8,7 +8,7 @@ import numpy as np
 
 from sealpin_edge.errors import EnvironmentFault
 from sealpin_edge.photo import decode_photo, stretch
-from sealpin_training.dataset.records import read_records
+from sealpin_training.dataset.records import RecordFile
 from sealpin_training.progress import progress
 from sealpin_training.quiet import quiet_stderr, tensorflow
 from sealpin_training.run import Run
@@ -35,17 +35,20 @@ def convert_int8(saved_model: Path, run: Run) -> bytes:
     Raises EnvironmentFault when the converter chose another scale for the input.
     """
     tf = tensorflow()
-
     converter = int8_converter(saved_model, run)
     converter.inference_input_type = tf.uint8
-    data = _convert(converter)
-    interpreter = tf.lite.Interpreter(model_content=data)
-    scale, zero_point = interpreter.get_input_details()[0]["quantization"]
-    if zero_point != 0 or abs(scale - 1.0) > 1e-6:
+    return with_bytes_in(_convert(converter))
+
+
+def with_bytes_in(data: bytes) -> bytes:
+    """The model, whose input takes a photo's bytes as they are. Raises EnvironmentFault when it does not."""
+    (entry,) = tensorflow().lite.Interpreter(model_content=data).get_input_details()
+    scale, zero_point = entry["quantization"]
+    if entry["dtype"] is not np.uint8 or zero_point != 0 or abs(scale - 1.0) > 1e-6:
         raise EnvironmentFault(
             "the converter scales the photo",
-            found=f"scale {scale}, zero point {zero_point}",
-            allowed="scale 1, zero point 0",
+            found=f"{entry['dtype'].__name__}, scale {scale}, zero point {zero_point}",
+            allowed="uint8, scale 1, zero point 0",
         )
     return data
 
@@ -80,9 +83,10 @@ def calibration(run: Run) -> Iterator[dict[str, Any]]:
     Each gets a black and a white corner pixel, so that the input's range, and with it its scale, is that of bytes.
     """
     dataset, recipe = run.load_dataset(), run.recipe()
-    every = max(1, dataset.counts["train"] // CALIBRATION_PHOTOS)
-    records = list(read_records(dataset.folder, "train", dataset.classes))[::every][:CALIBRATION_PHOTOS]
-    for record in progress(records, "calibrate", "photo"):
+    records = RecordFile(dataset.folder, "train", dataset.classes)
+    chosen = np.unique(np.linspace(0, len(records) - 1, CALIBRATION_PHOTOS).round().astype(int))
+    for index in progress(chosen.tolist(), "calibrate", "photo"):
+        record = records[index]
         photo = stretch(decode_photo(record.data, record.name), recipe.resizer.height, recipe.resizer.width)
         image = photo.astype(np.float32)
         image[0, 0], image[0, -1] = 0.0, 255.0

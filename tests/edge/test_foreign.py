@@ -20,8 +20,11 @@ from tests.conftest import CELL, DETECTION_ATTRIBUTES, GRID, SIDE, part_photo
 BURRS = (("PR", 2, 3), ("QA", 5, 6))
 
 
-def detector(reverse: bool = False) -> Any:
-    """The toy of conftest.py with pixels in -1..1, as the API's exporters leave it; outputs in TF2's order or TF1's."""
+def detector(reverse: bool = False, moving: bool = False) -> Any:
+    """The toy of conftest.py with pixels in -1..1, as the API's exporters leave it; outputs in TF2's order or TF1's.
+
+    With `moving`, boxes hang on the photo a little, not on the anchors alone.
+    """
     import tensorflow as tf
 
     centres = (np.arange(GRID) + 0.5) / GRID
@@ -39,7 +42,10 @@ def detector(reverse: bool = False) -> Any:
         cells = tf.nn.avg_pool2d(photo, CELL, CELL, "VALID")
         red, green, blue = tf.split(tf.reshape(cells, [1, GRID * GRID, 3]), 3, axis=-1)
         logits = tf.concat([red - tf.maximum(green, blue), blue - tf.maximum(red, green)], axis=-1) * 8.0 - 6.0
-        boxes, classes, scores, count = post_process(tf.zeros([1, GRID * GRID, 4]), tf.sigmoid(logits), anchors)
+        encoded = tf.zeros([1, GRID * GRID, 4])
+        if moving:
+            encoded += tf.reduce_mean(photo) * 1e-6
+        boxes, classes, scores, count = post_process(encoded, tf.sigmoid(logits), anchors)
         return (scores, boxes, count, classes) if reverse else (boxes, classes, scores, count)
 
     return detect
@@ -192,6 +198,42 @@ def test_what_a_station_cannot_run_is_refused_with_the_reason(
     shown = CliRunner().invoke(main, ["model", "show", str(path)])
     assert shown.exit_code == 0, shown.output
     assert "no station can run it" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (("PR", "QA"), ("PR", "QA")),
+        (("???", "PR", "QA", ""), ("PR", "QA")),
+        (("background", "PR", "QA"), ("PR", "QA")),
+        (("", "QA"), ("class 0", "QA")),
+        (("???", "???"), ("class 0", "class 1")),
+        (("PR",), None),
+        (("PR", "QA", "XX"), None),
+        (("???", "PR"), ("???", "PR")),
+    ],
+)
+def test_labels_are_as_many_as_the_classes(
+    plain: bytes, tmp_path: Path, labels: tuple[str, ...], classes: tuple[str, ...] | None
+) -> None:
+    path = tmp_path / "foreign.tflite"
+    path.write_bytes(plain)
+    if classes:
+        assert Model(path, labels=labels).card.classes == classes
+        return
+    with pytest.raises(InputError, match="for 2 classes"):
+        Model(path, labels=labels)
+
+
+def test_a_network_that_gives_no_number_is_never_a_good_part(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.tflite"
+    path.write_bytes(converted(detector(moving=True)))
+    model = Model(path, labels=["PR", "QA"])
+    pixels = model.prepare(part_photo())
+    pixels[0, 0, 0, 0] = np.nan
+    model.invoke(pixels)
+    with pytest.raises(ValueError, match="no number"):
+        model.read(SIDE, SIDE)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -69,3 +69,44 @@ def test_a_card_of_a_newer_sealpin_is_refused(toy_tflite: bytes, tmp_path: Path)
 
 def test_adding_metadata_twice_gives_the_same_bytes(toy_tflite: bytes) -> None:
     assert add_metadata(toy_tflite, toy_card()) == add_metadata(toy_tflite, toy_card())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"classes": None},
+        {"classes": ["PR", "PR"]},
+        {"classes": ["PR", 7]},
+        {"classes": ["PR", "QA", "XX"], "thresholds": {"PR": 0.5, "QA": 0.5, "XX": 0.5}},
+        {"thresholds": None},
+        {"thresholds": {"PR": 7, "QA": 0.5}},
+        {"thresholds": {"PR": "0.5", "QA": 0.5}},
+        {"thresholds": {"PR": float("nan"), "QA": 0.5}},
+        {"interpolation": "nearest"},
+        {"input_height": "256"},
+    ],
+)
+def test_a_card_that_makes_no_sense_is_refused(toy_tflite: bytes, tmp_path: Path, change: dict[str, object]) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(toy_tflite)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("sealpin.json", json.dumps(asdict(toy_card()) | change))
+    with pytest.raises(InputError):
+        Model(path)
+
+
+def test_a_threshold_below_all_that_the_model_tells_is_refused(toy_model: Path) -> None:
+    model = Model(toy_model)
+    assert model.thresholds(None, "") == {"PR": 0.5, "QA": 0.5}
+    assert model.thresholds(0.2, "") == {"PR": 0.2, "QA": 0.2}
+    with pytest.raises(InputError, match="so low a score"):
+        model.thresholds(0.01, "[model] threshold")
+
+
+def test_packed_files_that_swell_are_refused(toy_tflite: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(toy_tflite)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("labels.txt", bytes(50_000_000))
+    with pytest.raises(InputError, match="too large"):
+        Model(path)

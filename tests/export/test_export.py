@@ -117,6 +117,17 @@ def test_a_badly_calibrated_file_is_refused_and_not_kept(
     assert "REFUSED" in (tmp_path / "bad_refused.html").read_text()
 
 
+def test_the_worst_layers_stay_float_when_asked(run: Run, exported: Path, tmp_path: Path) -> None:
+    done = sealpin("export", "small", "--out", tmp_path / "kept", "--keep-float", "3", "--max-drop", "0.05", "--json")
+    assert done.exit_code == 0, done.output
+    shown = [
+        json.loads(sealpin("model", "show", folder / "model.tflite", "--json").stdout)
+        for folder in (exported, tmp_path / "kept")
+    ]
+    assert shown[1]["inputs"][0]["type"] == "uint8"
+    assert shown[1]["operators"]["DEQUANTIZE"] > shown[0]["operators"]["DEQUANTIZE"]
+
+
 def test_a_verdict_that_turns_is_refused_when_it_was_certain(toy_model: Path, tmp_path: Path) -> None:
     from sealpin_edge.photo import encode_jpeg
     from sealpin_training.dataset.labels import Box
@@ -172,6 +183,11 @@ def test_predict_marks_labels_and_answers(run: Run, exported: Path, tmp_path: Pa
     assert decode_photo((marked / "deep/part.jpg").read_bytes()).shape == pixels.shape
     assert (xml / "deep/part.xml").read_text().count("<object>") == len(part["detections"])
     assert sealpin("predict", model, tmp_path / "nothing").exit_code == 2
+    for place in (photos, photos / "deep", photos / "new"):
+        assert sealpin("predict", model, photos, "--overlays", place).exit_code == 2
+    assert sealpin("predict", model, photos, "--threshold", "0.001").exit_code == 2
+    (photos / "deep/part.png").write_bytes(data)
+    assert "differ only by their ending" in sealpin("predict", model, photos, "--xml", tmp_path / "two").output
     assert sealpin("predict", model, photos, "--labels", model).exit_code == 2
 
 
