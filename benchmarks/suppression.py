@@ -1,4 +1,4 @@
-"""What suppression costs and gives: how many anchors it looks at, and how many boxes of a class it keeps.
+"""What suppression costs and gives: how many anchors of each class it looks at, and how many boxes it keeps of them.
 
     .venv/bin/python benchmarks/suppression.py --run NAME --photo PHOTO
 
@@ -28,7 +28,7 @@ from sealpin_training.evaluation.coco import coco_score
 from sealpin_training.run import Run, load_run
 
 ALL = 1 << 30
-VARIANTS = ((ALL, 100), (1000, 100), (300, 100), (ALL, 20), (1000, 20))  # anchors, boxes of a class
+VARIANTS = ((ALL, 100), (1000, 100), (300, 100), (100, 100), (ALL, 20), (300, 20))  # anchors, boxes of each class
 KEPT = re.compile(r"max_detections_per_class: \d+")
 SUPPRESSION = "batch_non_max_suppression {"
 

@@ -23,7 +23,7 @@ from sealpin_training.run import Run
 DEFAULT, ENCODED, EXAMPLE = "serving_default", "encoded_image_string_tensor", "tf_example"
 # So many anchors of each class, the best ones, are decoded and suppressed, so that no photo takes longer for what is on
 # it. Of each class, since a crowd of one must not hide another
-SUPPRESSED = 500
+SUPPRESSED = 300
 
 
 def serving_module(run: Run) -> tuple[Any, dict[str, Any]]:
@@ -94,7 +94,8 @@ def tflite_module(run: Run, *, float_input: bool, least_score: float) -> Any:
     def detect(images: Any) -> dict[str, Any]:
         encoded, logits = raw_outputs(recipe, forward(model, preprocess(recipe, images)))
         logits = logits[..., 1:] / recipe.logit_scale
-        best = tf.reshape(tf.math.top_k(tf.transpose(logits[0]), count).indices, [-1])
+        by_class = tf.transpose(tf.squeeze(logits, 0))
+        best = tf.reshape(tf.math.top_k(by_class, count).indices, [-1])
         boxes, classes, scores, found = post_process(
             tf.gather(encoded, best, axis=1),
             tf.sigmoid(tf.gather(logits, best, axis=1)),

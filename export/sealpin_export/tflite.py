@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sealpin_edge.errors import EnvironmentFault
+from sealpin_edge.model import load_interpreter
 from sealpin_edge.photo import decode_photo, stretch
 from sealpin_training.dataset.records import RecordFile
 from sealpin_training.progress import progress
@@ -42,7 +43,7 @@ def convert_int8(saved_model: Path, run: Run) -> bytes:
 
 def with_bytes_in(data: bytes) -> bytes:
     """The model, whose input takes a photo's bytes as they are. Raises EnvironmentFault when it does not."""
-    (entry,) = tensorflow().lite.Interpreter(model_content=data).get_input_details()
+    (entry,) = load_interpreter(data, "the exported model").get_input_details()
     scale, zero_point = entry["quantization"]
     if entry["dtype"] is not np.uint8 or zero_point != 0 or abs(scale - 1.0) > 1e-6:
         raise EnvironmentFault(
