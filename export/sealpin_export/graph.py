@@ -3,10 +3,9 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from sealpin_training.anchors import Anchors
 from sealpin_training.network.model import (
-    anchors,
     build_network,
     detections,
     forward,
@@ -86,9 +85,8 @@ def tflite_module(run: Run, *, float_input: bool, least_score: float) -> Any:
     shape = [1, recipe.resizer.height, recipe.resizer.width, 3]
     kind = tf.float32 if float_input else tf.uint8
     post_process = _post_processing(recipe, max(recipe.nms.score_threshold, least_score))
-    # As integers, bit for bit: an int8 model would hold floats in 8 bits
-    places = _centres(anchors(recipe), recipe).view(np.int32)
-    count = min(SUPPRESSED, len(places))
+    anchors = _AnchorTable(recipe)
+    count = min(SUPPRESSED, anchors.count)
 
     @tf.function(input_signature=[tf.TensorSpec(shape, kind, name="images")])  # type: ignore[untyped-decorator]
     def detect(images: Any) -> dict[str, Any]:
@@ -99,7 +97,7 @@ def tflite_module(run: Run, *, float_input: bool, least_score: float) -> Any:
         boxes, classes, scores, found = post_process(
             tf.gather(encoded, best, axis=1),
             tf.sigmoid(tf.gather(logits, best, axis=1)),
-            tf.bitcast(tf.gather(places, best), tf.float32),
+            anchors.look_up(best),
         )
         return {
             "detection_boxes": boxes,
@@ -131,11 +129,34 @@ def _module(model: Any, function: Any) -> Any:
     return module
 
 
-def _centres(boxes: npt.NDArray[np.float32], recipe: Recipe) -> npt.NDArray[np.float32]:
-    """Anchors in pixels as the detection operator wants them: y, x of the middle, height, width, in 0..1."""
-    height, width = recipe.resizer.height, recipe.resizer.width
-    ymin, xmin, ymax, xmax = (boxes / np.array([height, width, height, width])).T
-    return np.stack([(ymin + ymax) / 2, (xmin + xmax) / 2, ymax - ymin, xmax - xmin], axis=-1, dtype=np.float32)
+class _AnchorTable:
+    """The anchors as the detection operator wants them: y, x of the middle, height, width, in 0..1 of the input.
+
+    The middles of all places and the sides of each level's anchors, since the anchors themselves would be a third of
+    an int8 file at 640x640. All are held as integers, bit for bit: an int8 model would hold floats in 8 bits.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        height, width = recipe.resizer.height, recipe.resizer.width
+        middles, sides = [], []
+        for level, boxes in enumerate(Anchors.of(recipe).boxes().values()):
+            self._kinds = boxes.shape[2]
+            boxes = boxes.reshape(-1, self._kinds, 4) / np.array([height, width, height, width])
+            first = boxes[:, 0]
+            middle = ((first[:, :2] + first[:, 2:]) / 2).astype(np.float32).view(np.int32)
+            middles.append(np.column_stack([middle, np.full(len(boxes), level * self._kinds)]))
+            sides.append((boxes[0, :, 2:] - boxes[0, :, :2]).astype(np.float32).view(np.int32))
+        self._middles, self._sides = np.concatenate(middles).astype(np.int32), np.concatenate(sides)
+        self.count = len(self._middles) * self._kinds
+
+    def look_up(self, index: Any) -> Any:
+        """Anchors [N, 4] by their place in the network's raw outputs, [N]."""
+        tf = tensorflow()
+
+        place = index // self._kinds
+        middle = tf.gather(self._middles, place)
+        side = tf.gather(self._sides, middle[:, 2] + index - place * self._kinds)
+        return tf.bitcast(tf.concat([middle[:, :2], side], axis=-1), tf.float32)
 
 
 def _post_processing(recipe: Recipe, least_score: float) -> Any:
