@@ -40,8 +40,8 @@ class Row:
         """The figures as text, by what they are."""
         return {
             **{name: f"{self.metrics[name]:.3f}" for name in ("AP", "AP50", "AP75")},
-            "escapes per 1,000": str(self.escaped) if self.escaped.parts else "-",
-            "false rejects per 1,000": str(self.rejected) if self.rejected.parts else "-",
+            "escapes per 1,000": str(self.escaped),
+            "false rejects per 1,000": str(self.rejected),
             "best at step": f"{self.state.best_step:,} of {self.state.step:,}",
             "training": f"{self.state.seconds / 60:.1f} min",
             "parameters": f"{self.parameters / 1e6:.2f} M",
@@ -162,7 +162,7 @@ def _parameters(run: Run) -> int:
 
 def _differences(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
     values = [
-        {"(dataset's digest)": run.dataset_digest[:12]}
+        {"(dataset's digest)": run.dataset_digest[:12], "(weights to start from)": run.start_from or "scratch"}
         | {one.field: one.shown for one in settings(run.recipe().pipeline)}
         for run in runs
     ]

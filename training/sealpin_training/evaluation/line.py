@@ -46,6 +46,8 @@ class Share:
         return {**asdict(self), "per_1000": round(self.per_1000, 2), "low": round(low, 2), "high": round(high, 2)}
 
     def __str__(self) -> str:
+        if not self.parts:
+            return "-"
         low, high = self.bounds
         return f"{self.per_1000:.1f} ({low:.1f} to {high:.1f})"
 
