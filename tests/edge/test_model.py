@@ -1,6 +1,8 @@
 """Model files: what they tell, what they find, and which files are refused."""
 
 import json
+import struct
+import tracemalloc
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 
 from sealpin_edge.errors import InputError
 from sealpin_edge.model import Model
+from sealpin_edge.tflite_file import read_tflite
 from sealpin_export.metadata import add_metadata
 from tests.conftest import CELL, part_photo, toy_card
 
@@ -103,10 +106,18 @@ def test_a_threshold_below_all_that_the_model_tells_is_refused(toy_model: Path) 
         model.thresholds(0.01, "[model] threshold")
 
 
-def test_packed_files_that_swell_are_refused(toy_tflite: bytes, tmp_path: Path) -> None:
+def test_packed_files_that_swell_are_refused_whatever_they_say_of_their_size(toy_tflite: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(toy_tflite)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("labels.txt", bytes(50_000_000))
-    with pytest.raises(InputError, match="too large"):
-        Model(path)
+    honest = path.read_bytes()
+    size = honest.rindex(b"PK\x01\x02") + 24  # of the unpacked file, in the archive's directory
+    lying = honest[:size] + struct.pack("<I", 100) + honest[size + 4 :]
+    for data in (honest, lying):
+        tracemalloc.start()
+        with pytest.raises(InputError, match="the files packed with it"):
+            read_tflite(data, "swelling")
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 10_000_000
