@@ -23,7 +23,7 @@ STATION = "station.toml"
 MEMBERS = (MODEL, STATION)
 MAX_MEMBER_BYTES = 512 << 20
 # What zipfile, json and our own look-ups raise on bytes that are no bundle, or not all of one
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, KeyError, TypeError, ValueError)
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError, TypeError, ValueError)
 # The earliest time that ZIP can say: the same content gives the same bytes on any day
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 

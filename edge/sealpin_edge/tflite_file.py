@@ -42,7 +42,6 @@ _DAMAGED_ZIP = (
     EOFError,
     OSError,
     KeyError,
-    NotImplementedError,
     RuntimeError,
     ValueError,
 )
