@@ -1,6 +1,7 @@
 """Shared parts: a real, tiny TFLite detector made in seconds, photos for it, free ports."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from sealpin_edge.card import CARD_FORMAT, ModelCard
 from sealpin_edge.photo import Photo, encode_jpeg
+
+# Started in the background, Ctrl-C is ignored, and so it would be in every program that a test starts and interrupts
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GRID = 8
 CELL = 32
