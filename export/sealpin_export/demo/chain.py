@@ -65,8 +65,8 @@ address = "127.0.0.1:{display}"
 def run_demo(out: Path) -> None:
     """Make everything anew in the folder `out`, print what happens, and check it.
 
-    Raises SealpinError when a step fails or verdict, PLC, FTP server, API and truth do not agree, InputError when `out`
-    holds something that is not an earlier demo.
+    Raises SealpinError when a step fails, when verdict, PLC, FTP server and API do not agree or the model is bad,
+    InputError when `out` holds something that is not an earlier demo.
     """
     began = time.monotonic()
     out = _fresh(out)
@@ -90,7 +90,11 @@ def run_demo(out: Path) -> None:
     click.echo(table(shift))
     write_report(out, shift, ap50)
     _check(shift, ap50)
-    click.echo(f"\nAP50 {ap50:.3f} on {UNSEEN_PARTS} unseen parts; everything agrees; {time.monotonic() - began:.0f} s")
+    right = sum(not part.mistake for part in shift.parts)
+    click.echo(
+        f"\nAP50 {ap50:.3f}; {right} of {UNSEEN_PARTS} unseen parts judged right; PLC, FTP server and API agree; "
+        f"{time.monotonic() - began:.0f} s"
+    )
     click.echo(f"what the operator saw:  {out / 'contact_sheet.png'}\nthe whole report:       {out / 'report.html'}")
     click.echo(
         f"the training run:       cd {out} && mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db\n\n"

@@ -26,7 +26,7 @@ DRAIN_S = 60.0
 
 @dataclass
 class DemoPart:
-    """One part as everybody saw it. `faults` says where they disagree."""
+    """One part as everybody saw it. `faults` says where they disagree; a model's mistake is none of the chain's."""
 
     photo: str
     truth: tuple[str, ...]
@@ -38,6 +38,13 @@ class DemoPart:
     while_cut: bool = False
     marked: bytes = b""
     faults: list[str] = field(default_factory=list)
+
+    @property
+    def mistake(self) -> str:
+        """How the verdict differs from the truth."""
+        if (self.verdict == "NG") == bool(self.truth):
+            return ""
+        return f"judged {self.verdict}, in truth {', '.join(self.truth) or 'good'}"
 
 
 @dataclass
@@ -121,8 +128,6 @@ def _gather(out: Path, photo: Path, plc: LinePart, result: dict[str, Any] | None
     expected = ["photo", "_defects"] if plc.verdict == "NG" else ["photo"]
     if part.ftp != expected:
         part.faults.append(f"the FTP server has {part.ftp}, not {expected}")
-    if (plc.verdict == "NG") != bool(truth):
-        part.faults.append(f"judged {plc.verdict}, in truth {', '.join(truth) or 'good'}")
     return part
 
 
@@ -131,7 +136,7 @@ def _operator_sees(port: int, number: int) -> bytes:
     end = time.monotonic() + 10.0
     while time.monotonic() < end:
         last = _health(port)["last"]
-        if last and last["sequence"] == number:
+        if last and last["number"] == number:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/photo/{last['id']}.jpg", timeout=5) as answer:
                 return bytes(answer.read())
         time.sleep(0.01)

@@ -39,7 +39,7 @@ def table(shift: Shift) -> str:
         late = "  stored, sent later" if part.while_cut else ""
         rows.append(
             f"{cells[0]:<15}{cells[1]:<17}{cells[2]:<9}{cells[3]:<5}{cells[4]:>6}  {cells[5]:<17}{cells[6]:<5}{late}"
-            + "".join(f"  <-- {fault}" for fault in part.faults)
+            + "".join(f"  <-- {remark}" for remark in (part.mistake, *part.faults) if remark)
         )
     return "\n".join(rows)
 
@@ -50,7 +50,10 @@ def write_report(out: Path, shift: Shift, ap50: float) -> None:
     write_whole(out / "contact_sheet.png", sheet)
     head = ("part", "truth", "verdict", "PLC bit", "trigger to verdict, ms", "FTP server", "API", "")
     rows = [
-        [*_cells(part), "; ".join(part.faults) or ("stored, sent later" if part.while_cut else "")]
+        [
+            *_cells(part),
+            "; ".join(filter(None, (part.mistake, *part.faults))) or ("stored, sent later" if part.while_cut else ""),
+        ]
         for part in shift.parts
     ]
     broken = "; ".join(shift.violations) or "none"
