@@ -4,7 +4,6 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from sealpin_training.quiet import quiet_stderr, tensorflow
 from sealpin_training.run import Run
 
-from .tflite import calibration, int8_converter, with_bytes_in
+from .tflite import int8_converter, model_inputs, with_bytes_in
 
 PHOTOS = 8
 NORMALISATION = ("MUL", "SUB")  # of the photo's bytes: what these lose is rounding, and the input must stay in bytes
@@ -20,7 +19,7 @@ NORMALISATION = ("MUL", "SUB")  # of the photo's bytes: what these lose is round
 
 @dataclass(frozen=True)
 class LayerLoss:
-    """How far a layer's int8 outputs are from the float ones: root mean square, in steps of their int8 scale.
+    """How far a layer's int8 outputs are from the float ones on val: root mean square, in steps of their int8 scale.
 
     Rounding alone makes 0.29 (1 / sqrt(12)).
     """
@@ -37,8 +36,8 @@ class Sensitivity:
         """Convert, calibrate and measure; takes as long as an int8 export."""
         tf = tensorflow()
 
-        def photos() -> Iterator[list[Any]]:
-            return ([given["images"]] for given in islice(calibration(run), PHOTOS))
+        def photos() -> Iterator[list[Any]]:  # others than those of calibration, or what it missed would not show
+            return ([given["images"]] for given in model_inputs(run, "val", PHOTOS))
 
         with quiet_stderr():
             self._debugger: Any = tf.lite.experimental.QuantizationDebugger(

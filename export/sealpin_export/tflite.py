@@ -79,13 +79,18 @@ def _convert(converter: Any) -> bytes:
 
 
 def calibration(run: Run) -> Iterator[dict[str, Any]]:
-    """Training photos, evenly over the split, as the converter wants them: {"images": float32 [1, height, width, 3]}.
+    """Training photos for the converter to learn the ranges of (see `model_inputs`)."""
+    return model_inputs(run, "train", CALIBRATION_PHOTOS)
+
+
+def model_inputs(run: Run, split: str, photos: int) -> Iterator[dict[str, Any]]:
+    """Photos, evenly over a split, as the converter wants them: {"images": float32 [1, height, width, 3]}.
 
     Each gets a black and a white corner pixel, so that the input's range, and with it its scale, is that of bytes.
     """
     dataset, recipe = run.load_dataset(), run.recipe()
-    records = RecordFile(dataset.folder, "train", dataset.classes)
-    chosen = np.unique(np.linspace(0, len(records) - 1, CALIBRATION_PHOTOS).round().astype(int))
+    records = RecordFile(dataset.folder, split, dataset.classes)
+    chosen = np.unique(np.linspace(0, len(records) - 1, photos).round().astype(int))
     for index in progress(chosen.tolist(), "calibrate", "photo"):
         record = records[index]
         photo = stretch(decode_photo(record.data, record.name), recipe.resizer.height, recipe.resizer.width)
