@@ -3,12 +3,15 @@
 import logging
 import signal
 import threading
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from . import __version__
+from .outbox_cli import outbox
+from .plc import DRIVERS
 from .program import Program, answer, json_option
 
 EXISTING_OR_NOT = click.Path(path_type=Path)
@@ -21,12 +24,15 @@ def main() -> None:
     """Judge parts on a line: PLC trigger in, photo taken, OK or NG out."""
 
 
+main.add_command(outbox)
+
+
 @main.command()
 @click.option("--config", type=EXISTING_OR_NOT, required=True, help="The station's station.toml.")
 @click.option("--wait-for-plc", is_flag=True, help="Start although the PLC does not answer, and wait for it.")
 def run(config: Path, wait_for_plc: bool) -> None:
     """Run the station until it is stopped (Ctrl-C, SIGTERM)."""
-    from .config import load_config
+    from .config_file import load_config
     from .station import Station
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
@@ -35,6 +41,46 @@ def run(config: Path, wait_for_plc: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     Station(load_config(config)).run(stop, plc_patience_s=float("inf") if wait_for_plc else PLC_PATIENCE_S)
+
+
+@main.command("teach-camera")
+@click.option("--config", type=EXISTING_OR_NOT, required=True, help="The station's station.toml.")
+@click.option("--shots", type=click.IntRange(min=5), default=20, show_default=True, help="How many photos to take.")
+@click.argument("photos", type=EXISTING_OR_NOT, required=False)
+def teach_camera(config: Path, shots: int, photos: Path | None) -> None:
+    """Learn from good parts what a photo should look like: light, focus, size, and that there is a part.
+
+    From the folder PHOTOS, as the station stores them, or from photos that its camera takes now, one for each Enter.
+    """
+    from .camera import Frame, make_camera
+    from .camera.folder import ENDINGS
+    from .checks import learn, save_limits
+    from .config_file import load_config
+    from .photo import read_photo
+
+    settings = load_config(config)
+
+    def taken() -> Iterator[Frame]:
+        camera = make_camera(settings.camera, settings.timers.capture_ms / 1000)
+        try:
+            for number in range(1, shots + 1):
+                click.prompt(f"part {number} of {shots} in place? Enter", default="", show_default=False, err=True)
+                yield camera.capture()
+                camera.prepare()
+        finally:
+            camera.close()
+
+    if photos:
+        files = sorted(file for file in photos.glob("*") if file.suffix.lower() in ENDINGS)
+        limits = learn(read_photo(file) for file in files)
+    else:
+        limits = learn(frame.photo for frame in taken())
+    path = save_limits(limits, settings.station.data_dir)
+    click.echo(
+        f"{path}: {limits.width}x{limits.height}, mean grey {limits.darkest:.0f} to {limits.brightest:.0f}, "
+        f"sharpness from {limits.sharpness:.0f}, likeness from {limits.likeness:.2f}"
+    )
+    click.echo("next: restart the station")
 
 
 @main.command()
@@ -85,6 +131,7 @@ def benchmark(
 @main.command("plc-sim")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=1102, show_default=True, help="Port to listen on; a real S7 has 102.")
+@click.option("--driver", type=click.Choice(sorted(DRIVERS)), default="s7", show_default=True, help="The PLC's family.")
 @click.option("--block", default="", help="Full mode: the shared block, e.g. DB100.")
 @click.option("--trigger", default="", help="Simple mode: the trigger bit, e.g. M76.6.")
 @click.option("--ok", default="", help="Simple mode: the OK bit, e.g. M77.0.")
@@ -96,6 +143,7 @@ def benchmark(
 def plc_sim(
     host: str,
     port: int,
+    driver: str,
     block: str,
     trigger: str,
     ok: str,
@@ -109,7 +157,16 @@ def plc_sim(
     from .simulation.line import Line
 
     logging.getLogger("snap7").setLevel(logging.CRITICAL)
-    line = Line(host, port, block=block, trigger=trigger, ok=ok, interval_s=interval, verdict_timeout_s=verdict_timeout)
+    line = Line(
+        host,
+        port,
+        driver=driver,
+        block=block,
+        trigger=trigger,
+        ok=ok,
+        interval_s=interval,
+        verdict_timeout_s=verdict_timeout,
+    )
     line.start()
     click.echo(f"PLC on {host}:{port}, waiting for a station", err=True)
     try:

@@ -1,106 +1,208 @@
-"""station.toml: one file says what a station is. Unknown keys are errors, all of them reported at once.
+"""station.toml: what its sections and keys are. `config_file` reads it.
 
 Paths are relative to the file's folder. Secrets are never in it, only paths of files that hold them.
 """
 
-import tomllib
-import types
-import typing
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from .camera import CAMERAS
-from .errors import InputError, raise_all
-from .plc import DRIVERS
-from .plc.address import Address, parse_address
+from .errors import InputError
+from .plc import DRIVERS, family
+from .plc.address import Address
 from .upload import UPLOADERS
+
+# A rule that a section breaks: its key, what was found, what is allowed
+Fault = tuple[str, str, str]
+
+
+def _key(default: Any = MISSING, *, low: float = 0, high: float = 0, unit: str = "", one_of: Any = ()) -> Any:
+    """A key with limits: a number from `low` to `high` in `unit`, or `one_of` these."""
+    allowed = f"{low:g} to {high:g} {unit}".strip()
+    return field(default=default, metadata={"low": low, "high": high, "one_of": tuple(one_of), "allowed": allowed})
+
+
+def _ms(default: int, low: int = 1, high: int = 60_000) -> Any:
+    return _key(default, low=low, high=high, unit="milliseconds")
 
 
 @dataclass(frozen=True)
 class StationSection:
-    """[station]"""
+    """[station]: `store_mb` bounds what waits on the disk, `keep_days` how long delivered results are kept."""
 
     name: str
-    mode: str
+    mode: str = _key(one_of=("simple", "full"))
     data_dir: Path = Path("data")
+    store_mb: int = _key(4096, low=1, high=1_000_000, unit="megabytes")
+    keep_days: int = _key(30, low=1, high=36_500, unit="days")
+
+    def faults(self) -> Iterator[Fault]:
+        """What types and limits do not tell."""
+        if not self.name.strip():
+            yield "name", repr(self.name), "a name for this station"
 
 
 @dataclass(frozen=True)
 class PlcSection:
-    """[plc]: `trigger` and `ok` in simple mode, `block` in full mode."""
+    """[plc]: `trigger` and `ok` in simple mode, `block` in full mode; `port` 0 is the family's own."""
 
     host: str
-    driver: str = "s7"
-    port: int = 102
-    rack: int = 0
-    slot: int = 1
+    driver: str = _key("s7", one_of=DRIVERS)
+    port: int = _key(0, low=0, high=65535)
+    rack: int = _key(0, low=0, high=7)
+    slot: int = _key(1, low=0, high=31)
+    series: str = ""
+    unit: int = _key(1, low=0, high=255)
     trigger: str = ""
     ok: str = ""
-    ok_pulse_ms: int = 500
+    ok_pulse_ms: int = _ms(500, high=10_000)
     block: str = ""
     serial: str = ""
-    serial_length: int = 16
+    serial_length: int = _key(16, low=1, high=64, unit="characters")
     serial_ready: str = ""
+
+    def address(self, key: str) -> Address | None:
+        """The parsed PLC address of a key, None where it is not set. Raises InputError."""
+        text = getattr(self, key)
+        if not text:
+            return None
+        bit = key not in ("block", "serial")
+        return cast(Address, family(self.driver).parse_address(text, f"[plc] {key}", bit=bit))
+
+    def faults(self) -> Iterator[Fault]:
+        """What types and limits do not tell."""
+        series = family(self.driver).SERIES
+        if self.series not in (series or ("",)):
+            yield "series", repr(self.series), f"one of {', '.join(series)}" if series else "no series, for this driver"
+        for key in ("block", "trigger", "ok", "serial", "serial_ready"):
+            try:
+                self.address(key)
+            except InputError as fault:
+                yield key, fault.found, fault.allowed
 
 
 @dataclass(frozen=True)
 class CameraSection:
-    """[camera]"""
+    """[camera]: `path` for a folder, `source` for OpenCV; the rest for real cameras, 0 where the camera decides.
 
-    driver: str
+    `crop` is x, y, width and height in pixels of the photo before it is turned by `rotate` degrees clockwise.
+    """
+
+    driver: str = _key(one_of=CAMERAS)
     path: Path = Path()
+    source: str = ""
+    password_file: Path | None = None
+    width: int = _key(0, low=0, high=16_384, unit="pixels")
+    height: int = _key(0, low=0, high=16_384, unit="pixels")
+    exposure_us: int = _key(0, low=0, high=1_000_000, unit="microseconds")
+    gain: float = _key(0.0, low=0, high=64)
+    white_balance: tuple[float, ...] = ()
+    crop: tuple[int, ...] = ()
+    rotate: int = _key(0, one_of=(0, 90, 180, 270))
+
+    def faults(self) -> Iterator[Fault]:
+        """What types and limits do not tell."""
+        if self.crop and (len(self.crop) != 4 or min(self.crop) < 0 or min(self.crop[2:]) < 1):
+            yield "crop", str(list(self.crop)), "[x, y, width, height] in pixels"
+        if self.white_balance and (len(self.white_balance) != 2 or min(self.white_balance) <= 0):
+            yield "white_balance", str(list(self.white_balance)), "[gain of red, gain of blue]"
+        if self.driver == "opencv" and not self.source:
+            yield "source", "nothing", 'a number or device such as "/dev/video0", or "rtsp://user@host/stream"'
+        if (self.width > 0) != (self.height > 0):
+            yield "width", f"{self.width} x {self.height}", "both width and height, or neither"
+        if urlsplit(self.source).password:
+            yield "source", "a password in it", "an address without one; the password in a file, password_file"
 
 
 @dataclass(frozen=True)
 class ModelSection:
-    """[model]: `threshold` replaces the model's own; `notice` lists categories that do not reject."""
+    """[model]: `threshold` replaces the model's own; `notice` lists categories that do not reject.
+
+    `golden` is a folder of photos with the detections expected, `golden.json`, which are judged before Ready.
+    """
 
     file: Path
     sha256: str
     threshold: float | None = None
     notice: tuple[str, ...] = ()
+    golden: Path | None = None
+
+    def faults(self) -> Iterator[Fault]:
+        """What types and limits do not tell."""
+        if len(self.sha256) != 64 or not set(self.sha256) <= set("0123456789abcdef"):
+            yield "sha256", repr(self.sha256), "the model's SHA-256 in hex; `sealpin-edge unpack` fills it in"
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            yield "threshold", repr(self.threshold), "between 0 and 1"
 
 
 @dataclass(frozen=True)
 class PhotosSection:
-    """[photos]: where photos go; `first` is "upload" or "store"."""
+    """[photos]: where photos go.
+
+    `ca_file` holds who signed an FTPS server's certificate; `known_hosts` an SFTP server's key, `key_file` our own.
+    """
 
     url: str
     password_file: Path | None = None
-    first: str = "upload"
+    key_file: Path | None = None
+    known_hosts: Path | None = None
+    ca_file: Path | None = None
+    first: str = _key("upload", one_of=("upload", "store"))
+
+    def faults(self) -> Iterator[Fault]:
+        """What types and limits do not tell."""
+        yield from _url_faults(self.url, tuple(UPLOADERS))
 
 
 @dataclass(frozen=True)
 class ResultsSection:
-    """[results]: every result is PUT to {url}/{id}."""
+    """[results]: every result is PUT to {url}/{id}. `ca_file` is who signed its certificate, else the system's list."""
 
     url: str
     token_file: Path | None = None
+    ca_file: Path | None = None
+
+    def faults(self) -> Iterator[Fault]:
+        """What types and limits do not tell."""
+        yield from _url_faults(self.url, ("http", "https"))
 
 
 @dataclass(frozen=True)
 class DisplaySection:
-    """[display]: host:port of the operator's page, or "off"."""
+    """[display]: host:port of the operator's page, or "off"; `window` shows it on the Pi's own monitor as well."""
 
     address: str = "127.0.0.1:8080"
+    window: bool = False
+
+    def faults(self) -> Iterator[Fault]:
+        """What types and limits do not tell."""
+        host, _, port = self.address.rpartition(":")
+        if self.address != "off" and not (host and port.isdecimal() and 0 < int(port) < 65536):
+            yield "address", repr(self.address), '"127.0.0.1:8080" or "off"'
 
 
 @dataclass(frozen=True)
 class TimersSection:
     """[timers], in milliseconds."""
 
-    poll_ms: int = 10
-    plc_operation_ms: int = 500
-    capture_ms: int = 1000
-    inference_ms: int = 3000
-    decision_deadline_ms: int = 4000
-    result_ack_ms: int = 2000
-    heartbeat_ms: int = 500
-    plc_dead_ms: int = 2000
-    server_ms: int = 5000
+    poll_ms: int = _ms(5, high=1_000)
+    plc_operation_ms: int = _ms(500)
+    serial_ms: int = _ms(500)
+    capture_ms: int = _ms(1000)
+    inference_ms: int = _ms(3000)
+    decision_deadline_ms: int = _ms(4000)
+    result_ack_ms: int = _ms(2000)
+    heartbeat_ms: int = _ms(500)
+    plc_dead_ms: int = _ms(2000)
+    server_ms: int = _ms(5000)
+
+    def faults(self) -> Iterator[Fault]:
+        """What types and limits do not tell."""
+        if self.plc_dead_ms <= self.plc_operation_ms:
+            yield "plc_dead_ms", str(self.plc_dead_ms), f"more than plc_operation_ms, {self.plc_operation_ms}"
 
 
 @dataclass(frozen=True)
@@ -117,153 +219,17 @@ class StationConfig:
     display: DisplaySection = field(default_factory=DisplaySection)
     timers: TimersSection = field(default_factory=TimersSection)
 
-    def address(self, key: str) -> Address | None:
-        """The parsed PLC address of a [plc] key, None where it is not set."""
-        text = getattr(self.plc, key)
-        bit = key not in ("block", "serial")
-        return parse_address(text, f"[plc] {key}", bit=bit) if text else None
 
-
-def load_config(path: Path, *, template: bool = False) -> StationConfig:
-    """Read and check a station.toml; a `template` may leave out what a bundle fills in, [model] file and sha256.
-
-    Raises InputError that lists every fault with its key.
-    """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(
-            "no such station config", where=str(path), hint="sealpin-edge run --config station.toml"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError("this is not TOML", where=str(path), found=str(error)) from None
-    if template:
-        content.setdefault("model", {})
-        if isinstance(content["model"], dict):
-            content["model"] = {"file": "model.tflite", "sha256": "0" * 64, **content["model"]}
-    faults: list[InputError] = []
-    sections = {"folder": path.resolve().parent}
-    known = {item.name: item for item in fields(StationConfig) if item.name != "folder"}
-    hints = typing.get_type_hints(StationConfig)
-    for name in sorted(set(content) - set(known)):
-        faults.append(
-            InputError("unknown section", where=f"{path}: [{name}]", allowed=", ".join(f"[{key}]" for key in known))
-        )
-    for name, item in known.items():
-        if name in content:
-            section = hints[name] if isinstance(hints[name], type) else typing.get_args(hints[name])[0]
-            sections[name] = _section(section, name, content[name], path, faults)
-        elif item.default is MISSING and item.default_factory is MISSING:
-            faults.append(InputError("missing section", where=f"{path}: [{name}]"))
-    raise_all(faults)
-    config = StationConfig(**typing.cast(dict[str, Any], sections))
-    raise_all(list(_rules(config, path)))
-    return config
-
-
-def _section(cls: type, name: str, content: Any, path: Path, faults: list[InputError]) -> Any:
-    if not isinstance(content, dict):
-        faults.append(
-            InputError("this is a section, not a value", where=f"{path}: {name}", allowed=f"[{name}] and keys below it")
-        )
-        return None
-    keys: dict[str, Field[Any]] = {item.name: item for item in fields(cls)}
-    hints = typing.get_type_hints(cls)
-    values: dict[str, Any] = {}
-    for key in content:
-        where = f"{path}: [{name}] {key}"
-        if key not in keys:
-            faults.append(InputError("unknown key", where=where, found=repr(content[key]), allowed=", ".join(keys)))
-            continue
-        try:
-            values[key] = _value(hints[key], content[key], path.resolve().parent)
-        except ValueError as error:
-            faults.append(InputError("wrong kind of value", where=where, found=repr(content[key]), allowed=str(error)))
-    for key, item in keys.items():
-        if key not in content and isinstance(item.default, Path):
-            values[key] = path.resolve().parent / item.default
-        if item.default is MISSING and item.default_factory is MISSING and key not in content:
-            faults.append(InputError("missing key", where=f"{path}: [{name}] {key}"))
-            values[key] = None
-    return cls(**values)
-
-
-def _value(hint: Any, raw: Any, folder: Path) -> Any:
-    if isinstance(hint, types.UnionType):
-        hint = typing.get_args(hint)[0]
-    if hint is Path:
-        if isinstance(raw, str) and raw:
-            return folder / raw
-        raise ValueError("a path in quotes")
-    if typing.get_origin(hint) is tuple:
-        if isinstance(raw, list) and all(isinstance(item, str) for item in raw):
-            return tuple(raw)
-        raise ValueError('a list of names, such as ["QA"]')
-    if hint is float and isinstance(raw, int) and not isinstance(raw, bool):
-        return float(raw)
-    if type(raw) is not hint:
-        raise ValueError({int: "a whole number", float: "a number", str: "a text in quotes"}[hint])
-    return raw
-
-
-def _rules(config: StationConfig, path: Path) -> Iterator[InputError]:
-    """Rules on values that are of the right kind."""
-
-    def bad(ok: bool, key: str, found: object, allowed: str) -> Iterator[InputError]:
-        if not ok:
-            yield InputError("this value is not allowed", where=f"{path}: {key}", found=repr(found), allowed=allowed)
-
-    station, plc, timers = config.station, config.plc, config.timers
-    yield from bad(station.mode in ("simple", "full"), "[station] mode", station.mode, '"simple" or "full"')
-    yield from bad(bool(station.name.strip()), "[station] name", station.name, "a name for this station")
-    yield from bad(plc.driver in DRIVERS, "[plc] driver", plc.driver, ", ".join(DRIVERS))
-    yield from bad(config.camera.driver in CAMERAS, "[camera] driver", config.camera.driver, ", ".join(CAMERAS))
-    yield from bad(0 < plc.port < 65536, "[plc] port", plc.port, "1 to 65535")
-    needed = ("block",) if station.mode == "full" else ("trigger", "ok")
+def mode_faults(mode: str, plc: PlcSection) -> Iterator[Fault]:
+    """The keys of [plc] that the mode needs, and no others."""
+    needed = ("block",) if mode == "full" else ("trigger", "ok")
     for key in ("block", "trigger", "ok"):
-        yield from bad(
-            bool(getattr(plc, key)) == (key in needed),
-            f"[plc] {key}",
-            getattr(plc, key),
-            f"{' and '.join(needed)} in {station.mode} mode, and no other of block, trigger and ok",
-        )
-    for key in ("block", "trigger", "ok", "serial", "serial_ready"):
-        try:
-            config.address(key)
-        except InputError as fault:
-            yield InputError(fault.problem, where=f"{path}: {fault.where}", found=fault.found, allowed=fault.allowed)
-    sha256 = config.model.sha256
-    yield from bad(
-        len(sha256) == 64 and set(sha256) <= set("0123456789abcdef"),
-        "[model] sha256",
-        sha256,
-        "the model's SHA-256 in hex; `sealpin-edge unpack` fills it in",
-    )
-    threshold = config.model.threshold
-    yield from bad(threshold is None or 0 < threshold < 1, "[model] threshold", threshold, "between 0 and 1")
-    for item in fields(timers):
-        value = getattr(timers, item.name)
-        yield from bad(1 <= value <= 60_000, f"[timers] {item.name}", value, "1 to 60000 milliseconds")
-    yield from bad(1 <= plc.ok_pulse_ms <= 10_000, "[plc] ok_pulse_ms", plc.ok_pulse_ms, "1 to 10000 milliseconds")
-    yield from bad(1 <= plc.serial_length <= 64, "[plc] serial_length", plc.serial_length, "1 to 64 characters")
-    if config.photos:
-        yield from _url_rules("[photos] url", config.photos.url, tuple(UPLOADERS), path)
-        yield from bad(
-            config.photos.first in ("upload", "store"), "[photos] first", config.photos.first, '"upload" or "store"'
-        )
-    if config.results:
-        yield from _url_rules("[results] url", config.results.url, ("http", "https"), path)
-    address = config.display.address
-    host, _, port = address.rpartition(":")
-    yield from bad(
-        address == "off" or (bool(host) and port.isdecimal() and 0 < int(port) < 65536),
-        "[display] address",
-        address,
-        '"127.0.0.1:8080" or "off"',
-    )
+        if bool(getattr(plc, key)) != (key in needed):
+            allowed = f"{' and '.join(needed)} in {mode} mode, and no other of block, trigger and ok"
+            yield key, repr(getattr(plc, key)), allowed
 
 
-def _url_rules(key: str, url: str, schemes: tuple[str, ...], path: Path) -> Iterator[InputError]:
+def _url_faults(url: str, schemes: tuple[str, ...]) -> Iterator[Fault]:
     """The address itself is not shown: somebody may have written a password into it."""
     allowed = " or ".join(f"{scheme}://" for scheme in schemes) + " and a host, with the secret in a file of its own"
     try:
@@ -273,4 +239,4 @@ def _url_rules(key: str, url: str, schemes: tuple[str, ...], path: Path) -> Iter
     except ValueError as error:
         found = str(error)
     if found:
-        yield InputError("this address is not allowed", where=f"{path}: {key}", found=found, allowed=allowed)
+        yield "url", found, allowed

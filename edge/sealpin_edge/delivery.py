@@ -11,8 +11,9 @@ import random
 import threading
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from .errors import Refused, Unavailable
+from .errors import NotTaken, Refused, Unavailable
 from .outbox import Item, Outbox
 from .results import ResultsApi
 from .upload import Uploader
@@ -23,6 +24,10 @@ FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
 QUEUE_PARTS = 4
 IDLE_S = 0.2
+# An item that was not taken this often, while others were within the last minutes, is itself the trouble
+ATTEMPTS = 10
+LATELY_S = 600.0
+HOUSEKEEPING_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Lane:
     def __init__(self) -> None:
         self._failures = 0
         self._closed_until = 0.0
+        self._worked_at = float("-inf")
 
     @property
     def open(self) -> bool:
@@ -51,21 +57,40 @@ class Lane:
         """True when the last attempt did not fail."""
         return self._failures == 0
 
-    def failed(self) -> None:
-        """Pause: twice as long after each failure in a row, give or take a fifth."""
-        pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._failures)
+    @property
+    def worked_lately(self) -> bool:
+        """True when the server took something within LATELY_S."""
+        return time.monotonic() - self._worked_at < LATELY_S
+
+    def failed(self, retry_after_s: float = 0.0) -> None:
+        """Pause: twice as long after each failure in a row, give or take a fifth; longer when the server says so."""
+        pause = _pause(self._failures) * random.uniform(0.8, 1.2)
         self._failures += 1
-        self._closed_until = time.monotonic() + pause * random.uniform(0.8, 1.2)
+        self._closed_until = time.monotonic() + max(pause, retry_after_s)
 
     def worked(self) -> None:
         """Back to normal."""
         self._failures, self._closed_until = 0, 0.0
+        self._worked_at = time.monotonic()
+
+
+def _pause(failures: int) -> float:
+    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures, 10))
 
 
 class Courier:
     """Delivers shipments and drains the outbox. A server that station.toml does not name has no lane."""
 
-    def __init__(self, outbox: Outbox, uploader: Uploader | None, api: ResultsApi | None, *, store_first: bool) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        uploader: Uploader | None,
+        api: ResultsApi | None,
+        *,
+        store_first: bool,
+        keep_days: int = 0,
+    ) -> None:
+        """Delivered results are forgotten after `keep_days` days, 0 for never."""
         self._outbox = outbox
         self._uploader = uploader
         self._api = api
@@ -75,7 +100,10 @@ class Courier:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
         self.store_failures = 0
-        self._aside = outbox.depth()["aside"]
+        self.dropped = 0
+        self._aside = 0
+        self._housekeeping_at = 0.0
+        self._keep_days = keep_days
 
     def start(self) -> None:
         """Begin to deliver."""
@@ -119,6 +147,7 @@ class Courier:
                 self._deliver_new(shipment)
             while not self._stop.is_set() and self._queue.empty() and self._drain():
                 pass
+            self._keep_house()
         while not self._queue.empty():
             if waiting := self._queue.get_nowait():
                 self._store(waiting.id, waiting.created_at, waiting.photos)
@@ -150,11 +179,13 @@ class Courier:
     def _store(self, id: str, created_at: str, photos: tuple[tuple[str, bytes], ...]) -> None:
         for name, data in photos:
             try:
-                self._outbox.store_photo(id, name, data, created_at)
+                kept = self._outbox.store_photo(id, name, data, created_at)
                 self.store_failures = 0
-                log.info("%s stored, to be sent later", name)
+                if kept:
+                    log.info("%s stored, to be sent later", name)
             except Exception as error:  # a full or failing disk must not end the courier
                 self.store_failures += 1
+                self.dropped += 1
                 log.error("photo %s is lost: it could be neither sent nor stored: %s", name, error)
 
     def _drain(self) -> bool:
@@ -169,10 +200,12 @@ class Courier:
         try:
             item = self._outbox.oldest(name)
             if item is None:
-                lane.worked()
                 return False
             self._send(item)
             self._outbox.delivered(item)
+        except NotTaken as fault:
+            assert item is not None
+            return self._not_taken(item, fault)
         except Unavailable as fault:
             self._lane_failed(name, fault)
             return False
@@ -186,7 +219,19 @@ class Courier:
         lane.worked()
         return True
 
-    def _set_aside(self, item: Item, fault: Refused) -> bool:
+    def _not_taken(self, item: Item, fault: NotTaken) -> bool:
+        """Others first, for the trouble may be this item's own; when it is clear that it is, out of their way."""
+        lane = self._lanes[item.lane]
+        if item.attempts + 1 >= ATTEMPTS and lane.worked_lately:
+            return self._set_aside(item, fault)
+        try:
+            self._outbox.postpone(item, _pause(item.attempts))
+        except Exception as error:
+            log.error("the store fails: %s", error)
+        self._lane_failed(item.lane, fault)
+        return False
+
+    def _set_aside(self, item: Item, fault: Refused | NotTaken) -> bool:
         try:
             self._outbox.set_aside(item, str(fault))
         except Exception as error:  # a full disk: it will be refused and set aside later
@@ -213,4 +258,18 @@ class Courier:
     def _lane_failed(self, name: str, fault: Unavailable) -> None:
         if self._lanes[name].healthy:
             log.warning("%s are stored until the server is back: %s", name, fault)
-        self._lanes[name].failed()
+        self._lanes[name].failed(fault.retry_after_s)
+
+    def _keep_house(self) -> None:
+        """Every few seconds: what another process has changed, and what is old enough to be forgotten."""
+        if time.monotonic() < self._housekeeping_at:
+            return
+        self._housekeeping_at = time.monotonic() + HOUSEKEEPING_S
+        try:
+            self._aside = self._outbox.depth()["aside"]
+            if self._keep_days:
+                self._outbox.forget((datetime.now(UTC) - timedelta(days=self._keep_days)).isoformat())
+            self.store_failures = 0
+        except Exception as error:  # a full or failing disk: the next time, perhaps
+            self.store_failures += 1
+            log.error("the store fails: %s", error)

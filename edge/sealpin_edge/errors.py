@@ -6,6 +6,7 @@
         PlcFault              the PLC does not answer, or not as it should
         CameraFault           no photo, or not in time
         Unavailable           a server cannot be reached or is out of order: worth another try
+          NotTaken              a server answered, but did not take this item: worth another try, after others
       Refused               a server took the item and will never accept it: not worth another try
 
 A message says what was wrong, where, what was found, what is allowed, and the next command. The programs print it
@@ -53,7 +54,16 @@ class CameraFault(EnvironmentFault):
 
 
 class Unavailable(EnvironmentFault):
-    """A server cannot be reached or is out of order; what it should have got is kept and sent later."""
+    """A server cannot be reached or is out of order; what it should have got is kept and sent later.
+
+    `retry_after_s` is how long the server wants to be left alone, 0 when it does not say.
+    """
+
+    retry_after_s = 0.0
+
+
+class NotTaken(Unavailable):
+    """A server answered, but did not take this item. It may be the server's trouble or the item's: later, again."""
 
 
 class Refused(SealpinError):

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from .camera import Camera, Frame
+from .checks import Checks
 from .detection import Detection
 from .errors import SealpinError
 from .model import Model
@@ -57,6 +58,7 @@ class Inspector:
     def __init__(
         self,
         camera: Camera,
+        checks: Checks,
         model: Model,
         thresholds: Mapping[str, float],
         notice: Set[str],
@@ -64,6 +66,7 @@ class Inspector:
     ) -> None:
         self.events: queue.Queue[Acquired | Judged] = queue.Queue()
         self._camera = camera
+        self._checks = checks
         self._model = model
         self._thresholds = thresholds
         self._notice = notice
@@ -113,17 +116,22 @@ class Inspector:
             frame = self._camera.capture()
             acquired_at = time.monotonic()
             self.events.put(Acquired(job))
-            error = ErrorCode.INFERENCE
-            found = self._model.detect(frame.photo)
-            model_s = time.monotonic() - acquired_at
-            verdict, detections = decide(
-                Inference(frame, found, self._model.sha256),
-                triggered_at=job.triggered_at,
-                expected_sha256=self._expected_sha256,
-                thresholds=self._thresholds,
-                notice=self._notice,
-            )
-            error = ErrorCode.NONE if verdict is not Verdict.NOT_INSPECTED else ErrorCode.CAMERA
+            error = self._checks.fault(frame.photo)
+            if error is not ErrorCode.NONE:
+                log.error("part %s is not inspected: %s", job.id, error.name.lower().replace("_", " "))
+            else:
+                error = ErrorCode.INFERENCE
+                began = time.monotonic()
+                found = self._model.detect(frame.photo)
+                model_s = time.monotonic() - began
+                verdict, detections = decide(
+                    Inference(frame, found, self._model.sha256),
+                    triggered_at=job.triggered_at,
+                    expected_sha256=self._expected_sha256,
+                    thresholds=self._thresholds,
+                    notice=self._notice,
+                )
+                error = ErrorCode.NONE if verdict is not Verdict.NOT_INSPECTED else ErrorCode.CAMERA
         except SealpinError as fault:
             log.error("part %s is not inspected: %s", job.id, fault)
         except Exception:  # whatever fails, the part is not OK and the line hears of it

@@ -4,10 +4,14 @@
     data_dir/photos/<id>..  photos that could not be uploaded at once; files, never blobs
 
 Stored means: file written and synced, folder synced, then the row committed. Delivered means: the server confirmed,
-then the row says so, then the file goes, then the row.
+then the row says so, then the file goes, then the row. The disk is bounded: when it is full, the oldest raw photos of
+good parts go first, then other raw photos; results and `_defects` photos never.
 """
 
+import logging
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -15,39 +19,31 @@ from pathlib import Path
 
 from .errors import EnvironmentFault
 from .files import write_whole
+from .store_schema import begin_shift, open_store, recover_photos
+
+log = logging.getLogger(__name__)
 
 LANES = ("photos", "results")
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS inspection (
-    id TEXT PRIMARY KEY, sequence INTEGER NOT NULL, created_at TEXT NOT NULL, serial TEXT NOT NULL,
-    verdict TEXT NOT NULL, result TEXT NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS inspection_serial ON inspection (serial);
-CREATE TABLE IF NOT EXISTS item (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, lane TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'pending', reason TEXT NOT NULL DEFAULT '', stored_at TEXT NOT NULL,
-    UNIQUE (lane, id, name)
-) STRICT;
-CREATE INDEX IF NOT EXISTS item_state ON item (lane, state, number);
-"""
+DROPPED_AT_ONCE = 32
+# The longest pause of one item; a later time can only come of a clock that was set back
+LONGEST_PAUSE_S = 3600.0
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """One judged part: `id` is a UUIDv7, `serial` the part's or empty, `result` the JSON for the results API."""
+    """One judged part: `id` is a UUIDv7, `name` its photo's without ending, `result` the JSON for the results API."""
 
     id: str
-    sequence: int
     created_at: str
     serial: str
     verdict: str
     result: str
+    name: str
 
 
 @dataclass(frozen=True)
 class Item:
-    """Something to deliver: a result (its JSON in `result`) or a stored photo (its `file`)."""
+    """Something to deliver: a result (its JSON in `result`) or a stored photo (its `file`, of `bytes` bytes)."""
 
     number: int
     lane: str
@@ -55,66 +51,110 @@ class Item:
     name: str
     file: Path
     result: str
+    bytes: int
+    attempts: int
+    state: str
+    reason: str
+    stored_at: str
 
 
 class Outbox:
-    """The store. Every call opens what it needs, so any thread may call; SQLite serialises the writers."""
+    """The store. Every call opens what it needs, so any thread may call; SQLite serialises the writers.
 
-    def __init__(self, data_dir: Path) -> None:
-        """Open or create the store, and finish what a crash left between confirmation and clean-up."""
+    A disk that fails when the station starts does not keep it from starting: every call tries anew, and raises. The
+    station `owns` its store; a program that looks into it meanwhile does not.
+    """
+
+    def __init__(self, data_dir: Path, max_bytes: int = 1 << 40, *, owns: bool = True) -> None:
         self._database = data_dir / "station.db"
         self._photos = data_dir / "photos"
-        try:
-            self._photos.mkdir(parents=True, exist_ok=True)
-            with self._open() as db:
-                db.execute("PRAGMA journal_mode=WAL")
-                db.executescript(_SCHEMA)
-                sent = [self._item(row) for row in db.execute(_SELECT + "WHERE item.state = 'sent'")]
-        except (OSError, sqlite3.Error) as error:
-            raise EnvironmentFault(
-                "the station's store cannot be opened", where=str(data_dir), found=str(error)
-            ) from None
-        for item in sent:
-            self._clean_up(item)
+        self._max_bytes = max_bytes
+        self._owns = owns
+        self._ready = False
+        self._opening = threading.Lock()
 
-    def next_sequence(self) -> int:
-        """The station's own count: one more than the newest inspection's."""
+    def open(self) -> None:
+        """Make the store ready: created, migrated, a broken one set aside, what a crash left finished.
+
+        Every other call does it by itself. Raises EnvironmentFault when the disk does not let it.
+        """
+        with self._opening:
+            if self._ready:
+                return
+            try:
+                self._photos.mkdir(parents=True, exist_ok=True)
+                open_store(self._database, self._begin if self._owns else lambda db: None)
+            except (OSError, sqlite3.Error) as error:
+                raise EnvironmentFault(
+                    "the station's store cannot be opened", where=str(self._database.parent), found=str(error)
+                ) from None
+            self._ready = True
+
+    def _begin(self, db: sqlite3.Connection) -> None:
+        """Finish what the last shift left."""
+        begin_shift(db)
+        for item in [self._item(row) for row in db.execute(_SELECT + "WHERE item.state = 'sent'")]:
+            if item.lane == "photos":
+                item.file.unlink(missing_ok=True)
+        db.execute("DELETE FROM item WHERE state = 'sent'")
+        recover_photos(db, self._photos)
+
+    def close(self) -> None:
+        """Note that the station ended well: the next start leaves no gap in the sequence."""
         with self._open() as db:
-            return int(db.execute("SELECT coalesce(max(sequence), 0) + 1 FROM inspection").fetchone()[0])
+            db.execute("UPDATE station SET clean = 1")
 
-    def times_judged(self, serial: str) -> int:
-        """How often a part of this serial has been judged before."""
+    def free_name(self, stem: str) -> str:
+        """The stem, or with `_1`, `_2` when an inspection has that name already."""
         with self._open() as db:
-            return int(db.execute("SELECT count(*) FROM inspection WHERE serial = ?", (serial,)).fetchone()[0])
+            name, number = stem, 0
+            while db.execute("SELECT 1 FROM inspection WHERE name = ?", (name,)).fetchone():
+                number += 1
+                name = f"{stem}_{number}"
+        return name
 
-    def record(self, inspection: Inspection, *, send_result: bool) -> None:
-        """Commit an inspection, and its result as an item to deliver."""
+    def record(self, inspection: Inspection, *, send_result: bool) -> int:
+        """Commit an inspection, and its result as an item to deliver; returns its number in the station's sequence."""
         row = inspection
         with self._open() as db:
+            (sequence,) = db.execute(
+                "UPDATE station SET sequence = sequence + 1, clean = 0 RETURNING sequence"
+            ).fetchone()
             db.execute(
-                "INSERT INTO inspection VALUES (?, ?, ?, ?, ?, ?)",
-                (row.id, row.sequence, row.created_at, row.serial, row.verdict, row.result),
+                "INSERT INTO inspection (id, sequence, created_at, serial, verdict, result, name) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (row.id, sequence, row.created_at, row.serial, row.verdict, row.result, row.name),
             )
             if send_result:
                 db.execute(
-                    "INSERT INTO item (lane, id, name, stored_at) VALUES ('results', ?, ?, ?)",
-                    (row.id, row.id, row.created_at),
+                    "INSERT INTO item (lane, id, name, stored_at, bytes) VALUES ('results', ?, ?, ?, ?)",
+                    (row.id, row.id, row.created_at, len(row.result)),
                 )
+        return int(sequence)
 
-    def store_photo(self, id: str, name: str, data: bytes, created_at: str) -> None:
-        """Keep a photo for later; `name` is what it will be called on the server."""
+    def store_photo(self, id: str, name: str, data: bytes, created_at: str) -> bool:
+        """Keep a photo for later; `name` is what it will be called on the server. False when it was dropped instead."""
+        raw = not name.endswith("_defects.jpg")
+        if not self._make_room(len(data)) and raw:
+            self._count_drops(1)
+            return False
         write_whole(self._file(id, name), data)
         with self._open() as db:
             db.execute(
-                "INSERT INTO item (lane, id, name, stored_at) VALUES ('photos', ?, ?, ?) ON CONFLICT DO NOTHING",
-                (id, name, created_at),
+                "INSERT INTO item (lane, id, name, stored_at, bytes) VALUES ('photos', ?, ?, ?, ?) "
+                "ON CONFLICT DO NOTHING",
+                (id, name, created_at, len(data)),
             )
+        return True
 
     def oldest(self, lane: str) -> Item | None:
-        """The next item of a lane to deliver."""
+        """The next item of a lane to deliver: the oldest that is not to be left alone for now."""
+        now = time.time()
         with self._open() as db:
             row = db.execute(
-                _SELECT + "WHERE lane = ? AND state = 'pending' ORDER BY number LIMIT 1", (lane,)
+                _SELECT + "WHERE lane = ? AND state = 'pending' AND NOT (not_before BETWEEN ? AND ?) "
+                "ORDER BY number LIMIT 1",
+                (lane, now, now + LONGEST_PAUSE_S),
             ).fetchone()
         return self._item(row) if row else None
 
@@ -124,10 +164,28 @@ class Outbox:
             db.execute("UPDATE item SET state = 'sent' WHERE number = ?", (item.number,))
         self._clean_up(item)
 
+    def postpone(self, item: Item, pause_s: float) -> None:
+        """The server did not take the item this time: the others first, and this one not before `pause_s` seconds."""
+        until = time.time() + min(pause_s, LONGEST_PAUSE_S)
+        with self._open() as db:
+            db.execute("UPDATE item SET attempts = attempts + 1, not_before = ? WHERE number = ?", (until, item.number))
+
     def set_aside(self, item: Item, reason: str) -> None:
         """The server will never take the item: keep it, out of the way of the others."""
         with self._open() as db:
             db.execute("UPDATE item SET state = 'aside', reason = ? WHERE number = ?", (reason, item.number))
+
+    def retry(self) -> int:
+        """Everything that was set aside is to be delivered after all; returns how much."""
+        with self._open() as db:
+            return db.execute(
+                "UPDATE item SET state = 'pending', attempts = 0, not_before = 0, reason = '' WHERE state = 'aside'"
+            ).rowcount
+
+    def items(self) -> Iterator[Item]:
+        """Everything that waits or was set aside, oldest first."""
+        with self._open() as db:
+            yield from (self._item(row) for row in db.execute(_SELECT + "WHERE state != 'sent' ORDER BY number"))
 
     def depth(self) -> dict[str, int]:
         """How many items wait in each lane, and `aside` how many were refused."""
@@ -137,11 +195,52 @@ class Outbox:
             )
         return {key: int(found.get(key, 0)) for key in (*LANES, "aside")}
 
+    def stored_bytes(self) -> int:
+        """Bytes of stored photos."""
+        with self._open() as db:
+            return int(db.execute("SELECT coalesce(sum(bytes), 0) FROM item WHERE lane = 'photos'").fetchone()[0])
+
+    def dropped(self) -> int:
+        """How many photos the bounded disk has cost, ever."""
+        with self._open() as db:
+            return int(db.execute("SELECT dropped FROM station").fetchone()[0])
+
     def oldest_stored_at(self) -> str | None:
         """Since when the oldest waiting item waits, ISO 8601."""
         with self._open() as db:
             row = db.execute("SELECT min(stored_at) FROM item WHERE state = 'pending'").fetchone()
         return str(row[0]) if row[0] else None
+
+    def forget(self, before: str) -> int:
+        """Delete the inspections before an ISO 8601 time of which nothing is left to deliver; returns how many."""
+        with self._open() as db:
+            return db.execute(
+                "DELETE FROM inspection WHERE created_at < ? AND id NOT IN (SELECT id FROM item)", (before,)
+            ).rowcount
+
+    def _make_room(self, wanted: int) -> bool:
+        """Drop raw photos, good parts' first and the oldest first, until `wanted` bytes fit; whether they do."""
+        excess = self.stored_bytes() + wanted - self._max_bytes
+        while excess > 0:
+            with self._open() as db:
+                rows = db.execute(
+                    _SELECT + r"WHERE lane = 'photos' AND item.name NOT LIKE '%\_defects.jpg' ESCAPE '\' "
+                    "ORDER BY verdict != 'OK', number LIMIT ?",
+                    (DROPPED_AT_ONCE,),
+                ).fetchall()
+            if not rows:
+                return False
+            for item in map(self._item, rows):
+                if excess > 0:
+                    self._clean_up(item)
+                    self._count_drops(1)
+                    excess -= item.bytes
+        return True
+
+    def _count_drops(self, photos: int) -> None:
+        log.warning("the store is full: %d photos dropped", photos)
+        with self._open() as db:
+            db.execute("UPDATE station SET dropped = dropped + ?", (photos,))
 
     def _clean_up(self, item: Item) -> None:
         if item.lane == "photos":
@@ -152,15 +251,19 @@ class Outbox:
     def _file(self, id: str, name: str) -> Path:
         return self._photos / (f"{id}_defects.jpg" if name.endswith("_defects.jpg") else f"{id}.jpg")
 
-    def _item(self, row: tuple[int, str, str, str, str]) -> Item:
-        number, lane, id, name, result = row
-        return Item(number, lane, id, name, self._file(id, name), result)
+    def _item(self, row: tuple[int, str, str, str, str, int, int, str, str, str]) -> Item:
+        number, lane, id, name, result, size, attempts, state, reason, stored_at = row
+        return Item(number, lane, id, name, self._file(id, name), result, size, attempts, state, reason, stored_at)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
+        self.open()
         with closing(sqlite3.connect(self._database, timeout=5.0)) as db, db:
             db.execute("PRAGMA synchronous=FULL")
             yield db
 
 
-_SELECT = "SELECT number, lane, item.id, name, result FROM item JOIN inspection ON inspection.id = item.id "
+_SELECT = (
+    "SELECT number, lane, item.id, item.name, result, bytes, attempts, state, reason, stored_at "
+    "FROM item JOIN inspection ON inspection.id = item.id "
+)

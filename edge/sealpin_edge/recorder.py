@@ -38,7 +38,6 @@ class Recorder:
     ) -> None:
         self._station, self._classes, self._run_id, self._model_sha256 = station, classes, run_id, model_sha256
         self._outbox, self._courier, self._display, self._send_results = outbox, courier, display, send_results
-        self._sequence = outbox.next_sequence()
         self._queue: queue.Queue[Judged | None] = queue.Queue(QUEUE_PARTS)
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self.lost = 0
@@ -71,21 +70,19 @@ class Recorder:
                 log.exception("part %s is not recorded", judged.job.id)
 
     def _record(self, judged: Judged) -> None:
-        job, sequence = judged.job, self._sequence
-        self._sequence += 1
+        job = judged.job
         self.counts[judged.verdict] += 1
         marked = None
         if judged.frame:
             marked = encode_jpeg(draw_overlay(judged.frame.photo, judged.verdict, judged.detections), 90)
-        self.last = self._summary(judged, sequence)
+        self.last = self._summary(judged)
         if self._display:
             self._display.show(job.id, marked)
-        name = self._photo_name(judged)
+        stem = _file_stem(job.serial)
+        name = self._outbox.free_name(f"{job.created_at[:10]}/{stem or job.id}")
         result = {**self._result(judged), "image_path": f"{name}.jpg" if judged.frame else ""}
         self._outbox.record(
-            Inspection(
-                job.id, sequence, job.created_at, _file_stem(job.serial), judged.verdict.value, json.dumps(result)
-            ),
+            Inspection(job.id, job.created_at, stem, judged.verdict.value, json.dumps(result), name),
             send_result=self._send_results,
         )
         if judged.frame and marked:
@@ -106,20 +103,11 @@ class Recorder:
             judged.cycle_ms,
         )
 
-    def _photo_name(self, judged: Judged) -> str:
-        """`YYYY-MM-DD/<serial or id>`, with `_1`, `_2` for a part that was judged before."""
-        job = judged.job
-        stem = _file_stem(job.serial)
-        if not stem:
-            return f"{job.created_at[:10]}/{job.id}"
-        before = self._outbox.times_judged(stem)
-        return f"{job.created_at[:10]}/{stem}" + (f"_{before}" if before else "")
-
-    def _summary(self, judged: Judged, sequence: int) -> dict[str, Any]:
+    def _summary(self, judged: Judged) -> dict[str, Any]:
         return {
             "id": judged.job.id,
             "verdict": judged.verdict.value,
-            "sequence": sequence,
+            "number": sum(self.counts.values()),
             "serial": judged.job.serial,
             "at": judged.job.created_at,
             "cycle_ms": round(judged.cycle_ms, 1),

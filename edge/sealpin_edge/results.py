@@ -5,15 +5,20 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .detection import Detection
-from .errors import Refused, Unavailable
+from .errors import NotTaken, Refused, Unavailable
 from .secret import read_secret
+
+if TYPE_CHECKING:
+    from .config import ResultsSection
 
 # Answers that will be the same however often the result is sent
 _REFUSALS = {400, 405, 406, 409, 410, 411, 413, 414, 415, 422}
+# The server's own trouble, which may be with this one result
+_NOT_TAKEN = {500, 502, 504}
+LONGEST_RETRY_AFTER_S = 300.0
 
 
 def detection_json(detection: Detection, classes: tuple[str, ...]) -> dict[str, Any]:
@@ -37,18 +42,22 @@ def detection_json(detection: Detection, classes: tuple[str, ...]) -> dict[str, 
 
 
 class ResultsApi:
-    """HTTP PUT of {url}/{id}; a repeat overwrites. TLS is verified as Python's defaults do."""
+    """HTTP PUT of {url}/{id}; a repeat overwrites. TLS is verified."""
 
-    def __init__(self, url: str, token_file: Path | None, timeout_s: float) -> None:
-        self._url = url.rstrip("/")
+    def __init__(self, results: "ResultsSection", timeout_s: float) -> None:
+        self._url = results.url.rstrip("/")
         self._timeout_s = timeout_s
-        self._token = read_secret(token_file, "[results] token_file") if token_file else ""
-        context = urllib.request.HTTPSHandler(context=ssl.create_default_context())
+        self._token = read_secret(results.token_file, "[results] token_file") if results.token_file else ""
+        context = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=results.ca_file))
         # No proxies from the environment, no redirects: a result goes where station.toml says
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), context, _NoRedirect)
 
     def put(self, id: str, body: str) -> None:
-        """Send one result: returns when the server answers 2xx with the id, else raises Unavailable or Refused."""
+        """Send one result: returns when the server answers 2xx with the id.
+
+        Raises Refused for an answer that will stay the same, NotTaken for one that may be about this result only,
+        Unavailable for everything else.
+        """
         where = f"{self._url}/{id}"
         headers = {"Content-Type": "application/json"} | (
             {"Authorization": f"Bearer {self._token}"} if self._token else {}
@@ -59,16 +68,27 @@ class ResultsApi:
                 echoed = json.loads(answer.read(65_536)).get("id")
         except urllib.error.HTTPError as error:
             with error:
-                kind = Refused if error.code in _REFUSALS else Unavailable
-                raise kind("the results API does not take this", where=where, found=f"HTTP {error.code}") from None
+                raise _fault(error, where) from None
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable("the results API cannot be reached", where=where, found=str(error)) from None
         except (ValueError, AttributeError):
             echoed = None
         if echoed != id:
-            raise Unavailable(
+            raise NotTaken(
                 "the results API did not confirm", where=where, found=repr(echoed), allowed=f'{{"id": "{id}"}}'
             )
+
+
+def _fault(error: urllib.error.HTTPError, where: str) -> Refused | Unavailable:
+    told = {"where": where, "found": f"HTTP {error.code}"}
+    if error.code in _REFUSALS:
+        return Refused("the results API will not take this", **told)
+    kind = NotTaken if error.code in _NOT_TAKEN else Unavailable
+    fault = kind("the results API does not take this now", **told)
+    wish = error.headers.get("Retry-After", "")
+    if wish.isdecimal():  # the other form, a date, is left to our own pauses
+        fault.retry_after_s = min(float(wish), LONGEST_RETRY_AFTER_S)
+    return fault
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

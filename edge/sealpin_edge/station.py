@@ -6,6 +6,7 @@ PLC loop --job--> inspector --verdict--> PLC loop
                                              +--> display
 """
 
+import contextlib
 import logging
 import queue
 import threading
@@ -16,15 +17,17 @@ from typing import Any
 
 from . import __version__
 from .camera import make_camera
+from .checks import Checks, load_limits
 from .config import StationConfig
 from .delivery import Courier
 from .display import Display
 from .errors import EnvironmentFault, InputError, PlcFault
+from .golden import prove_on_golden
 from .ids import uuid7
 from .inspector import Acquired, Inspector, Job, Judged
 from .model import Model
 from .outbox import Outbox
-from .plc import make_driver
+from .plc import Target, make_driver
 from .plc.exchange import Exchange, FullExchange, SimpleExchange
 from .plc.handshake import Handshake, Outcome, Timers
 from .recorder import Recorder
@@ -61,15 +64,21 @@ class Station:
                 allowed=", ".join(model.card.classes),
             )
         thresholds = model.thresholds(config.model.threshold, "[model] threshold")
+        if config.model.golden:
+            proven = prove_on_golden(model, thresholds, config.model.golden)
+            log.info("%d golden photos are judged as they should be", proven)
+        limits = load_limits(config.station.data_dir)
         self._model_sha256 = model.sha256
-        self._outbox = Outbox(config.station.data_dir)
+        self._outbox = Outbox(config.station.data_dir, config.station.store_mb * 1_000_000)
         server_s = timers.server_ms / 1000
         photos, results = config.photos, config.results
         self._courier = Courier(
             self._outbox,
-            make_uploader(photos.url, photos.password_file, server_s) if photos else None,
-            ResultsApi(results.url, results.token_file, server_s) if results else None,
+            make_uploader(photos, server_s) if photos else None,
+            ResultsApi(results, server_s) if results else None,
             store_first=bool(photos and photos.first == "store"),
+            # Without a server to send them to, the results in the database are the only ones
+            keep_days=config.station.keep_days if results else 0,
         )
         self._display = self._open_display()
         self._recorder = Recorder(
@@ -82,15 +91,19 @@ class Station:
             self._display,
             send_results=results is not None,
         )
+        camera = make_camera(config.camera, timers.capture_ms / 1000)
         self._inspector = Inspector(
-            make_camera(config.camera.driver, config.camera.path),
+            camera,
+            Checks(limits, live=camera.live),
             model,
             thresholds,
             frozenset(config.model.notice),
             config.model.sha256,
         )
         plc = config.plc
-        self._driver = make_driver(plc.driver, plc.host, plc.port, plc.rack, plc.slot, timers.plc_operation_ms / 1000)
+        timeout_s = timers.plc_operation_ms / 1000
+        target = Target(plc.host, plc.port, timeout_s, plc.rack, plc.slot, plc.series, plc.unit)
+        self._driver = make_driver(plc.driver, target)
         self._handshake = Handshake(
             Timers(
                 capture_s=timers.capture_ms / 1000,
@@ -141,13 +154,13 @@ class Station:
             self._record(delivered=False)
             self._recorder.stop()
             self._courier.stop()
+            with contextlib.suppress(Exception):  # a failing disk: the next start leaves a number out
+                self._outbox.close()
             if self._display:
                 self._display.stop()
 
     def health(self) -> dict[str, Any]:
         """The /health document."""
-        depth, since = self._outbox.depth(), self._outbox.oldest_stored_at()
-        age = (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds() if since else 0.0
         return {
             "station": self._config.station.name,
             "state": self._handshake.state.value,
@@ -155,12 +168,20 @@ class Station:
             "model_sha256": self._model_sha256,
             "plc": "connected" if self._connected else "not connected",
             "camera": self._config.camera.driver,
-            "outbox": {**depth, "oldest_s": round(age, 1)},
+            "outbox": self._outbox_health(),
             "degraded": self._degraded,
             "lost": self._recorder.lost,
             "counts": {verdict.value: count for verdict, count in self._recorder.counts.items()},
             "last": self._recorder.last,
         }
+
+    def _outbox_health(self) -> dict[str, Any]:
+        try:
+            since = self._outbox.oldest_stored_at()
+            age = (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds() if since else 0.0
+            return {**self._outbox.depth(), "oldest_s": round(age, 1), "dropped": self._outbox.dropped()}
+        except Exception as error:  # a full or failing disk: the rest of the health is told all the same
+            return {"photos": None, "results": None, "aside": None, "oldest_s": None, "error": str(error)}
 
     @property
     def _degraded(self) -> bool:
@@ -184,10 +205,10 @@ class Station:
     def _exchange(self) -> Exchange:
         config = self._config
         if config.station.mode == "full":
-            block = config.address("block")
+            block = config.plc.address("block")
             assert block is not None
             return FullExchange(self._driver, block)
-        trigger, ok = config.address("trigger"), config.address("ok")
+        trigger, ok = config.plc.address("trigger"), config.plc.address("ok")
         assert trigger is not None and ok is not None
         return SimpleExchange(self._driver, trigger, ok)
 
@@ -222,10 +243,10 @@ class Station:
 
     def _read_serial(self) -> str:
         """The part's serial from the PLC, empty when there is none, it is not ready, or it is not plain text."""
-        address, ready = self._config.address("serial"), self._config.address("serial_ready")
+        address, ready = self._config.plc.address("serial"), self._config.plc.address("serial_ready")
         if address is None or (ready is not None and not self._driver.read_bit(ready)):
             return ""
-        raw = self._driver.read(address, self._config.plc.serial_length)
+        raw = self._driver.read_text(address, self._config.plc.serial_length)
         text = raw.split(b"\0")[0].decode("ascii", "replace").strip()
         return text if text.isprintable() and "\ufffd" not in text else ""
 
@@ -268,8 +289,8 @@ def _void(judged: Judged) -> Judged:
 def _no_plc(fault: PlcFault) -> InputError:
     return InputError(
         "there is no PLC here",
-        where=f"[plc] host, port, rack, slot = {fault.where}",
+        where=f"[plc] {fault.where}",
         found=fault.found,
-        allowed="the address of an S7 that permits PUT/GET access",
-        hint="check the address and the cable; to start before the PLC does: sealpin-edge run --wait-for-plc",
+        allowed=fault.hint,
+        hint="to start before the PLC does: sealpin-edge run --wait-for-plc",
     )

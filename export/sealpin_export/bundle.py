@@ -10,7 +10,7 @@ from pathlib import Path
 import tomlkit
 
 from sealpin_edge import bundle
-from sealpin_edge.config import load_config
+from sealpin_edge.config_file import load_config
 from sealpin_edge.files import write_whole
 from sealpin_edge.model import Model, read_model
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sealpin_edge.config import load_config
+from sealpin_edge.config_file import load_config
 from sealpin_edge.simulation.line import Line, LineReport
 from sealpin_edge.simulation.servers import FtpServer, ResultsServer, free_port
 from sealpin_edge.station import Station
@@ -126,7 +126,7 @@ def running(cut_off: list[Callable[[], None]]) -> Callable[[Path], Station]:
 
     def start(config: Path) -> Station:
         station, stop = Station(load_config(config)), threading.Event()
-        thread = threading.Thread(target=station.run, args=(stop,))
+        thread = threading.Thread(target=station.run, args=(stop,), daemon=True)
         thread.start()
         cut_off.append(lambda: (stop.set(), thread.join(20)))  # type: ignore[func-returns-value]
         return station
@@ -164,7 +164,7 @@ def test_full_mode_brings_verdicts_photos_and_results_to_where_they_belong(
             assert red > 180 > 60 > max(blue, green), "an NG photo has a red frame"
     health = site.health()
     assert (health["state"], health["plc"], health["degraded"]) == ("ready", "connected", False)
-    assert health["outbox"] == {"photos": 0, "results": 0, "aside": 0, "oldest_s": 0.0}
+    assert health["outbox"] == {"photos": 0, "results": 0, "aside": 0, "oldest_s": 0.0, "dropped": 0}
     assert health["counts"] == {"OK": 3, "NG": 3, "NOT INSPECTED": 0}
 
 
@@ -221,7 +221,7 @@ def test_a_stored_part_survives_a_restart(site: Site, toy_model: Path, cut_off: 
     cut_off.append(line.stop)
     for parts in (2, 1):
         station, stop = Station(load_config(config)), threading.Event()
-        thread = threading.Thread(target=station.run, args=(stop,))
+        thread = threading.Thread(target=station.run, args=(stop,), daemon=True)
         thread.start()
         line.run(parts, ready_timeout_s=15)
         stop.set()
@@ -230,10 +230,12 @@ def test_a_stored_part_survives_a_restart(site: Site, toy_model: Path, cut_off: 
     for server in (site.ftp, site.api):
         server.start()
     station, stop = Station(load_config(config)), threading.Event()
-    thread = threading.Thread(target=station.run, args=(stop,))
+    thread = threading.Thread(target=station.run, args=(stop,), daemon=True)
     thread.start()
     wait_until(lambda: len(site.api.results) == 3)
-    wait_until(lambda: site.health()["outbox"] == {"photos": 0, "results": 0, "aside": 0, "oldest_s": 0.0})
+    wait_until(
+        lambda: site.health()["outbox"] == {"photos": 0, "results": 0, "aside": 0, "oldest_s": 0.0, "dropped": 0}
+    )
     stop.set()
     thread.join(20)
     assert len(site.uploaded()) >= 4

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from sealpin_edge.bundle import MANIFEST, read_bundle, unpack, write_bundle
 from sealpin_edge.cli import main
-from sealpin_edge.config import load_config
+from sealpin_edge.config_file import load_config
 from sealpin_edge.errors import InputError
 from sealpin_export.bundle import make_bundle
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sealpin_edge.config import load_config
+from sealpin_edge.config_file import load_config
 from sealpin_edge.errors import InputError
 
 GOOD = """
@@ -35,13 +35,13 @@ def write(folder: Path, text: str) -> Path:
 
 def test_a_good_config_has_defaults_and_paths_relative_to_its_file(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, GOOD))
-    assert (config.plc.port, config.plc.slot, config.timers.poll_ms) == (102, 1, 10)
+    assert (config.plc.port, config.plc.slot, config.timers.poll_ms) == (0, 1, 5)
     assert config.camera.path == tmp_path / "photos"
     assert config.station.data_dir == tmp_path / "data"
     assert config.photos is not None
     assert config.photos.password_file == tmp_path / "ftp.secret"
     assert config.model.notice == ("QA",)
-    assert str(config.address("block")) == "DB100.DBB0"
+    assert str(config.plc.address("block")) == "DB100"
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,21 @@ def test_a_good_config_has_defaults_and_paths_relative_to_its_file(tmp_path: Pat
         ('block = "DB100"', 'block = "DB100"\nok = "M1.0"', r"\[plc\] ok"),
         ('block = "DB100"', 'block = "M76.6"', r"\[plc\] block"),
         ('block = "DB100"', 'block = "DB100"\nport = "102"', r"\[plc\] port"),
-        ('block = "DB100"', 'block = "DB100"\nport = 0', r"\[plc\] port"),
+        ('block = "DB100"', 'block = "DB100"\nport = 70000', r"\[plc\] port"),
         ('host = "192.0.2.10"', "", r"\[plc\] host"),
         ('driver = "folder"', 'driver = "webcam"', r"\[camera\] driver"),
         ('notice = ["QA"]', 'notice = "QA"', r"\[model\] notice"),
         ('notice = ["QA"]', "threshold = 1.5", r"\[model\] threshold"),
+        ('block = "DB100"', 'block = "DB100"\nseries = "iq-r"', r"\[plc\] series"),
+        ('block = "DB100"', 'block = "D100"\ndriver = "mc"', r"\[plc\] series"),
+        ('block = "DB100"', 'block = "DB100"\ndriver = "modbus"', r"\[plc\] block"),
+        ('block = "DB100"', 'block = "DB100"\nok_pulse_ms = 20000', "1 to 10000 milliseconds"),
+        ('path = "photos"', 'path = "photos"\ncrop = [0, 0, 640]', r"\[camera\] crop"),
+        ('path = "photos"', 'path = "photos"\nwhite_balance = ["a"]', r"\[camera\] white_balance"),
+        ('path = "photos"', 'path = "photos"\nrotate = 45', r"\[camera\] rotate"),
+        ('path = "photos"', 'path = "photos"\nwidth = 640', r"\[camera\] width"),
+        ('driver = "folder"', 'driver = "opencv"', r"\[camera\] source"),
+        ("[photos]", "[timers]\nplc_dead_ms = 400\n[photos]", r"\[timers\] plc_dead_ms"),
         ("abab", "xyzz", r"\[model\] sha256"),
         ("ftp://station@", "ftp://station:secret@", r"\[photos\] url"),
         ("ftp://station@", "gopher://station@", r"\[photos\] url"),
@@ -77,10 +87,17 @@ def test_every_fault_is_told_with_its_key(tmp_path: Path, old: str, new: str, to
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     text = GOOD.replace('host = "192.0.2.10"', "hots = 1").replace('path = "photos"', "path = 3")
+    text = text.replace("[photos]", "[timers]\npoll_ms = 0\n[photos]").replace("ftp://", "gopher://")
     with pytest.raises(InputError) as caught:
         load_config(write(tmp_path, text))
-    for key in ("[plc] hots", "[plc] host", "[camera] path"):
-        assert key in str(caught.value)
+    for place in (
+        ":6: [plc] hots",
+        ":5: [plc] host",
+        ":10: [camera] path",
+        ":16: [timers] poll_ms",
+        ":18: [photos] url",
+    ):
+        assert place in str(caught.value)
 
 
 def test_a_template_may_leave_out_what_a_bundle_fills_in(tmp_path: Path) -> None:

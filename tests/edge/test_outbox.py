@@ -1,15 +1,18 @@
 """The store and the courier: what is stored is kept, what is delivered is gone, what is refused is set aside."""
 
+import sqlite3
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from sealpin_edge.delivery import Courier, Shipment
-from sealpin_edge.errors import Refused, Unavailable
+from sealpin_edge.errors import EnvironmentFault, Refused, Unavailable
 from sealpin_edge.ids import uuid7
 from sealpin_edge.outbox import Inspection, Outbox
+from sealpin_edge.store_schema import _FIRST
 
 NOW = "2026-05-04T03:02:01.000+00:00"
 
@@ -32,9 +35,9 @@ class Server:
         pass
 
 
-def record(outbox: Outbox, *, serial: str = "", send: bool = True) -> str:
+def record(outbox: Outbox, *, serial: str = "", send: bool = True, verdict: str = "NG", name: str = "") -> str:
     id = str(uuid7())
-    outbox.record(Inspection(id, outbox.next_sequence(), NOW, serial, "NG", '{"id": 1}'), send_result=send)
+    outbox.record(Inspection(id, NOW, serial, verdict, '{"id": 1}', name or f"day/{id}"), send_result=send)
     return id
 
 
@@ -100,11 +103,126 @@ def test_a_crash_between_confirmation_and_clean_up_sends_nothing_twice(
     assert not any((tmp_path / "photos").iterdir())
 
 
-def test_sequence_and_serials_are_counted_over_restarts(tmp_path: Path) -> None:
-    record(Outbox(tmp_path), serial="A1")
-    record(Outbox(tmp_path), serial="A1")
+def sequence(outbox: Outbox) -> int:
+    return outbox.record(Inspection(str(uuid7()), NOW, "", "OK", "{}", "x"), send_result=False)
+
+
+def test_the_sequence_goes_on_after_a_clean_end_and_leaves_a_gap_after_a_power_cut(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
-    assert (outbox.next_sequence(), outbox.times_judged("A1"), outbox.times_judged("A2")) == (3, 2, 0)
+    assert [sequence(outbox), sequence(outbox)] == [1, 2]
+    outbox.close()
+    assert sequence(Outbox(tmp_path)) == 3
+    assert Outbox(tmp_path, owns=False).depth()["results"] == 0, "who only looks leaves no gap"
+    assert sequence(Outbox(tmp_path)) == 5
+
+
+def test_a_part_judged_again_gets_a_name_that_no_other_part_has(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    names = []
+    for serial in ("A", "A", "A_1", "A"):
+        names.append(outbox.free_name(f"2026-05-04/{serial}"))
+        record(outbox, serial=serial, name=names[-1])
+    assert [name[11:] for name in names] == ["A", "A_1", "A_1_1", "A_2"]
+
+
+def test_a_full_store_drops_raw_photos_of_good_parts_first_and_results_and_marked_photos_never(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path, max_bytes=100)
+    good, bad = [record(outbox, verdict="OK") for _ in range(8)], record(outbox)
+    assert outbox.store_photo(bad, "bad.jpg", b"b" * 20, NOW)
+    for number, id in enumerate(good[:4]):
+        assert outbox.store_photo(id, f"{number}.jpg", b"g" * 20, NOW)
+    assert outbox.store_photo(bad, "bad_defects.jpg", b"d" * 20, NOW)
+    assert [item.name for item in outbox.items() if item.lane == "photos"] == [
+        "bad.jpg", "1.jpg", "2.jpg", "3.jpg", "bad_defects.jpg",
+    ]  # fmt: skip
+    other = record(outbox)
+    for name in ("other_defects.jpg", "more_defects.jpg"):
+        assert outbox.store_photo(other if name[0] == "o" else good[5], name, b"d" * 40, NOW)
+    assert [item.name for item in outbox.items() if item.lane == "photos"] == [
+        "bad_defects.jpg", "other_defects.jpg", "more_defects.jpg",
+    ]  # fmt: skip
+    assert not outbox.store_photo(good[6], "late.jpg", b"g" * 20, NOW)
+    assert outbox.depth()["results"] == 10
+    assert outbox.dropped() == 6
+    assert len(list((tmp_path / "photos").iterdir())) == 3
+
+
+def test_what_was_set_aside_goes_out_when_a_person_says_so(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    record(outbox)
+    item = outbox.oldest("results")
+    assert item
+    outbox.set_aside(item, "HTTP 400")
+    assert outbox.oldest("results") is None
+    assert [one.reason for one in outbox.items()] == ["HTTP 400"]
+    assert Outbox(tmp_path, owns=False).retry() == 1
+    assert outbox.oldest("results")
+
+
+def test_an_item_that_was_not_taken_lets_the_others_pass(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    first, second = record(outbox), record(outbox)
+    item = outbox.oldest("results")
+    assert item and item.id == first
+    outbox.postpone(item, 60)
+    item = outbox.oldest("results")
+    assert item and item.id == second and item.attempts == 0
+    assert [one.attempts for one in outbox.items()] == [1, 0]
+
+
+def test_old_results_are_forgotten_when_nothing_of_them_is_left_to_send(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    record(outbox, send=False)
+    waiting = record(outbox)
+    assert outbox.forget("2027-01-01") == 1
+    assert [item.id for item in outbox.items()] == [waiting]
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database, but long enough to be one" * 100])
+def test_a_broken_database_is_set_aside_and_the_station_starts(tmp_path: Path, damage: bytes) -> None:
+    outbox = Outbox(tmp_path)
+    id = record(outbox)
+    outbox.store_photo(id, "a.jpg", b"photo", NOW)
+    database = tmp_path / "station.db"
+    for file in tmp_path.glob("station.db-*"):
+        file.unlink()
+    database.write_bytes(damage)
+    outbox = Outbox(tmp_path)
+    assert sequence(outbox) == 1
+    assert bool(list(tmp_path.glob("station.db.broken-*"))) == bool(damage)
+    assert [file.read_bytes() for file in (tmp_path / "orphans").iterdir()] == [b"photo"], "no photo is deleted"
+
+
+def test_a_photo_whose_row_a_crash_has_cost_is_sent_and_a_half_written_one_is_not(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    id = str(uuid7())
+    outbox.record(Inspection(id, NOW, "", "NG", '{"image_path": "day/a.jpg"}', "day/a"), send_result=False)
+    (tmp_path / "photos" / f"{id}_defects.jpg").write_bytes(b"marked")
+    (tmp_path / "photos" / f".{id}.jpg.77.part").write_bytes(b"ha")
+    outbox = Outbox(tmp_path)
+    assert [(item.name, item.bytes) for item in outbox.items()] == [("day/a_defects.jpg", 6)]
+    assert len(list((tmp_path / "photos").iterdir())) == 1
+
+
+def test_a_database_of_the_first_version_is_migrated(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "station.db")) as db, db:
+        db.executescript(_FIRST)
+        db.execute("INSERT INTO inspection VALUES ('i', 41, ?, '', 'NG', '{}')", (NOW,))
+        db.execute("INSERT INTO item (lane, id, name, stored_at) VALUES ('results', 'i', 'i', ?)", (NOW,))
+    outbox = Outbox(tmp_path)
+    assert sequence(outbox) == 42
+    item = outbox.oldest("results")
+    assert item and item.id == "i"
+
+
+def test_a_disk_that_fails_at_the_start_is_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("in the way")
+    outbox = Outbox(tmp_path / "data")
+    with pytest.raises(EnvironmentFault, match="cannot be opened"):
+        record(outbox)
+    (tmp_path / "data").unlink()
+    record(outbox)
+    assert outbox.depth()["results"] == 1
 
 
 @pytest.fixture

@@ -1,17 +1,10 @@
-"""PLC side: addresses, the 24 bytes, the S7 driver against an emulated PLC, and the handshake's rules."""
-
-import socket
-import time
-from typing import Any
+"""PLC side: the 24 bytes, and the handshake's rules."""
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sealpin_edge.errors import InputError, PlcFault
-from sealpin_edge.plc import make_driver
-from sealpin_edge.plc.address import Address, parse_address
 from sealpin_edge.plc.block import (
     ErrorCode,
     Inputs,
@@ -22,38 +15,7 @@ from sealpin_edge.plc.block import (
     encode_outputs,
 )
 from sealpin_edge.plc.handshake import Handshake, Outcome, State, Timers
-from sealpin_edge.simulation.plc import SimulatedPlc
-from sealpin_edge.simulation.servers import free_port
 from sealpin_edge.verdict import Verdict
-
-TRIGGER, OK = Address("M", 0, 76, 6), Address("M", 0, 76, 5)
-BLOCK = Address("DB", 100, 0)
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("DB100.DBX0.1", Address("DB", 100, 0, 1)),
-        ("M76.6", Address("M", 0, 76, 6)),
-        ("I0.0", Address("I", 0, 0, 0)),
-        ("Q0.7", Address("Q", 0, 0, 7)),
-    ],
-)
-def test_bit_addresses_are_read_as_tia_portal_writes_them(text: str, address: Address) -> None:
-    assert parse_address(text, "key", bit=True) == address
-    assert str(address) == text
-
-
-@pytest.mark.parametrize("text", ["DB100", "DB100.DBB32", "MB10"])
-def test_byte_addresses(text: str) -> None:
-    assert parse_address(text, "key", bit=False).bit is None
-
-
-@pytest.mark.parametrize("text", ["", "DB0.DBX0.1", "DB1.DBX0.8", "DB1.DBX0", "M76", "X1.0", "DB1.DBX99999.0", "M1.0 "])
-def test_what_is_no_bit_address_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="no PLC address"):
-        parse_address(text, "key", bit=True)
-
 
 bytes_, words, flags = st.integers(0, 255), st.integers(0, 65535), st.booleans()
 inputs = st.builds(Inputs, flags, flags, flags, flags, bytes_, words, words)
@@ -77,57 +39,6 @@ def test_the_block_lies_in_memory_as_documented() -> None:
         ready=True, ok=True, heartbeat=9, result_seq=0x0A0B, error=ErrorCode.DEADLINE, defects=2, cycle_ms=300
     )
     assert encode_outputs(said).hex() == "2109" + "0a0b" + "0003" + "00" + "02" + "012c" + "0000000000" + "01"
-
-
-@pytest.fixture
-def plc(cut_off: list[Any]) -> SimulatedPlc:
-    plc = SimulatedPlc("127.0.0.1", free_port(), [TRIGGER, BLOCK])
-    plc.start()
-    cut_off.append(plc.stop)
-    return plc
-
-
-def driver_of(plc: SimulatedPlc, timeout_s: float = 0.5) -> Any:
-    return make_driver("s7", *plc.address, 0, 1, timeout_s)
-
-
-def test_bits_and_bytes_arrive_and_neighbours_stay_as_they_are(plc: SimulatedPlc) -> None:
-    driver = driver_of(plc)
-    driver.connect()
-    plc.write_bit(TRIGGER, True)
-    assert driver.read_bit(TRIGGER)
-    driver.write_bit(OK, True)
-    assert plc.read(Address("M", 0, 76), 1) == bytes([0b0110_0000])
-    driver.write_bit(OK, False)
-    assert plc.read(Address("M", 0, 76), 1) == bytes([0b0100_0000])
-    driver.write(BLOCK, bytes(range(24)))
-    assert driver.read(BLOCK, 24) == plc.read(BLOCK, 24) == bytes(range(24))
-    driver.close()
-
-
-def test_a_plc_that_is_not_there_is_told_in_time() -> None:
-    driver = make_driver("s7", "127.0.0.1", free_port(), 0, 1, 0.5)
-    with pytest.raises(PlcFault, match="does not answer"):
-        driver.connect()
-    with pytest.raises(PlcFault, match="not connected"):
-        driver.read(BLOCK, 1)
-
-
-def test_a_plc_that_accepts_and_falls_silent_costs_one_timeout(cut_off: list[Any]) -> None:
-    silent = socket.create_server(("127.0.0.1", 0))
-    cut_off.append(silent.close)
-    driver = make_driver("s7", *silent.getsockname(), 0, 1, 0.2)
-    began = time.monotonic()
-    with pytest.raises(PlcFault):
-        driver.connect()
-    assert time.monotonic() - began < 2.0
-
-
-def test_a_block_that_is_not_there_is_told_with_its_address(plc: SimulatedPlc) -> None:
-    driver = driver_of(plc)
-    driver.connect()
-    with pytest.raises(PlcFault, match=r"DB7\.DBB0"):
-        driver.read(Address("DB", 7, 0), 1)
 
 
 class HandshakeMachine(RuleBasedStateMachine):

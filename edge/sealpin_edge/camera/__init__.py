@@ -2,12 +2,20 @@
 
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
+
+import numpy as np
 
 from ..photo import Photo
 
-CAMERAS = {"folder": "sealpin_edge.camera.folder:FolderCamera"}
+if TYPE_CHECKING:
+    from ..config import CameraSection
+
+CAMERAS = {
+    "folder": "sealpin_edge.camera.folder:FolderCamera",
+    "opencv": "sealpin_edge.camera.opencv:OpenCvCamera",
+    "picamera2": "sealpin_edge.camera.pi:PiCamera",
+}
 
 
 @dataclass(frozen=True)
@@ -20,10 +28,12 @@ class Frame:
 
 
 class Camera(Protocol):
-    """What a camera must do."""
+    """What a camera must do. `live` ones never give the same picture twice: their sensor has noise."""
+
+    live: bool
 
     def capture(self) -> Frame:
-        """Take a photo now. Raises CameraFault."""
+        """Take a photo whose exposure begins after this call. Raises CameraFault when there is none in time."""
 
     def prepare(self) -> None:
         """Do ahead what need not wait for the next trigger."""
@@ -32,7 +42,20 @@ class Camera(Protocol):
         """Let go of the device."""
 
 
-def make_camera(kind: str, path: Path) -> Camera:
-    """The camera called `kind` (a key of CAMERAS), opened."""
-    module, name = CAMERAS[kind].split(":")
-    return cast(Camera, getattr(import_module(module), name)(path))
+def make_camera(settings: "CameraSection", timeout_s: float) -> Camera:
+    """The camera of [camera] `driver`, opened. Raises InputError or EnvironmentFault."""
+    module, name = CAMERAS[settings.driver].split(":")
+    return cast(Camera, getattr(import_module(module), name)(settings, timeout_s))
+
+
+def arrange(photo: Photo, settings: "CameraSection") -> Photo:
+    """The part of the photo that [camera] `crop` names, turned clockwise by `rotate` degrees.
+
+    A crop that reaches beyond the photo gives what there is of it.
+    """
+    if settings.crop:
+        x, y, width, height = settings.crop
+        photo = photo[y : y + height, x : x + width]
+    if settings.rotate:
+        photo = np.rot90(photo, -settings.rotate // 90)
+    return np.ascontiguousarray(photo)

@@ -2,10 +2,14 @@
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import CameraFault, InputError
 from ..photo import Photo, read_photo
-from . import Frame
+from . import Frame, arrange
+
+if TYPE_CHECKING:
+    from ..config import CameraSection
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
 
@@ -13,12 +17,15 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
 class FolderCamera:
     """Replays photos. The next one is decoded ahead: a real camera has its pixels ready when asked."""
 
-    def __init__(self, path: Path) -> None:
-        self._photos = sorted(file for file in path.glob("*") if file.suffix.lower() in ENDINGS)
+    live = False
+
+    def __init__(self, settings: "CameraSection", timeout_s: float) -> None:
+        self._settings = settings
+        self._photos = sorted(file for file in settings.path.glob("*") if file.suffix.lower() in ENDINGS)
         if not self._photos:
             raise InputError(
                 "no photos to replay",
-                where=f"[camera] path = {path}",
+                where=f"[camera] path = {settings.path}",
                 allowed="a folder with photos: " + ", ".join(ENDINGS),
             )
         self._next = 0
@@ -31,7 +38,7 @@ class FolderCamera:
             file = self._photos[self._next]
             self._next = (self._next + 1) % len(self._photos)
             try:
-                self._ahead = file, read_photo(file)
+                self._ahead = file, arrange(read_photo(file), self._settings)
             except InputError as fault:
                 self._ahead = file, fault
 

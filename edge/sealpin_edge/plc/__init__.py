@@ -1,11 +1,30 @@
-"""PLC families: one file and one line in this table each."""
+"""PLC families: one file and one line in this table each.
 
+A family's module has `PORT`, where its PLCs listen unless told otherwise, `SERIES`, the names of its kinds if that must
+be told, `parse_address(text, where, *, bit)`, which
+reads an address as the family's programmers write it or raises InputError, and `PlcDriver(target)`.
+"""
+
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from .address import Address
 
-DRIVERS = {"s7": "sealpin_edge.plc.s7:S7Driver"}
+DRIVERS = {"s7": "sealpin_edge.plc.s7", "mc": "sealpin_edge.plc.mc", "modbus": "sealpin_edge.plc.modbus"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which PLC. `port` 0 is the family's own; rack and slot are an S7's, `series` a MELSEC's, `unit` Modbus's."""
+
+    host: str
+    port: int
+    timeout_s: float
+    rack: int = 0
+    slot: int = 1
+    series: str = ""
+    unit: int = 1
 
 
 class Driver(Protocol):
@@ -20,10 +39,10 @@ class Driver(Protocol):
         """Drop it."""
 
     def read(self, address: Address, count: int) -> bytes:
-        """Read `count` bytes in one request."""
+        """Read `count` bytes in one request; a word's high byte is the first."""
 
     def write(self, address: Address, data: bytes) -> None:
-        """Write bytes in one request."""
+        """Write bytes in one request; a word's high byte is the first."""
 
     def read_bit(self, address: Address) -> bool:
         """Read one bit."""
@@ -31,8 +50,15 @@ class Driver(Protocol):
     def write_bit(self, address: Address, value: bool) -> None:
         """Write one bit, leaving the rest of its byte alone."""
 
+    def read_text(self, address: Address, length: int) -> bytes:
+        """Read at most `length` characters, in the order in which the family keeps them."""
 
-def make_driver(kind: str, host: str, port: int, rack: int, slot: int, timeout_s: float) -> Driver:
-    """The driver called `kind` (a key of DRIVERS), not yet connected."""
-    module, name = DRIVERS[kind].split(":")
-    return cast(Driver, getattr(import_module(module), name)(host, port, rack, slot, timeout_s))
+
+def family(kind: str) -> Any:
+    """The module of the family `kind` (a key of DRIVERS)."""
+    return import_module(DRIVERS[kind])
+
+
+def make_driver(kind: str, target: Target) -> Driver:
+    """The driver called `kind` (a key of DRIVERS), not yet connected. Raises EnvironmentFault without its package."""
+    return cast(Driver, family(kind).PlcDriver(target))

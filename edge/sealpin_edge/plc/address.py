@@ -1,51 +1,39 @@
-"""PLC addresses as TIA Portal writes them: `DB100.DBX0.1`, `DB100.DBB32`, `M76.6`, `I0.0`, `Q0.0`."""
+"""A place in a PLC's memory. How it is written differs by family: each driver's `parse_address` reads its own."""
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from ..errors import InputError
-
-_DB = re.compile(r"DB(\d{1,5})(?:\.DB([XB])(\d{1,5})(?:\.([0-7]))?)?")
-_AREA = re.compile(r"([MIQ])(B?)(\d{1,5})(?:\.([0-7]))?")
 
 
 @dataclass(frozen=True)
 class Address:
-    """A place in the PLC. `area` is DB, M, I or Q; `db` is 0 outside data blocks; `bit` is None for whole bytes."""
+    """`number` counts what `area` is made of: bytes, words of 16 bits (`unit` = 2 bytes), or devices of one bit.
+
+    `bit` is the bit's position in its byte (0 for a device of one bit), None for bytes and words. `db` is an S7's data
+    block, 0 outside of one. `string` is an S7 STRING, which begins with its length. `text` is how messages call it.
+    """
 
     area: str
-    db: int
-    byte: int
+    number: int
     bit: int | None = None
+    db: int = 0
+    unit: int = 1
+    string: bool = False
+    text: str = field(default="", compare=False)
+
+    def at(self, offset: int) -> "Address":
+        """The place `offset` bytes further on, a multiple of `unit`."""
+        return replace(self, number=self.number + offset // self.unit, text=f"{self.text} + {offset} bytes")
 
     def __str__(self) -> str:
-        bit = "" if self.bit is None else f".{self.bit}"
-        if self.area == "DB":
-            return f"DB{self.db}.DB{'B' if self.bit is None else 'X'}{self.byte}{bit}"
-        return f"{self.area}{'B' if self.bit is None else ''}{self.byte}{bit}"
+        return self.text
 
 
-def parse_address(text: str, where: str, *, bit: bool) -> Address:
-    """Parse an address of a bit (`bit=True`) or of a byte; a bare `DB100` is its byte 0.
-
-    `where` names the key in messages. Raises InputError for anything else.
-    """
-    found = _DB.fullmatch(text)
-    if found:
-        number, kind, byte, position = found.groups()
-        address = Address("DB", int(number), int(byte or 0), None if position is None else int(position))
-        good = (kind == "X") == (position is not None) and address.db > 0
-    elif found := _AREA.fullmatch(text):
-        area, kind, byte, position = found.groups()
-        address = Address(area, 0, int(byte), None if position is None else int(position))
-        good = (kind == "B") == (position is None)
-    else:
-        good = False
-    if not good or (address.bit is not None) != bit or address.byte > 65535:
-        raise InputError(
-            "this is no PLC address of a " + ("bit" if bit else "byte"),
-            where=where,
-            found=repr(text),
-            allowed="DB100.DBX0.1, M76.6, I0.0 or Q0.0" if bit else "DB100, DB100.DBB32, MB10, IB0 or QB0",
-        )
-    return address
+def no_address(text: str, where: str, *, bit: bool, allowed: str) -> InputError:
+    """What a `parse_address` raises for a text that is none of its family's addresses."""
+    return InputError(
+        "this is no PLC address of a " + ("bit" if bit else "byte or word"),
+        where=where,
+        found=repr(text),
+        allowed=allowed,
+    )

@@ -26,6 +26,12 @@ class ErrorCode(IntEnum):
     DEADLINE = 3
     RESULT_NOT_ACKNOWLEDGED = 4
     PLC_SILENT = 5
+    TOO_DARK = 10
+    TOO_BRIGHT = 11
+    OUT_OF_FOCUS = 12
+    NO_PART = 13
+    WRONG_SIZE = 14
+    FROZEN = 15
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """How a handshake's inputs and outputs lie in the PLC: two bits (simple mode) or one block (full mode)."""
 
-from dataclasses import replace
 from typing import Protocol
 
 from . import Driver
@@ -27,19 +26,26 @@ class FullExchange:
     def __init__(self, driver: Driver, block: Address) -> None:
         self._driver = driver
         self._block = block
-        self._station = replace(block, byte=block.byte + STATION_OFFSET)
+        self._station = block.at(STATION_OFFSET)
+        self._written = b""
 
     def read(self) -> Inputs:
         """Read bytes 0 to 7."""
         return decode_inputs(self._driver.read(self._block, STATION_OFFSET))
 
     def write(self, outputs: Outputs) -> None:
-        """Write bytes 8 to 23 in one request."""
-        self._driver.write(self._station, encode_outputs(outputs))
+        """Write bytes 8 to 23 in one request, when they change; the heartbeat sees to it that they do."""
+        self._put(encode_outputs(outputs))
 
     def clear(self) -> None:
         """Write zeroes to bytes 8 to 23."""
-        self._driver.write(self._station, bytes(len(encode_outputs(Outputs()))))
+        self._written = b""
+        self._put(bytes(len(encode_outputs(Outputs()))))
+
+    def _put(self, data: bytes) -> None:
+        if data != self._written:
+            self._driver.write(self._station, data)
+            self._written = data
 
 
 class SimpleExchange:

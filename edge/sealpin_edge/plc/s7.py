@@ -4,6 +4,7 @@ python-snap7 3.3 connects with a fixed 5 s and ignores its own time-out paramete
 time-out here. `auto_reconnect` stays off: it can block for many seconds. One thread owns a driver.
 """
 
+import re
 from typing import Any
 
 from snap7.client import Client
@@ -12,18 +13,46 @@ from snap7.error import S7ConnectionError, S7Error, S7TimeoutError
 from snap7.type import Area, WordLen
 
 from ..errors import PlcFault
-from .address import Address
+from . import Target
+from .address import Address, no_address
 
+PORT = 102
+SERIES: tuple[str, ...] = ()
 _AREAS = {"DB": Area.DB, "M": Area.MK, "I": Area.PE, "Q": Area.PA}
+_DB = re.compile(r"DB(\d{1,5})(?:\.(DBX|DBB|STRING)(\d{1,5})(?:\.([0-7]))?)?")
+_AREA = re.compile(r"([MIQ])(B?)(\d{1,5})(?:\.([0-7]))?")
 
 
-class S7Driver:
+def parse_address(text: str, where: str, *, bit: bool) -> Address:
+    """Parse an address as TIA Portal writes it, of a bit (`bit=True`) or of a byte; a bare `DB100` is its byte 0.
+
+    `DB100.STRING32` is an S7 STRING there. `where` names the key in messages. Raises InputError for anything else.
+    """
+    if found := _DB.fullmatch(text):
+        number, kind, byte, position = found.groups()
+        is_bit, string = kind == "DBX", kind == "STRING"
+        address = Address("DB", int(byte or 0), _position(position), int(number), string=string, text=text)
+        good = is_bit == (position is not None) and address.db > 0
+    elif found := _AREA.fullmatch(text):
+        area, kind, byte, position = found.groups()
+        address = Address(area, int(byte), _position(position), text=text)
+        good = (kind == "B") == (position is None)
+    else:
+        good = False
+    if not good or (address.bit is not None) != bit or address.number > 65535:
+        allowed = "DB100.DBX0.1, M76.6, I0.0 or Q0.0" if bit else "DB100, DB100.DBB32, DB100.STRING32, MB10, IB0 or QB0"
+        raise no_address(text, where, bit=bit, allowed=allowed)
+    return address
+
+
+class PlcDriver:
     """One connection to an S7 PLC. Any failure raises PlcFault and leaves the connection closed."""
 
-    def __init__(self, host: str, port: int, rack: int, slot: int, timeout_s: float) -> None:
-        self.name = f"{host}:{port} rack {rack} slot {slot}"
-        self._target = (host, rack, slot, port)
-        self._timeout_s = timeout_s
+    def __init__(self, target: Target) -> None:
+        port = target.port or PORT
+        self.name = f"{target.host}:{port} rack {target.rack} slot {target.slot}"
+        self._target = (target.host, target.rack, target.slot, port)
+        self._timeout_s = target.timeout_s
         self._client: Client | None = None
 
     def connect(self) -> None:
@@ -49,11 +78,11 @@ class S7Driver:
 
     def read(self, address: Address, count: int) -> bytes:
         """Read `count` bytes."""
-        return bytes(self._call("read_area", address, address.byte, count))
+        return bytes(self._call("read_area", address, address.number, count))
 
     def write(self, address: Address, data: bytes) -> None:
         """Write bytes in one request."""
-        self._call("write_area", address, address.byte, bytearray(data))
+        self._call("write_area", address, address.number, bytearray(data))
 
     def read_bit(self, address: Address) -> bool:
         """Read one bit."""
@@ -61,7 +90,14 @@ class S7Driver:
 
     def write_bit(self, address: Address, value: bool) -> None:
         """Write one bit and nothing else of its byte, by S7's own bit access."""
-        self._call("write_area", address, address.byte * 8 + (address.bit or 0), bytearray([value]), WordLen.Bit)
+        self._call("write_area", address, address.number * 8 + (address.bit or 0), bytearray([value]), WordLen.Bit)
+
+    def read_text(self, address: Address, length: int) -> bytes:
+        """Read an array of characters, or a STRING: its longest and its present length come first, a byte each."""
+        if not address.string:
+            return self.read(address, length)
+        raw = self.read(address, length + 2)
+        return raw[2 : 2 + raw[1]]
 
     def _call(self, operation: str, address: Address, start: int, *arguments: Any) -> Any:
         if self._client is None:
@@ -79,6 +115,10 @@ class S7Driver:
                 found=str(error),
                 hint="check that the block exists, is not optimised, and that PUT/GET access is permitted",
             ) from None
+
+
+def _position(text: str | None) -> int | None:
+    return None if text is None else int(text)
 
 
 class _TimedClient(Client):

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import InputError
-from ..plc.address import Address, parse_address
+from ..plc import family
 from ..plc.block import STATION_OFFSET, Inputs, Outputs, decode_outputs, encode_inputs
-from .plc import SimulatedPlc
+from .plc import make_plc
 
 HEARTBEAT_S = 0.2
 STATION_DEAD_S = 2.0
@@ -44,7 +44,7 @@ class LineReport:
 
 
 class Line:
-    """Plays `parts` parts against a station in full mode (`block`) or simple mode (`trigger` and `ok`).
+    """A PLC of the family `driver` that plays parts against a station: full mode (`block`) or simple (two bits).
 
     `before_part(number)` is called before each part is placed; a part that gets no verdict in `verdict_timeout_s` is
     taken as rejected and the line goes on.
@@ -55,6 +55,7 @@ class Line:
         host: str,
         port: int,
         *,
+        driver: str = "s7",
         block: str = "",
         trigger: str = "",
         ok: str = "",
@@ -66,10 +67,12 @@ class Line:
             raise InputError(
                 "a line has either a block or two bits", allowed="--block DB100, or --trigger BIT and --ok BIT"
             )
+        parse_address = family(driver).parse_address
         self._block = parse_address(block, "--block", bit=False) if block else None
         self._trigger = parse_address(trigger, "--trigger", bit=True) if trigger else None
         self._ok = parse_address(ok, "--ok", bit=True) if ok else None
-        self._plc = SimulatedPlc(host, port, [place for place in (self._block, self._trigger, self._ok) if place])
+        places = [place for place in (self._block, self._trigger, self._ok) if place]
+        self._plc = make_plc(driver, host, port, places)
         self._plc.written = self._on_write
         self._plc.client_added = self._on_connect
         self._interval_s, self._verdict_timeout_s, self._before_part = interval_s, verdict_timeout_s, before_part
@@ -170,7 +173,7 @@ class Line:
             self._written_at = time.perf_counter()
             before = self._outputs
             if self._block:
-                data = self._plc.read(self._station_bytes, 16)
+                data = self._plc.read(self._block.at(STATION_OFFSET), 16)
                 if self._fresh_connection and any(data):
                     self._violation("the first write after a connect is not zeroes")
                 self._outputs = decode_outputs(data)
@@ -224,11 +227,6 @@ class Line:
             with self._changed:
                 self._inputs = Inputs(**{**vars(self._inputs), **changes})
                 self._plc.write(self._block, encode_inputs(self._inputs))
-
-    @property
-    def _station_bytes(self) -> Address:
-        assert self._block
-        return Address(self._block.area, self._block.db, self._block.byte + STATION_OFFSET)
 
     def _violation(self, text: str) -> None:
         self.report.violations.append(text)

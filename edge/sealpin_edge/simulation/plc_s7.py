@@ -1,6 +1,5 @@
-"""A PLC on snap7's server: its memory as a real S7 keeps it, and every write of the station reported."""
+"""An emulated S7 on snap7's server, whose memory behaves as a real S7's."""
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -8,10 +7,10 @@ from snap7.datatypes import S7Area, S7WordLen
 from snap7.server import EVC_CLIENT_ADDED, Server
 from snap7.type import SrvArea
 
-from ..errors import EnvironmentFault, InputError
+from ..errors import EnvironmentFault
 from ..plc.address import Address
+from .plc import SimulatedPlc
 
-AREA_BYTES = 256
 # An area as snap7's server registers it, and as the protocol numbers it
 _AREAS = {
     "DB": (SrvArea.DB, S7Area.DB),
@@ -61,32 +60,20 @@ class _S7Server(Server):
         return ok
 
 
-class SimulatedPlc:
-    """Memory areas that a station reaches over S7. `written` is called after each of its writes, on snap7's thread."""
+class S7Plc(SimulatedPlc):
+    """An S7's data blocks, markers, inputs and outputs."""
 
     def __init__(self, host: str, port: int, places: list[Address]) -> None:
-        self.address = (host, port)
-        self.written: Callable[[], None] = lambda: None
-        self.client_added: Callable[[], None] = lambda: None
-        self._areas: dict[tuple[str, int], bytearray] = {}
+        super().__init__(host, port, places)
         self._server = _S7Server(lambda: self.written())
-        for place in places:
-            if place.byte + 32 > AREA_BYTES:
-                raise InputError(
-                    "this address is out of the emulator's memory",
-                    where=str(place),
-                    allowed=f"bytes 0 to {AREA_BYTES - 32}",
-                )
-            key = (place.area, place.db)
-            if key not in self._areas:
-                self._areas[key] = bytearray(AREA_BYTES)
-                self._server.register_area(_AREAS[place.area][0], place.db, self._areas[key])
+        for (area, db), memory in self.areas.items():
+            self._server.register_area(_AREAS[area][0], db, memory)
         self._server.set_events_callback(
             lambda event: self.client_added() if event.EvtCode == EVC_CLIENT_ADDED else None
         )
 
     def start(self) -> None:
-        """Listen. Raises EnvironmentFault when the port is taken."""
+        """Listen (see SimulatedPlc)."""
         try:
             self._server.start_to(*self.address)
         except Exception as error:
@@ -98,25 +85,6 @@ class SimulatedPlc:
         """Stop listening and drop the station's connection."""
         self._server.stop()
 
-    def read(self, place: Address, count: int) -> bytes:
-        """Bytes of the PLC's memory."""
-        with self._area_lock(place):
-            return bytes(self._areas[place.area, place.db][place.byte : place.byte + count])
-
-    def write(self, place: Address, data: bytes) -> None:
-        """Set bytes, as the PLC's program."""
-        with self._area_lock(place):
-            self._areas[place.area, place.db][place.byte : place.byte + len(data)] = data
-
-    def read_bit(self, place: Address) -> bool:
-        """One bit of the PLC's memory."""
-        return bool(self.read(place, 1)[0] >> (place.bit or 0) & 1)
-
-    def write_bit(self, place: Address, value: bool) -> None:
-        """Set one bit, as the PLC's program."""
-        with self._area_lock(place):
-            memory = self._areas[place.area, place.db]
-            memory[place.byte] = memory[place.byte] & ~(1 << (place.bit or 0)) | value << (place.bit or 0)
-
-    def _area_lock(self, place: Address) -> threading.Lock:
+    def lock(self, place: Address) -> Any:
+        """The lock that snap7's server holds when the station writes."""
         return self._server.area_locks[_AREAS[place.area][1], place.db]

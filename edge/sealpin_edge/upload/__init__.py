@@ -1,28 +1,40 @@
 """Where photos go: one file and one line in this table each."""
 
 from importlib import import_module
-from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 from urllib.parse import urlsplit
 
-UPLOADERS = {"ftp": "sealpin_edge.upload.ftp:FtpUploader", "file": "sealpin_edge.upload.folder:FolderUploader"}
+if TYPE_CHECKING:
+    from ..config import PhotosSection
+
+UPLOADERS = {
+    "ftp": "sealpin_edge.upload.ftp:FtpUploader",
+    "ftps": "sealpin_edge.upload.ftp:FtpUploader",
+    "sftp": "sealpin_edge.upload.sftp:SftpUploader",
+    "smb": "sealpin_edge.upload.smb:SmbUploader",
+    "file": "sealpin_edge.upload.folder:FolderUploader",
+}
 
 
 class Uploader(Protocol):
     """What an upload target must do."""
 
     def upload(self, name: str, data: bytes) -> None:
-        """Put a file there whole, replacing one of the same name.
+        """Put a file there whole, replacing one of the same name: written as `.part`, its size checked, renamed.
 
         `name` is relative, with forward slashes. Returns when the server has confirmed the whole file. Raises
-        Unavailable when another try may help, Refused when it will not.
+        Unavailable when another try may help, NotTaken when the server answered but it may be this file that it does
+        not want, Refused when it never will. Every exchange with the server has a deadline.
         """
 
     def close(self) -> None:
         """Drop the connection; the next upload makes a new one."""
 
 
-def make_uploader(url: str, password_file: Path | None, timeout_s: float) -> Uploader:
-    """The uploader for `url`, by its scheme (a key of UPLOADERS). Raises InputError when the password is missing."""
-    module, name = UPLOADERS[urlsplit(url).scheme].split(":")
-    return cast(Uploader, getattr(import_module(module), name)(url, password_file, timeout_s))
+def make_uploader(photos: "PhotosSection", timeout_s: float) -> Uploader:
+    """The uploader for [photos] `url`, by its scheme (a key of UPLOADERS).
+
+    Raises InputError when a file that it names is missing, EnvironmentFault when a package is.
+    """
+    module, name = UPLOADERS[urlsplit(photos.url).scheme].split(":")
+    return cast(Uploader, getattr(import_module(module), name)(photos, timeout_s))

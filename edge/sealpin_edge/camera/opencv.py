@@ -1,0 +1,130 @@
+"""USB and network cameras over OpenCV.
+
+Such cameras queue frames, and a queued one may show the part before. So a thread takes every frame off the queue as it
+comes, and `capture` waits for one that began after it was called: the device's own time tells, where OpenCV has it
+(V4L2), else the time of its arrival less two frames' time, the one in which it was exposed and the one in which it
+travelled.
+"""
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import numpy as np
+
+from ..errors import CameraFault
+from ..secret import read_secret
+from . import Frame, arrange
+
+if TYPE_CHECKING:
+    from ..config import CameraSection
+
+REOPEN_S = 1.0
+OPEN_MS = 3000
+FRAMES_BEHIND = 2
+PERIOD_SHARE = 0.1  # of the newest frame in the running mean of the time between frames
+
+
+class OpenCvCamera:
+    """Opens `source` on its own thread, and again whenever it breaks."""
+
+    live = True
+
+    def __init__(self, settings: "CameraSection", timeout_s: float) -> None:
+        self._settings, self._timeout_s = settings, timeout_s
+        self._source: str | int = int(settings.source) if settings.source.isdecimal() else _with_password(settings)
+        self._changed = threading.Condition()
+        self._wanted_since: float | None = None
+        self._found: Frame | None = None
+        self._trouble = "it is not open yet"
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
+        self._thread.start()
+
+    def capture(self) -> Frame:
+        """See Camera."""
+        with self._changed:
+            self._found, self._wanted_since = None, time.monotonic()
+            there = self._changed.wait_for(lambda: self._found is not None, self._timeout_s)
+            self._wanted_since = None
+            if not there or self._found is None:
+                raise CameraFault("the camera gives no photo", where=self._settings.source, found=self._trouble)
+            return self._found
+
+    def prepare(self) -> None:
+        """Nothing: the thread is at it."""
+
+    def close(self) -> None:
+        """Let go of the device."""
+        self._closing.set()
+        self._thread.join(self._timeout_s)
+
+    def _run(self) -> None:
+        import cv2
+
+        while not self._closing.is_set():
+            device = cv2.VideoCapture()
+            try:
+                # Deadlines for network cameras; those of V4L2 have their own and refuse the options
+                options = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, OPEN_MS]
+                network = isinstance(self._source, str) and "://" in self._source
+                if device.open(self._source, cv2.CAP_FFMPEG, options) if network else device.open(self._source):
+                    if self._settings.width:
+                        device.set(cv2.CAP_PROP_FRAME_WIDTH, self._settings.width)
+                        device.set(cv2.CAP_PROP_FRAME_HEIGHT, self._settings.height)
+                    _fix(device, self._settings)
+                    self._grab(device)
+                self._trouble = "it cannot be opened, or its picture has stopped"
+            except cv2.error as error:
+                self._trouble = str(error).strip()
+            finally:
+                device.release()
+            self._closing.wait(REOPEN_S)
+
+    def _grab(self, device: Any) -> None:
+        """Take frames off the queue until there are no more."""
+        import cv2
+
+        before, period = time.monotonic(), 0.0
+        while not self._closing.is_set() and device.grab():
+            now = time.monotonic()
+            period = period + PERIOD_SHARE * (now - before - period) if period else now - before
+            before = now
+            begun = now - FRAMES_BEHIND * period
+            own = device.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if now - self._timeout_s < own <= now:
+                begun = own - self._settings.exposure_us / 1e6
+            with self._changed:
+                if self._wanted_since is None or begun < self._wanted_since:
+                    continue
+                there, pixels = device.retrieve()
+                if not there:
+                    return
+                photo = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+                self._found = Frame(arrange(photo, self._settings), begun, self._settings.source)
+                self._wanted_since = None
+                self._changed.notify_all()
+
+
+def _with_password(settings: "CameraSection") -> str:
+    """The source with the secret of `password_file` in it, for OpenCV only."""
+    if settings.password_file is None:
+        return settings.source
+    parts = urlsplit(settings.source)
+    secret = quote(read_secret(settings.password_file, "[camera] password_file"), safe="")
+    user, _, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user}:{secret}@{host}").geturl()
+
+
+def _fix(device: Any, settings: "CameraSection") -> None:
+    """Exposure and gain as [camera] says, on devices that let themselves be told; V4L2 counts 100 microseconds."""
+    import cv2
+
+    if settings.exposure_us:
+        device.set(cv2.CAP_PROP_AUTO_EXPOSURE, 1)
+        device.set(cv2.CAP_PROP_EXPOSURE, settings.exposure_us / 100)
+    if settings.gain:
+        device.set(cv2.CAP_PROP_GAIN, settings.gain)
+    if settings.white_balance:
+        device.set(cv2.CAP_PROP_AUTO_WB, 0)

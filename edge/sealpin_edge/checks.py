@@ -1,0 +1,153 @@
+"""Is this a photo to judge by? Too dark, too bright, out of focus, no part, wrong size, frozen: never OK.
+
+What is normal is learned from good photos (`sealpin-edge teach-camera`) and kept with the station's data. A station
+that was taught nothing refuses pictures that show nothing: black, white, or the same one again.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError
+from .files import write_whole
+from .photo import Photo
+from .plc.block import ErrorCode
+
+LIMITS_FILE = "camera_limits.json"
+LEAST_PHOTOS = 5
+THUMBNAIL = 32
+# How far beyond what the good photos showed: light may vary by this share of the way to black or white, sharpness and
+# likeness may fall to this share of the least that was seen
+LIGHT_SHARE = 0.4
+SHARPNESS_SHARE = 0.4
+LIKENESS_SHARE = 0.7
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What a photo shows: mean grey (0..255), sharpness (variance of its Laplacian), thumbnail (mean 0, length 1)."""
+
+    brightness: float
+    sharpness: float
+    thumbnail: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a photo must keep to. `likeness` is the least correlation (-1..1) with `thumbnail`, of THUMBNAIL squared."""
+
+    width: int = 0
+    height: int = 0
+    darkest: float = 8.0
+    brightest: float = 247.0
+    sharpness: float = 0.0
+    likeness: float = -1.0
+    thumbnail: tuple[float, ...] = ()
+
+
+def measure(photo: Photo) -> Measures:
+    """Measure a photo; a few milliseconds at 1024x1024."""
+    import cv2
+
+    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
+    about = small - small.mean()
+    length = float(np.linalg.norm(about))
+    return Measures(
+        float(small.mean()),
+        float(cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1][0, 0] ** 2),
+        about / length if length else about,
+    )
+
+
+def learn(photos: Iterable[Photo]) -> Limits:
+    """The limits that good photos of a station give. Raises InputError for too few, or photos of several sizes."""
+    sizes: set[tuple[int, ...]] = set()
+    seen: list[Measures] = []
+    for photo in photos:
+        sizes.add(photo.shape[:2])
+        seen.append(measure(photo))
+    if len(seen) < LEAST_PHOTOS or len(sizes) > 1:
+        raise InputError(
+            "these photos do not teach what is normal",
+            found=f"{len(seen)} photos" + (f" of {len(sizes)} sizes" if len(sizes) > 1 else ""),
+            allowed=f"at least {LEAST_PHOTOS} photos of good parts, all of one size",
+        )
+    (height, width), *_ = sizes
+    light = [one.brightness for one in seen]
+    mean = np.mean([one.thumbnail for one in seen], axis=0)
+    mean /= np.linalg.norm(mean) or 1.0
+    likeness = min(float(one.thumbnail @ mean) for one in seen)
+    return Limits(
+        width,
+        height,
+        min(light) * (1 - LIGHT_SHARE),
+        255 - (255 - max(light)) * (1 - LIGHT_SHARE),
+        min(one.sharpness for one in seen) * SHARPNESS_SHARE,
+        likeness * LIKENESS_SHARE if likeness > 0 else -1.0,
+        tuple(round(float(value), 5) for value in mean),
+    )
+
+
+class Checks:
+    """Looks at every photo before the model does."""
+
+    def __init__(self, limits: Limits, *, live: bool) -> None:
+        self._limits, self._live = limits, live
+        self._usual = np.array(limits.thumbnail, np.float32)
+        self._before: Photo | None = None
+
+    def fault(self, photo: Photo) -> ErrorCode:
+        """Why this photo must not be judged, or NONE."""
+        limits = self._limits
+        frozen = self._live and self._before is not None and np.array_equal(photo, self._before)
+        self._before = photo
+        if limits.width and photo.shape[:2] != (limits.height, limits.width):
+            return ErrorCode.WRONG_SIZE
+        if frozen:
+            return ErrorCode.FROZEN
+        seen = measure(photo)
+        if seen.brightness < limits.darkest:
+            return ErrorCode.TOO_DARK
+        if seen.brightness > limits.brightest:
+            return ErrorCode.TOO_BRIGHT
+        if self._usual.size and float(seen.thumbnail @ self._usual) < limits.likeness:
+            return ErrorCode.NO_PART
+        if seen.sharpness < limits.sharpness:
+            return ErrorCode.OUT_OF_FOCUS
+        return ErrorCode.NONE
+
+
+def save_limits(limits: Limits, data_dir: Path) -> Path:
+    """Write the limits beside the station's other data; returns the file."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    path = data_dir / LIMITS_FILE
+    write_whole(path, (json.dumps(asdict(limits), indent=1) + "\n").encode())
+    return path
+
+
+def load_limits(data_dir: Path) -> Limits:
+    """The limits that this station was taught, or those of one that was taught nothing. Raises InputError."""
+    path = data_dir / LIMITS_FILE
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        limits = Limits(**{**content, "thumbnail": tuple(float(value) for value in content["thumbnail"])})
+        if len(limits.thumbnail) not in (0, THUMBNAIL**2) or not all(
+            isinstance(getattr(limits, item.name), int | float) for item in fields(Limits) if item.name != "thumbnail"
+        ):
+            raise ValueError("a value of the wrong kind")
+    except FileNotFoundError:
+        return Limits()
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            "what the camera was taught cannot be read",
+            where=str(path),
+            found=str(error),
+            hint="teach it again: sealpin-edge teach-camera --config station.toml PHOTOS",
+        ) from None
+    return limits

@@ -1,0 +1,85 @@
+"""Golden photos: what the model found when it was released, it must find on this machine too, before the first part.
+
+A folder of photos with `golden.json`, which is what `sealpin predict --json` printed of them.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .detection import Detection, above
+from .errors import InputError
+from .model import Model
+from .photo import read_photo
+
+GOLDEN_FILE = "golden.json"
+# The same file on another processor: arithmetic differs in the last bits, and int8 rounds them to a step or two
+SCORE_TOLERANCE = 0.05
+BOX_TOLERANCE = 0.02
+
+
+def prove_on_golden(model: Model, thresholds: Mapping[str, float], folder: Path) -> int:
+    """Judge the golden photos; returns how many. Boxes may differ by BOX_TOLERANCE of the photo's longer side.
+
+    Raises InputError when the model finds anything else in one of them than it did, or the folder is broken.
+    """
+    path = folder / GOLDEN_FILE
+    try:
+        photos = json.loads(path.read_text(encoding="utf-8"))["photos"]
+        expected = {str(one["photo"]): [_detection(found) for found in one["detections"]] for one in photos}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            "these golden photos cannot be used",
+            where=str(path),
+            found=f"{type(error).__name__}: {error}",
+            allowed="what `sealpin predict MODEL PHOTOS --json` prints, beside the photos",
+        ) from None
+    for name, known in expected.items():
+        photo = read_photo(folder / Path(name).name)
+        found = model.detect(photo)
+        if not _same(found, above(known, thresholds), thresholds, max(photo.shape)):
+            raise InputError(
+                "the model does not find in a golden photo what it found when it was released",
+                where=str(folder / name),
+                found=_told(above(found, thresholds)),
+                allowed=_told(known),
+                hint="unpack the bundle again; if it stays so, this machine does not run this model as it should",
+            )
+    return len(expected)
+
+
+def _detection(found: Mapping[str, Any]) -> Detection:
+    xmin, ymin, xmax, ymax = (float(value) for value in found["box"])
+    return Detection(str(found["category"]), float(found["score"]), xmin, ymin, xmax, ymax)
+
+
+def _same(found: Sequence[Detection], known: Sequence[Detection], thresholds: Mapping[str, float], side: int) -> bool:
+    """Whether each known detection is found, and nothing else that counts for certain."""
+    left = list(found)
+    for one in known:
+        near = [
+            other
+            for other in left
+            if other.category == one.category
+            and abs(other.score - one.score) <= SCORE_TOLERANCE
+            and max(abs(a - b) for a, b in zip(_box(other), _box(one), strict=True)) <= BOX_TOLERANCE * side
+        ]
+        if not near:
+            return False
+        left.remove(near[0])
+    return not any(other.score >= thresholds[other.category] + SCORE_TOLERANCE for other in left)
+
+
+def _box(found: Detection) -> tuple[float, float, float, float]:
+    return found.xmin, found.ymin, found.xmax, found.ymax
+
+
+def _told(detections: Sequence[Detection]) -> str:
+    return (
+        "; ".join(
+            f"{one.category} {one.score:.3f} at {', '.join(f'{value:.0f}' for value in _box(one))}"
+            for one in detections
+        )
+        or "nothing"
+    )
