@@ -33,10 +33,10 @@ main.add_command(outbox)
 def run(config: Path, wait_for_plc: bool) -> None:
     """Run the station until it is stopped (Ctrl-C, SIGTERM)."""
     from .config_file import load_config
+    from .logs import set_up_logging
     from .station import Station
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    logging.getLogger("snap7").setLevel(logging.CRITICAL)  # what it logs reaches the log as our own message
+    set_up_logging()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

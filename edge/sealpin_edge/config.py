@@ -172,10 +172,9 @@ class ResultsSection:
 
 @dataclass(frozen=True)
 class DisplaySection:
-    """[display]: host:port of the operator's page, or "off"; `window` shows it on the Pi's own monitor as well."""
+    """[display]: host:port of the operator's page, of /health and of /metrics, or "off"."""
 
     address: str = "127.0.0.1:8080"
-    window: bool = False
 
     def faults(self) -> Iterator[Fault]:
         """What types and limits do not tell."""

@@ -100,7 +100,7 @@ class Courier:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
         self.store_failures = 0
-        self.dropped = 0
+        self.lost = 0
         self._aside = 0
         self._housekeeping_at = 0.0
         self._keep_days = keep_days
@@ -173,6 +173,7 @@ class Courier:
                 log.exception("photo not sent")
             else:
                 lane.worked()
+                log.info("part %s: %s sent", shipment.id, name)
                 left.pop(0)
         self._store(shipment.id, shipment.created_at, tuple(left))
 
@@ -182,11 +183,11 @@ class Courier:
                 kept = self._outbox.store_photo(id, name, data, created_at)
                 self.store_failures = 0
                 if kept:
-                    log.info("%s stored, to be sent later", name)
+                    log.info("part %s: %s stored, to be sent later", id, name)
             except Exception as error:  # a full or failing disk must not end the courier
                 self.store_failures += 1
-                self.dropped += 1
-                log.error("photo %s is lost: it could be neither sent nor stored: %s", name, error)
+                self.lost += 1
+                log.error("part %s: %s is lost, it could be neither sent nor stored: %s", id, name, error)
 
     def _drain(self) -> bool:
         """Deliver one item of each lane that is open; False when there was none."""
@@ -253,7 +254,7 @@ class Courier:
         except FileNotFoundError:
             raise Refused("the stored photo is gone", where=str(item.file)) from None
         self._uploader.upload(item.name, data)
-        log.info("%s sent from the store", item.name)
+        log.info("part %s: %s sent from the store", item.id, item.name)
 
     def _lane_failed(self, name: str, fault: Unavailable) -> None:
         if self._lanes[name].healthy:

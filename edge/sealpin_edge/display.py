@@ -15,11 +15,16 @@ REFRESH_S = 1.0
 
 
 class Display:
-    """Serves on its own threads; nothing of it is in the verdict's path. `health` gives the document for /health."""
+    """Serves on its own threads; nothing of it is in the verdict's path.
 
-    def __init__(self, host: str, port: int, health: Callable[[], dict[str, Any]]) -> None:
+    `health` gives the document for /health, `metrics` the text for /metrics.
+    """
+
+    def __init__(
+        self, host: str, port: int, health: Callable[[], dict[str, Any]], metrics: Callable[[], bytes]
+    ) -> None:
         """Bind the address. Raises OSError when it is taken."""
-        self._health = health
+        self._health, self.metrics = health, metrics
         self._photo: tuple[str, bytes | None] = ("", None)
         self._changed = threading.Condition()
         self._closing = False
@@ -80,6 +85,8 @@ def _handler(display: Display) -> type[BaseHTTPRequestHandler]:
                 self._answer(200, "text/html; charset=utf-8", page)
             elif path == "/health":
                 self._health()
+            elif path == "/metrics":
+                self._answer(200, "text/plain; version=0.0.4; charset=utf-8", display.metrics())
             elif path == "/events":
                 self._events()
             elif path.startswith("/photo/") and (

@@ -18,6 +18,8 @@ from .verdict import Inference, Verdict, decide
 
 log = logging.getLogger(__name__)
 
+STUCK_S = 30.0
+
 
 @dataclass(frozen=True)
 class Job:
@@ -28,7 +30,6 @@ class Job:
     created_at: str
     triggered_at: float
     part_seq: int
-    serial: str
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Acquired:
 
 @dataclass(frozen=True)
 class Judged:
-    """A job is finished; milliseconds count from the trigger but for `model_ms`."""
+    """A job is finished; milliseconds count from the trigger but for `model_ms`. `serial` is the part's, if known."""
 
     job: Job
     verdict: Verdict
@@ -50,6 +51,7 @@ class Judged:
     acquired_ms: float
     model_ms: float
     cycle_ms: float
+    serial: str = ""
 
 
 class Inspector:
@@ -74,6 +76,7 @@ class Inspector:
         self._jobs: queue.Queue[Job | None] = queue.Queue(1)
         self._idle = threading.Event()
         self._idle.set()
+        self._busy_since = 0.0
         self._thread = threading.Thread(target=self._run, name="inspector", daemon=True)
 
     @property
@@ -81,12 +84,18 @@ class Inspector:
         """Free for a job."""
         return self._idle.is_set()
 
+    @property
+    def stuck(self) -> bool:
+        """At one job for so long that it will not come back."""
+        return not self.idle and time.monotonic() - self._busy_since > STUCK_S
+
     def start(self) -> None:
         """Begin to take jobs."""
         self._thread.start()
 
     def submit(self, job: Job) -> None:
         """Inspect a part; only when `idle`."""
+        self._busy_since = time.monotonic()
         self._idle.clear()
         self._jobs.put_nowait(job)
 

@@ -5,11 +5,13 @@ import logging
 import queue
 import re
 import threading
+from collections import deque
 from typing import Any
 
 from .delivery import Courier, Shipment
 from .display import Display
 from .inspector import Judged
+from .metrics import Metrics
 from .outbox import Inspection, Outbox
 from .overlay import draw_overlay
 from .photo import encode_jpeg
@@ -19,6 +21,7 @@ from .verdict import Verdict
 log = logging.getLogger(__name__)
 
 QUEUE_PARTS = 4
+RECENT_PARTS = 20
 
 
 class Recorder:
@@ -33,16 +36,19 @@ class Recorder:
         outbox: Outbox,
         courier: Courier,
         display: Display | None,
+        metrics: Metrics,
         *,
         send_results: bool,
     ) -> None:
         self._station, self._classes, self._run_id, self._model_sha256 = station, classes, run_id, model_sha256
-        self._outbox, self._courier, self._display, self._send_results = outbox, courier, display, send_results
+        self._outbox, self._courier, self._display, self._metrics = outbox, courier, display, metrics
+        self._send_results = send_results
         self._queue: queue.Queue[Judged | None] = queue.Queue(QUEUE_PARTS)
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self.lost = 0
         self.counts = dict.fromkeys(Verdict, 0)
         self.last: dict[str, Any] | None = None
+        self.recent: deque[dict[str, Any]] = deque(maxlen=RECENT_PARTS)
 
     def start(self) -> None:
         """Begin to record."""
@@ -76,9 +82,11 @@ class Recorder:
         if judged.frame:
             marked = encode_jpeg(draw_overlay(judged.frame.photo, judged.verdict, judged.detections), 90)
         self.last = self._summary(judged)
+        self.recent.append({key: self.last[key] for key in ("id", "number", "serial", "verdict", "at")})
+        self._metrics.part(judged)
         if self._display:
             self._display.show(job.id, marked)
-        stem = _file_stem(job.serial)
+        stem = _file_stem(judged.serial)
         name = self._outbox.free_name(f"{job.created_at[:10]}/{stem or job.id}")
         result = {**self._result(judged), "image_path": f"{name}.jpg" if judged.frame else ""}
         self._outbox.record(
@@ -92,8 +100,9 @@ class Recorder:
             self._courier.ship(Shipment(job.id, job.created_at, tuple(photos)))
         self._courier.nudge()
         log.info(
-            "part %s seq %d %s %s: %d defects, photo %.1f ms, model %.1f ms, verdict %.1f ms after the trigger",
-            job.serial or job.id,
+            "part %s serial %s seq %d %s: %s, %d defects, photo %.1f, model %.1f, verdict after %.1f ms",
+            job.id,
+            judged.serial or "-",
             job.part_seq,
             judged.frame.source if judged.frame else "no photo",
             judged.verdict.value,
@@ -108,7 +117,8 @@ class Recorder:
             "id": judged.job.id,
             "verdict": judged.verdict.value,
             "number": sum(self.counts.values()),
-            "serial": judged.job.serial,
+            "serial": judged.serial,
+            "reason": judged.error.name.lower().replace("_", " ") if judged.error else "",
             "at": judged.job.created_at,
             "cycle_ms": round(judged.cycle_ms, 1),
             "model_ms": round(judged.model_ms, 1),
@@ -119,7 +129,7 @@ class Recorder:
         found = ", ".join(f"{one.category} {one.score:.0%}" for one in judged.detections)
         return {
             "id": judged.job.id,
-            "barcode": judged.job.serial,
+            "barcode": judged.serial,
             "created_at": judged.job.created_at,
             "station": self._station,
             "verdict": judged.verdict.value,

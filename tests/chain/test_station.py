@@ -95,6 +95,12 @@ server_ms = 2000
         with urllib.request.urlopen(f"http://127.0.0.1:{self.display_port}/health", timeout=5) as answer:
             return dict(json.load(answer))
 
+    def waiting(self) -> tuple[int, int, int]:
+        """Photos and results that wait, and what was set aside."""
+        outbox = self.health()["outbox"]
+        assert isinstance(outbox, dict)
+        return outbox["photos"], outbox["results"], outbox["aside"]
+
     def uploaded(self) -> list[Path]:
         """Photos on the FTP server, in order of arrival's date and name."""
         return sorted(file for file in self.uploads.rglob("*") if file.is_file())
@@ -164,7 +170,7 @@ def test_full_mode_brings_verdicts_photos_and_results_to_where_they_belong(
             assert red > 180 > 60 > max(blue, green), "an NG photo has a red frame"
     health = site.health()
     assert (health["state"], health["plc"], health["degraded"]) == ("ready", "connected", False)
-    assert health["outbox"] == {"photos": 0, "results": 0, "aside": 0, "oldest_s": 0.0, "dropped": 0}
+    assert site.waiting() == (0, 0, 0)
     assert health["counts"] == {"OK": 3, "NG": 3, "NOT INSPECTED": 0}
 
 
@@ -233,9 +239,7 @@ def test_a_stored_part_survives_a_restart(site: Site, toy_model: Path, cut_off: 
     thread = threading.Thread(target=station.run, args=(stop,), daemon=True)
     thread.start()
     wait_until(lambda: len(site.api.results) == 3)
-    wait_until(
-        lambda: site.health()["outbox"] == {"photos": 0, "results": 0, "aside": 0, "oldest_s": 0.0, "dropped": 0}
-    )
+    wait_until(lambda: site.waiting() == (0, 0, 0))
     stop.set()
     thread.join(20)
     assert len(site.uploaded()) >= 4

@@ -11,6 +11,7 @@ body {{ font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; margin: 2em auto; m
   padding: 0 1em }}
 table {{ border-collapse: collapse; width: 100% }}
 th, td {{ text-align: left; padding: .2em .8em; border-bottom: 1px solid #ddd; overflow-wrap: anywhere }}
+th {{ white-space: nowrap }}
 img {{ max-width: 100% }}
 </style>
 <h1>{title}</h1>

@@ -78,6 +78,11 @@ class Handshake:
         self._plc_beat_at = 0.0
         self._plc_beats = False
 
+    @property
+    def error(self) -> ErrorCode:
+        """What the PLC is told is wrong."""
+        return self._error
+
     def connected(self, now: float) -> None:
         """A new connection stands: begin anew, and never with a result of the old one."""
         if not (self.state is State.FAULT and self._needs_reset):

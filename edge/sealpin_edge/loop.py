@@ -1,0 +1,207 @@
+"""The PLC loop: the one thread that owns the connection. Everything slow is on the other side of a queue."""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from .config import StationConfig
+from .errors import InputError, PlcFault
+from .ids import uuid7
+from .inspector import Acquired, Inspector, Job, Judged
+from .notify import ServiceManager
+from .plc import Target, make_driver
+from .plc.exchange import Exchange, FullExchange, SimpleExchange
+from .plc.handshake import Handshake, Outcome, Timers
+from .plc.serial import SerialReader
+from .verdict import Verdict
+
+log = logging.getLogger(__name__)
+
+RECONNECT_S = 1.0
+WATCHDOG_S = 1.0
+
+
+class PlcLoop:
+    """Rounds with the PLC: a read, a step of the handshake, a write. Finished parts go to `take`, which never waits."""
+
+    def __init__(
+        self, config: StationConfig, inspector: Inspector, take: Callable[[Judged], None], degraded: Callable[[], bool]
+    ) -> None:
+        plc, timers = config.plc, config.timers
+        self._config, self._inspector, self._take, self._degraded = config, inspector, take, degraded
+        timeout_s = timers.plc_operation_ms / 1000
+        target = Target(plc.host, plc.port, timeout_s, plc.rack, plc.slot, plc.series, plc.unit)
+        self._driver = make_driver(plc.driver, target)
+        self._serial = SerialReader(
+            self._driver,
+            plc.address("serial"),
+            plc.serial_length,
+            plc.address("serial_ready"),
+            timers.serial_ms / 1000,
+        )
+        self._handshake = Handshake(
+            Timers(
+                capture_s=timers.capture_ms / 1000,
+                inference_s=timers.inference_ms / 1000,
+                decision_deadline_s=timers.decision_deadline_ms / 1000,
+                result_ack_s=timers.result_ack_ms / 1000,
+                heartbeat_s=timers.heartbeat_ms / 1000,
+                plc_dead_s=timers.plc_dead_ms / 1000,
+                result_hold_s=plc.ok_pulse_ms / 1000 if config.station.mode == "simple" else None,
+            )
+        )
+        self._manager = ServiceManager()
+        self._fed_at = 0.0
+        self._plc_trouble = ""
+        self._given: Judged | None = None
+        self.connected = False
+
+    @property
+    def state(self) -> str:
+        """Where the handshake stands, in words."""
+        return self._handshake.state.value
+
+    @property
+    def error(self) -> str:
+        """The error that the PLC is told, in words; empty when there is none."""
+        return self._handshake.error.name.lower().replace("_", " ") if self._handshake.error else ""
+
+    def run(self, stop: threading.Event, plc_patience_s: float) -> None:
+        """Serve the PLC until `stop` is set. One that goes away is waited for, for ever.
+
+        Raises InputError when it has not answered once in `plc_patience_s` seconds from the start.
+        """
+        give_up_at = time.monotonic() + plc_patience_s
+        self._manager.tell("READY=1")
+        try:
+            while not stop.is_set():
+                try:
+                    self._driver.connect()
+                    give_up_at = float("inf")
+                    self._serve(self._exchange(), stop)
+                except PlcFault as fault:
+                    self._lost(fault)
+                    if time.monotonic() >= give_up_at:
+                        raise _no_plc(fault) from None
+                    stop.wait(RECONNECT_S)
+        finally:
+            self._manager.tell("STOPPING=1")
+            self.connected = False
+            self._driver.close()
+
+    def finish(self) -> None:
+        """After the inspector has ended: parts that the PLC got no verdict of are put away as not inspected."""
+        self._take_news()
+        self._void_given()
+
+    def _lost(self, fault: PlcFault) -> None:
+        if str(fault) != self._plc_trouble:
+            log.error("%s", fault)
+        self._plc_trouble = str(fault)
+        self.connected = False
+        self._serial.give_up()
+        self._handshake.connection_lost(time.monotonic())
+        self._take_news()
+        self._void_given()
+        self._feed_watchdog()
+
+    def _exchange(self) -> Exchange:
+        plc = self._config.plc
+        block, trigger, ok = plc.address("block"), plc.address("trigger"), plc.address("ok")
+        if self._config.station.mode == "full":
+            assert block is not None
+            return FullExchange(self._driver, block)
+        assert trigger is not None and ok is not None
+        return SimpleExchange(self._driver, trigger, ok)
+
+    def _serve(self, exchange: Exchange, stop: threading.Event) -> None:
+        """Rounds on one connection."""
+        poll_s = self._config.timers.poll_ms / 1000
+        exchange.clear()
+        self._handshake.connected(time.monotonic())
+        self.connected, self._plc_trouble = True, ""
+        log.info("connected to the PLC at %s", self._driver.name)
+        while not (stop.is_set() and self._handshake.halt(time.monotonic())):
+            inputs = exchange.read()
+            self._take_news()
+            outputs = self._handshake.step(
+                inputs, time.monotonic(), able=self._inspector.idle, degraded=self._degraded()
+            )
+            exchange.write(outputs)
+            if self._handshake.start is not None:
+                self._begin(self._handshake.start)
+            self._serial.poll(time.monotonic())
+            self._put_away()
+            self._feed_watchdog()
+            self._wait_for_news(poll_s)
+        exchange.clear()
+
+    def _begin(self, token: int) -> None:
+        self._serial.give_up()
+        self._put_away()
+        now = time.monotonic()
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        job = Job(token, str(uuid7()), at, now, self._handshake.part_seq)
+        self._inspector.submit(job)
+        self._serial.begin(now)
+        log.info("part %s triggered, seq %d", job.id, job.part_seq)
+
+    def _wait_for_news(self, timeout_s: float) -> None:
+        """Sleep until the next round, or until the inspector has something for the PLC."""
+        try:
+            event = self._inspector.events.get(timeout=timeout_s)
+        except queue.Empty:
+            return
+        self._tell_handshake(event)
+
+    def _take_news(self) -> None:
+        while not self._inspector.events.empty():
+            self._tell_handshake(self._inspector.events.get_nowait())
+
+    def _tell_handshake(self, event: Acquired | Judged) -> None:
+        now = time.monotonic()
+        if isinstance(event, Acquired):
+            self._handshake.acquired(event.job.token, now)
+            return
+        outcome = Outcome(event.job.token, event.verdict, len(event.detections), event.error, round(event.cycle_ms))
+        if self._handshake.judged(outcome, now):
+            self._given = event
+        else:
+            self._take(self._void(event))
+
+    def _put_away(self) -> None:
+        """Hand the part over whose verdict the PLC has got, once its serial is known."""
+        if self._given is not None and not self._serial.pending:
+            self._take(replace(self._given, serial=self._serial.serial))
+            self._given = None
+
+    def _void_given(self) -> None:
+        if self._given is not None:
+            self._take(self._void(self._given))
+            self._given = None
+
+    def _void(self, judged: Judged) -> Judged:
+        """A part whose verdict the PLC did not get: to everybody else it must not look like a good one either."""
+        log.error("part %s: the PLC did not take the verdict %s", judged.job.id, judged.verdict.value)
+        return replace(judged, verdict=Verdict.NOT_INSPECTED, serial=self._serial.serial)
+
+    def _feed_watchdog(self) -> None:
+        """Only this loop does, and only while the inspector is not stuck: whatever hangs, systemd starts us anew."""
+        now = time.monotonic()
+        if now - self._fed_at >= WATCHDOG_S and not self._inspector.stuck:
+            self._fed_at = now
+            self._manager.tell(f"WATCHDOG=1\nSTATUS={self.state}, PLC {'connected' if self.connected else 'away'}")
+
+
+def _no_plc(fault: PlcFault) -> InputError:
+    return InputError(
+        "there is no PLC here",
+        where=f"[plc] {fault.where}",
+        found=fault.found,
+        allowed=fault.hint,
+        hint="to start before the PLC does: sealpin-edge run --wait-for-plc",
+    )
