@@ -60,7 +60,7 @@ def measure(photo: Photo) -> Measures:
     length = float(np.linalg.norm(about))
     return Measures(
         float(small.mean()),
-        float(cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1][0, 0] ** 2),
+        float(cv2.norm(cv2.Laplacian(grey, cv2.CV_16S), cv2.NORM_L2SQR) / grey.size),  # its mean is 0
         about / length if length else about,
     )
 

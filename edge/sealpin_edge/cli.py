@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -16,6 +17,8 @@ from .program import Program, answer, json_option
 
 EXISTING_OR_NOT = click.Path(path_type=Path)
 PLC_PATIENCE_S = 5.0
+# How long a thread that records or sends may keep the interpreter from the PLC loop; Python's own 5 ms is a poll
+SWITCH_S = 0.001
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,6 +40,7 @@ def run(config: Path, wait_for_plc: bool) -> None:
     from .station import Station
 
     set_up_logging()
+    sys.setswitchinterval(SWITCH_S)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

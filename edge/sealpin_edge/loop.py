@@ -131,9 +131,9 @@ class PlcLoop:
             outputs = self._handshake.step(
                 inputs, time.monotonic(), able=self._inspector.idle, degraded=self._degraded()
             )
-            exchange.write(outputs)
             if self._handshake.start is not None:
                 self._begin(self._handshake.start)
+            exchange.write(outputs)
             self._serial.poll(time.monotonic())
             self._put_away()
             self._feed_watchdog()

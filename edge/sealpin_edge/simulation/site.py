@@ -1,0 +1,180 @@
+"""A whole site on loopback: PLC and line, FTP server, results API, and the station as a process that can be killed.
+
+Tests, benchmarks and `sealpin-edge simulate` use it. `audit` compares what the station said that it stored with what
+the servers have.
+"""
+
+import hashlib
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import EnvironmentFault
+from ..photo import encode_jpeg, read_photo
+from .line import Line
+from .servers import FtpServer, ResultsServer, free_port
+
+FTP_PASSWORD, API_TOKEN = "simulated-ftp", "simulated-api"
+PLACES = {"s7": 'block = "DB100"', "mc": 'block = "D100"\nseries = "iq-r"', "modbus": 'block = "HR100"'}
+# What the recorder logs once a part is in the database, and under "store first" its photos are on the disk
+_REPORTED = re.compile(r"part (\S+) serial .* verdict after")
+
+
+# Mounting takes no root in a namespace of one's own
+_NAMESPACE = ("unshare", "--user", "--mount", "--map-root-user", "sh", "-c")
+_ON_A_DISK = 'mount -t tmpfs -o size={mb}m tmpfs "$1" && shift && exec "$@"'
+
+
+@dataclass
+class Audit:
+    """What the station reported and the servers have; the lists hold ids."""
+
+    reported: list[str] = field(default_factory=list)
+    missing_results: list[str] = field(default_factory=list)
+    missing_photos: list[str] = field(default_factory=list)
+    wrong_photos: list[str] = field(default_factory=list)
+    unreported: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing that was reported is missing or different."""
+        return not (self.missing_results or self.missing_photos or self.wrong_photos)
+
+
+class Site:
+    """Everything around a station, in `folder`. `store_mb` bounds its store.
+
+    With `disk_mb` its data lie on a disk of that size, a tmpfs in a user namespace of its own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        model: Path,
+        photos: Path,
+        *,
+        driver: str = "s7",
+        first: str = "store",
+        store_mb: int = 4096,
+        disk_mb: int = 0,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.photos = folder, photos.resolve()
+        self.uploads = folder / "ftp"
+        self.uploads.mkdir(exist_ok=True)
+        self.ftp, self.api = FtpServer(self.uploads, "station", FTP_PASSWORD), ResultsServer(API_TOKEN)
+        self.ftp.start()
+        self.api.start()
+        self.plc_port, self.display_port = free_port(), free_port()
+        self.driver = driver
+        self.log = folder / "station.log"
+        self.config = folder / "station.toml"
+        for name, secret in (("ftp.secret", FTP_PASSWORD), ("api.secret", API_TOKEN)):
+            (folder / name).touch(0o600)
+            (folder / name).write_text(secret)
+        sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+        self.config.write_text(
+            f'[station]\nname = "simulated"\nmode = "full"\nstore_mb = {store_mb}\n'
+            f'[plc]\ndriver = "{driver}"\nhost = "127.0.0.1"\nport = {self.plc_port}\n{PLACES[driver]}\n'
+            f'[camera]\ndriver = "folder"\npath = "{self.photos}"\n'
+            f'[model]\nfile = "{model.resolve()}"\nsha256 = "{sha256}"\n'
+            f'[photos]\nurl = "ftp://station@127.0.0.1:{self.ftp.port}/line"\npassword_file = "ftp.secret"\n'
+            f'first = "{first}"\n'
+            f'[results]\nurl = "http://127.0.0.1:{self.api.port}/results"\ntoken_file = "api.secret"\n'
+            f'[display]\naddress = "127.0.0.1:{self.display_port}"\n'
+            "[timers]\nserver_ms = 1000\n"
+        )
+        self.station: subprocess.Popen[bytes] | None = None
+        (folder / "data").mkdir(exist_ok=True)
+        self._disk = [*_NAMESPACE, _ON_A_DISK.format(mb=disk_mb), "sh", str(folder / "data")] if disk_mb else []
+
+    def line(self, **changes: Any) -> Line:
+        """The PLC with its line, not yet switched on."""
+        block = re.search('block = "(.*)"', PLACES[self.driver])
+        assert block
+        settings = {"interval_s": 0.0, "driver": self.driver, "block": block[1], **changes}
+        return Line("127.0.0.1", self.plc_port, **settings)
+
+    def start(self, program: tuple[str, ...] = ()) -> None:
+        """Start the station; `program` replaces `sealpin-edge run`, and gets the config as its last argument."""
+        command = program or (str(Path(sys.executable).with_name("sealpin-edge")), "run", "--wait-for-plc", "--config")
+        with open(self.log, "ab") as log:
+            self.station = subprocess.Popen([*self._disk, *command, str(self.config)], stderr=log)  # noqa: S603  our own
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        if self.station:
+            self.station.send_signal(signal.SIGKILL)
+            self.station.wait()
+            self.station = None
+
+    def stop(self) -> int:
+        """Stop the station as systemd does; returns its exit code."""
+        if self.station is None:
+            return 0
+        self.station.terminate()
+        code = self.station.wait(30)
+        self.station = None
+        return code
+
+    def close(self) -> None:
+        """Stop everything."""
+        self.kill()
+        self.ftp.stop()
+        self.api.stop()
+
+    def cut(self) -> None:
+        """Both servers go away."""
+        self.ftp.stop()
+        self.api.stop()
+
+    def join(self) -> None:
+        """Both servers are back."""
+        self.ftp.start()
+        self.api.start()
+
+    def health(self) -> dict[str, Any]:
+        """The station's /health. Raises OSError when it does not answer."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.display_port}/health", timeout=5) as answer:
+            return dict(json.load(answer))
+
+    def wait_until_drained(self, timeout_s: float = 60.0) -> float:
+        """Wait until nothing is left to send; returns the seconds that it took. Raises EnvironmentFault."""
+        began, outbox = time.monotonic(), {}
+        while time.monotonic() - began < timeout_s:
+            try:
+                outbox = self.health()["outbox"]
+                if outbox["photos"] == outbox["results"] == 0:
+                    return time.monotonic() - began
+            except OSError:
+                outbox = {}
+            threading.Event().wait(0.05)
+        raise EnvironmentFault("what was stored did not leave", where=str(self.folder), found=str(outbox))
+
+    def audit(self) -> Audit:
+        """Compare what the station reported as stored with what the servers have got."""
+        audit = Audit(reported=_REPORTED.findall(self.log.read_text(errors="replace")))
+        expected: dict[str, bytes] = {}
+        for id in audit.reported:
+            result = self.api.results.get(id)
+            if result is None:
+                audit.missing_results.append(id)
+            elif result["image_path"]:
+                source = result["photo"]
+                if source not in expected:
+                    expected[source] = hashlib.sha256(encode_jpeg(read_photo(self.photos / source))).digest()
+                file = self.uploads / "line" / result["image_path"]
+                if not file.is_file():
+                    audit.missing_photos.append(id)
+                elif hashlib.sha256(file.read_bytes()).digest() != expected[source]:
+                    audit.wrong_photos.append(id)
+        audit.unreported = len(set(self.api.results) - set(audit.reported))
+        return audit
