@@ -1,19 +1,18 @@
 """sealpin-edge: the programs that run on the station."""
 
-import logging
 import signal
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from . import __version__
+from .commission_cli import doctor, status, teach_camera
 from .outbox_cli import outbox
-from .plc import DRIVERS
 from .program import Program, answer, json_option
+from .simulation_cli import plc_sim, simulate
 
 EXISTING_OR_NOT = click.Path(path_type=Path)
 PLC_PATIENCE_S = 5.0
@@ -27,7 +26,8 @@ def main() -> None:
     """Judge parts on a line: PLC trigger in, photo taken, OK or NG out."""
 
 
-main.add_command(outbox)
+for command in (doctor, outbox, plc_sim, simulate, status, teach_camera):
+    main.add_command(command)
 
 
 @main.command()
@@ -47,44 +47,13 @@ def run(config: Path, wait_for_plc: bool) -> None:
     Station(load_config(config)).run(stop, plc_patience_s=float("inf") if wait_for_plc else PLC_PATIENCE_S)
 
 
-@main.command("teach-camera")
-@click.option("--config", type=EXISTING_OR_NOT, required=True, help="The station's station.toml.")
-@click.option("--shots", type=click.IntRange(min=5), default=20, show_default=True, help="How many photos to take.")
-@click.argument("photos", type=EXISTING_OR_NOT, required=False)
-def teach_camera(config: Path, shots: int, photos: Path | None) -> None:
-    """Learn from good parts what a photo should look like: light, focus, size, and that there is a part.
+@main.command()
+@click.option("--address", default="127.0.0.1:8080", show_default=True, help="The station's [display] address.")
+def window(address: str) -> None:
+    """Show the operator's display in a window of its own, full screen, instead of in a browser."""
+    from .window import show
 
-    From the folder PHOTOS, as the station stores them, or from photos that its camera takes now, one for each Enter.
-    """
-    from .camera import Frame, make_camera
-    from .camera.folder import ENDINGS
-    from .checks import learn, save_limits
-    from .config_file import load_config
-    from .photo import read_photo
-
-    settings = load_config(config)
-
-    def taken() -> Iterator[Frame]:
-        camera = make_camera(settings.camera, settings.timers.capture_ms / 1000)
-        try:
-            for number in range(1, shots + 1):
-                click.prompt(f"part {number} of {shots} in place? Enter", default="", show_default=False, err=True)
-                yield camera.capture()
-                camera.prepare()
-        finally:
-            camera.close()
-
-    if photos:
-        files = sorted(file for file in photos.glob("*") if file.suffix.lower() in ENDINGS)
-        limits = learn(read_photo(file) for file in files)
-    else:
-        limits = learn(frame.photo for frame in taken())
-    path = save_limits(limits, settings.station.data_dir)
-    click.echo(
-        f"{path}: {limits.width}x{limits.height}, mean grey {limits.darkest:.0f} to {limits.brightest:.0f}, "
-        f"sharpness from {limits.sharpness:.0f}, likeness from {limits.likeness:.2f}"
-    )
-    click.echo("next: restart the station")
+    show(address)
 
 
 @main.command()
@@ -130,58 +99,3 @@ def benchmark(
     timings = time_models(models, counts, photos, read_photo(photo) if photo else None, read_labels(labels))
     results = [asdict(one) for one in timings]
     answer({**results[0], "machine": machine(), "results": results}, as_json, f"{machine()}\n{table(timings)}")
-
-
-@main.command("plc-sim")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=1102, show_default=True, help="Port to listen on; a real S7 has 102.")
-@click.option("--driver", type=click.Choice(sorted(DRIVERS)), default="s7", show_default=True, help="The PLC's family.")
-@click.option("--block", default="", help="Full mode: the shared block, e.g. DB100.")
-@click.option("--trigger", default="", help="Simple mode: the trigger bit, e.g. M76.6.")
-@click.option("--ok", default="", help="Simple mode: the OK bit, e.g. M77.0.")
-@click.option("--parts", default=10, show_default=True, help="How many parts to place.")
-@click.option("--interval", default=1.0, show_default=True, help="Seconds between parts.")
-@click.option("--verdict-timeout", default=7.0, show_default=True, help="Seconds the line waits for a verdict.")
-@click.option("--ready-timeout", default=60.0, show_default=True, help="Seconds the line waits for a station.")
-@json_option
-def plc_sim(
-    host: str,
-    port: int,
-    driver: str,
-    block: str,
-    trigger: str,
-    ok: str,
-    parts: int,
-    interval: float,
-    verdict_timeout: float,
-    ready_timeout: float,
-    as_json: bool,
-) -> None:
-    """Emulate the PLC and its line: place parts, raise the trigger, check the handshake, report."""
-    from .simulation.line import Line
-
-    logging.getLogger("snap7").setLevel(logging.CRITICAL)
-    line = Line(
-        host,
-        port,
-        driver=driver,
-        block=block,
-        trigger=trigger,
-        ok=ok,
-        interval_s=interval,
-        verdict_timeout_s=verdict_timeout,
-    )
-    line.start()
-    click.echo(f"PLC on {host}:{port}, waiting for a station", err=True)
-    try:
-        report = line.run(parts, ready_timeout_s=ready_timeout)
-    finally:
-        line.stop()
-    rows = [f"{'part':>5}  {'verdict':<14}{'ms':>8}  defects"]
-    for part in report.parts:
-        late = "" if part.latency_ms is None else f"{part.latency_ms:.1f}"
-        rows.append(f"{part.number:>5}  {part.verdict:<14}{late:>8}  {part.defects}")
-    rows += [f"rule broken: {text}" for text in report.violations] or ["no rule of the handshake was broken"]
-    answer({**asdict(report), "ok": report.ok}, as_json, "\n".join(rows))
-    if not report.ok or len(report.parts) < parts:
-        raise SystemExit(1)

@@ -3,6 +3,7 @@
 Paths are relative to the file's folder. Secrets are never in it, only paths of files that hold them.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, field
 from pathlib import Path
@@ -172,15 +173,18 @@ class ResultsSection:
 
 @dataclass(frozen=True)
 class DisplaySection:
-    """[display]: host:port of the operator's page, of /health and of /metrics, or "off"."""
+    """[display]: host:port of the operator's page, of /health and of /metrics, or "off"; when `shifts` begin."""
 
     address: str = "127.0.0.1:8080"
+    shifts: tuple[str, ...] = ("06:00", "14:00", "22:00")
 
     def faults(self) -> Iterator[Fault]:
         """What types and limits do not tell."""
         host, _, port = self.address.rpartition(":")
         if self.address != "off" and not (host and port.isdecimal() and 0 < int(port) < 65536):
             yield "address", repr(self.address), '"127.0.0.1:8080" or "off"'
+        if not self.shifts or not all(re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text) for text in self.shifts):
+            yield "shifts", str(list(self.shifts)), 'times of day: ["06:00", "14:00", "22:00"]'
 
 
 @dataclass(frozen=True)

@@ -195,6 +195,13 @@ class Outbox:
             )
         return {key: int(found.get(key, 0)) for key in (*LANES, "aside")}
 
+    def verdicts_since(self, moment: str) -> dict[str, int]:
+        """How many parts of each verdict were judged since an ISO 8601 time in UTC."""
+        with self._open() as db:
+            return dict(
+                db.execute("SELECT verdict, count(*) FROM inspection WHERE created_at >= ? GROUP BY 1", (moment,))
+            )
+
     def stored_bytes(self) -> int:
         """Bytes of stored photos."""
         with self._open() as db:

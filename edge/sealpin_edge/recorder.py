@@ -5,7 +5,10 @@ import logging
 import queue
 import re
 import threading
+import time
 from collections import deque
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from .delivery import Courier, Shipment
@@ -16,11 +19,14 @@ from .outbox import Inspection, Outbox
 from .overlay import draw_overlay
 from .photo import encode_jpeg
 from .results import detection_json
+from .shift import ShiftCounter
 from .verdict import Verdict
 
 log = logging.getLogger(__name__)
 
-QUEUE_PARTS = 4
+# Parts that may wait with their photos, and without: rows are small, and the last thing to be lost
+QUEUE_PHOTOS = 8
+QUEUE_PARTS = 1000
 RECENT_PARTS = 20
 
 
@@ -37,6 +43,7 @@ class Recorder:
         courier: Courier,
         display: Display | None,
         metrics: Metrics,
+        shift: ShiftCounter,
         *,
         send_results: bool,
     ) -> None:
@@ -46,7 +53,8 @@ class Recorder:
         self._queue: queue.Queue[Judged | None] = queue.Queue(QUEUE_PARTS)
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self.lost = 0
-        self.counts = dict.fromkeys(Verdict, 0)
+        self.shift = shift
+        self.recorded = 0
         self.last: dict[str, Any] | None = None
         self.recent: deque[dict[str, Any]] = deque(maxlen=RECENT_PARTS)
 
@@ -60,7 +68,11 @@ class Recorder:
         self._thread.join()
 
     def take(self, judged: Judged) -> None:
-        """Hand over a finished inspection. Never waits: one too many is counted as lost, and the line runs on."""
+        """Hand over a finished inspection. Never waits: when too many do, photos are lost, and counted."""
+        if judged.frame is not None and self._queue.qsize() >= QUEUE_PHOTOS:
+            self.lost += 1
+            judged = replace(judged, frame=None)
+            log.error("part %s is recorded without its photo: the disk is too slow", judged.job.id)
         try:
             self._queue.put_nowait(judged)
         except queue.Full:
@@ -77,7 +89,8 @@ class Recorder:
 
     def _record(self, judged: Judged) -> None:
         job = judged.job
-        self.counts[judged.verdict] += 1
+        self.recorded += 1
+        self.shift.add(judged.verdict, datetime.now().astimezone())
         marked = None
         if judged.frame:
             marked = encode_jpeg(draw_overlay(judged.frame.photo, judged.verdict, judged.detections), 90)
@@ -116,7 +129,8 @@ class Recorder:
         return {
             "id": judged.job.id,
             "verdict": judged.verdict.value,
-            "number": sum(self.counts.values()),
+            "number": self.recorded,
+            "judged_at": time.monotonic(),
             "serial": judged.serial,
             "reason": judged.error.name.lower().replace("_", " ") if judged.error else "",
             "at": judged.job.created_at,

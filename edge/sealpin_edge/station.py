@@ -7,6 +7,7 @@ PLC loop --job--> inspector --verdict--> PLC loop --finished part--> recorder --
 import contextlib
 import logging
 import shutil
+import sqlite3
 import threading
 import time
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from .model import Model
 from .outbox import Outbox
 from .recorder import Recorder
 from .results import ResultsApi
+from .shift import ShiftCounter
 from .upload import make_uploader
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,9 @@ class Station:
             keep_days=config.station.keep_days if results else 0,
         )
         self._metrics = Metrics(self.health)
+        shift = ShiftCounter(config.display.shifts, datetime.now().astimezone())
+        with contextlib.suppress(EnvironmentFault, sqlite3.Error):  # a failing disk: the counters begin with nothing
+            shift.restore(self._outbox.verdicts_since(shift.since.astimezone(UTC).isoformat(timespec="milliseconds")))
         self._display = self._open_display()
         self._recorder = Recorder(
             config.station.name,
@@ -63,6 +68,7 @@ class Station:
             self._courier,
             self._display,
             self._metrics,
+            shift,
             send_results=results is not None,
         )
         camera = make_camera(config.camera, timers.capture_ms / 1000)
@@ -112,10 +118,18 @@ class Station:
             "outbox": self._outbox_health(),
             "degraded": self._degraded,
             "lost": self._recorder.lost + self._courier.lost,
-            "counts": {verdict.value: count for verdict, count in self._recorder.counts.items()},
-            "last": self._recorder.last,
+            "shift_since": self._recorder.shift.since.isoformat(timespec="minutes"),
+            "counts": {verdict.value: count for verdict, count in self._recorder.shift.counts.items()},
+            "last": self._last(),
             "recent": list(self._recorder.recent),
         }
+
+    def _last(self) -> dict[str, Any] | None:
+        """The newest part, with its age: the display's own clock may differ."""
+        if (last := self._recorder.last) is None:
+            return None
+        age = time.monotonic() - last["judged_at"]
+        return {**{key: value for key, value in last.items() if key != "judged_at"}, "age_s": round(age, 1)}
 
     def _outbox_health(self) -> dict[str, Any]:
         try:

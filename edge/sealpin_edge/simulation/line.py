@@ -111,6 +111,12 @@ class Line:
             stop.wait(self._interval_s)
         return self.report
 
+    def forget_station(self) -> None:
+        """The station was killed: what it wrote last is not true any more, and the next one is waited for."""
+        with self._changed:
+            self._outputs = Outputs()
+            self._station_beat_at = 0.0
+
     def _play_full(self, number: int, ready_timeout_s: float) -> bool:
         if not self._wait(lambda: self._outputs.ready, ready_timeout_s):
             self._violation(f"part {number}: no station got Ready within {ready_timeout_s:g} s")

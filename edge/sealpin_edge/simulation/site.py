@@ -94,6 +94,7 @@ class Site:
         )
         self.station: subprocess.Popen[bytes] | None = None
         (folder / "data").mkdir(exist_ok=True)
+        self.disk_mb = disk_mb
         self._disk = [*_NAMESPACE, _ON_A_DISK.format(mb=disk_mb), "sh", str(folder / "data")] if disk_mb else []
 
     def line(self, **changes: Any) -> Line:

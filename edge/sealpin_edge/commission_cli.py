@@ -1,0 +1,118 @@
+"""Commands for the engineer who commissions a line: doctor, status, teach-camera."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .config_file import load_config
+from .errors import EnvironmentFault, InputError
+from .program import answer, json_option
+
+PLACE = click.Path(path_type=Path)
+config_option = click.option("--config", type=PLACE, required=True, help="The station's station.toml.")
+
+
+@click.command()
+@config_option
+@json_option
+def doctor(config: Path, as_json: bool) -> None:
+    """Look over an installation: PLC, camera, servers, clock, disk; say what is wrong and what to do.
+
+    Puts a small file, sealpin-doctor.txt, on the photo server. A running station is not disturbed.
+    """
+    from .doctor import examine
+    from .logs import set_up_logging
+
+    set_up_logging()
+    findings = []
+    for one in examine(load_config(config)):
+        findings.append(one)
+        if not as_json:
+            hint = f"\n{'':<24}next: {one.hint}" if one.hint else ""
+            click.echo(f"{one.state:<8} {one.what:<14} {one.found}{hint}")
+    faults = sum(one.state == "fault" for one in findings)
+    text = f"{faults} faults" if faults else "a line can run on this"
+    answer({"findings": [asdict(one) for one in findings], "faults": faults}, as_json, text)
+    if faults:
+        raise SystemExit(1)
+
+
+@click.command()
+@config_option
+@json_option
+def status(config: Path, as_json: bool) -> None:
+    """Say how the running station is; exit code 1 when it would not take a part, or is degraded."""
+    address = load_config(config).display.address
+    if address == "off":
+        raise InputError("this station tells nothing", where="[display] address", found='"off"', allowed="an address")
+    try:
+        with urllib.request.urlopen(f"http://{address}/health", timeout=5) as reply:
+            health: dict[str, Any] = json.load(reply)
+    except (OSError, ValueError) as error:
+        raise EnvironmentFault(
+            "the station does not answer",
+            where=f"http://{address}/health",
+            found=str(error),
+            hint="journalctl -u sealpin-edge -e",
+        ) from None
+    last, box = health["last"], health["outbox"]
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in health["counts"].items())
+    newest = f"{last['verdict']}, {last['age_s']:.0f} s ago, {last['cycle_ms']} ms" if last else "no part yet"
+    rows = [
+        f"station   {health['station']}, version {health['version']}, up {health['uptime_s']} s",
+        f"state     {health['state']}" + (f", {health['error']}" if health["error"] else ""),
+        f"PLC       {health['plc']}",
+        f"model     {health['model_sha256'][:12]}",
+        f"shift     {verdicts} since {health['shift_since'][11:16]}",
+        f"outbox    {box['photos']} photos, {box['results']} results, {box['aside']} aside; {box['oldest_s']} s old",
+        f"last      {newest}",
+    ]
+    if health["degraded"]:
+        rows.append(f"degraded  a server or the disk lags behind; {health['lost']} lost")
+    answer(health, as_json, "\n".join(rows))
+    if health["degraded"] or health["plc"] != "connected" or health["state"] in ("fault", "not ready", "halted"):
+        raise SystemExit(1)
+
+
+@click.command("teach-camera")
+@config_option
+@click.option("--shots", type=click.IntRange(min=5), default=20, show_default=True, help="How many photos to take.")
+@click.argument("photos", type=PLACE, required=False)
+def teach_camera(config: Path, shots: int, photos: Path | None) -> None:
+    """Learn from good parts what a photo should look like: light, focus, size, and that there is a part.
+
+    From the folder PHOTOS, as the station stores them, or from photos that its camera takes now, one for each Enter.
+    """
+    from .camera import Frame, make_camera
+    from .camera.folder import ENDINGS
+    from .checks import learn, save_limits
+    from .photo import read_photo
+
+    settings = load_config(config)
+
+    def taken() -> Iterator[Frame]:
+        camera = make_camera(settings.camera, settings.timers.capture_ms / 1000)
+        try:
+            for number in range(1, shots + 1):
+                click.prompt(f"part {number} of {shots} in place? Enter", default="", show_default=False, err=True)
+                yield camera.capture()
+                camera.prepare()
+        finally:
+            camera.close()
+
+    if photos:
+        files = sorted(file for file in photos.glob("*") if file.suffix.lower() in ENDINGS)
+        limits = learn(read_photo(file) for file in files)
+    else:
+        limits = learn(frame.photo for frame in taken())
+    path = save_limits(limits, settings.station.data_dir)
+    click.echo(
+        f"{path}: {limits.width}x{limits.height}, mean grey {limits.darkest:.0f} to {limits.brightest:.0f}, "
+        f"sharpness from {limits.sharpness:.0f}, likeness from {limits.likeness:.2f}"
+    )
+    click.echo("next: restart the station")

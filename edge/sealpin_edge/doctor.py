@@ -1,0 +1,210 @@
+"""Looking over a real installation before the first part: what works, what does not, and what to do about it."""
+
+import shutil
+import socket
+import ssl
+import statistics
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from .camera import make_camera
+from .checks import Checks, load_limits
+from .config import StationConfig
+from .errors import SealpinError
+from .golden import prove_on_golden
+from .model import Model
+from .plc import Target, make_driver
+from .plc.block import BLOCK_BYTES, BLOCK_VERSION
+from .upload import make_uploader
+
+ROUNDS = 100
+PHOTOS = 5
+SLOW_ROUND_MS = 20.0
+TEST_FILE = "sealpin-doctor.txt"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at; `state` is "ok", "warning" or "fault"."""
+
+    what: str
+    state: str
+    found: str
+    hint: str = ""
+
+
+def examine(config: StationConfig) -> Iterator[Finding]:
+    """Look at model, PLC, camera, servers, clock and disk, one after the other.
+
+    A station that is running keeps its PLC and camera; then its own health is told instead.
+    """
+    running = _answers(config)
+    looks: list[tuple[str, Callable[[StationConfig], Iterator[Finding]]]] = [("model", _model)]
+    if running:
+        yield Finding(
+            "station", "ok", "it is running: PLC and camera are its own", "sealpin-edge status says how it is"
+        )
+    else:
+        looks += [("PLC", _plc), ("camera", _camera)]
+    looks += [("photos", _photos), ("results", _results), ("clock", _clock), ("disk", _disk)]
+    for what, look in looks:
+        try:
+            yield from look(config)
+        except SealpinError as fault:
+            yield Finding(what, "fault", f"{fault.problem} ({fault.found})", fault.hint or fault.where)
+        except OSError as error:
+            yield Finding(what, "fault", str(error))
+
+
+def _model(config: StationConfig) -> Iterator[Finding]:
+    began = time.perf_counter()
+    model = Model(config.model.file)
+    if model.sha256 != config.model.sha256:
+        yield Finding("model", "fault", "its SHA-256 is not the one of [model] sha256", "unpack the bundle again")
+        return
+    took = time.perf_counter() - began
+    yield Finding("model", "ok", f"{', '.join(model.card.classes)}; loaded and warm in {took:.1f} s")
+    if config.model.golden:
+        thresholds = model.thresholds(config.model.threshold, "[model] threshold")
+        proven = prove_on_golden(model, thresholds, config.model.golden)
+        yield Finding("golden photos", "ok", f"{proven} are judged as they should be")
+    else:
+        yield Finding(
+            "golden photos", "warning", "none", "give [model] golden a folder, so that a start proves the model"
+        )
+
+
+def _plc(config: StationConfig) -> Iterator[Finding]:
+    plc = config.plc
+    timeout_s = config.timers.plc_operation_ms / 1000
+    driver = make_driver(plc.driver, Target(plc.host, plc.port, timeout_s, plc.rack, plc.slot, plc.series, plc.unit))
+    driver.connect()
+    try:
+        block, trigger = plc.address("block"), plc.address("trigger")
+        rounds = []
+        first = last = b""
+        for number in range(ROUNDS):
+            began = time.perf_counter()
+            if block:
+                last = driver.read(block, BLOCK_BYTES)
+            elif trigger:
+                last = bytes([driver.read_bit(trigger)])
+            rounds.append((time.perf_counter() - began) * 1000)
+            first = last if number == 0 else first
+            time.sleep(0.005)
+    finally:
+        driver.close()
+    middle, worst = statistics.median(rounds), max(rounds)
+    slow = middle > SLOW_ROUND_MS
+    yield Finding(
+        "PLC",
+        "warning" if slow else "ok",
+        f"{driver.name}: a read takes {middle:.1f} ms, {worst:.1f} at worst",
+        "a verdict waits for two of them: look at the network between" if slow else "",
+    )
+    if block:
+        if first[1] == last[1]:
+            hint = "let the PLC's program count in byte 1, or a stopped PLC is not noticed"
+            yield Finding("PLC heartbeat", "warning", "it stands still", hint)
+        if last[BLOCK_BYTES - 1] not in (0, BLOCK_VERSION):
+            hint = "is something else at this place? compare the block with edge/README.md"
+            yield Finding("PLC block", "fault", f"byte 23 is {last[BLOCK_BYTES - 1]}, not {BLOCK_VERSION}", hint)
+
+
+def _camera(config: StationConfig) -> Iterator[Finding]:
+    camera = make_camera(config.camera, config.timers.capture_ms / 1000)
+    try:
+        checks = Checks(load_limits(config.station.data_dir), live=camera.live)
+        times, problems, size = [], set(), ""
+        for _ in range(PHOTOS):
+            began = time.monotonic()
+            frame = camera.capture()
+            times.append((time.monotonic() - began) * 1000)
+            size = f"{frame.photo.shape[1]}x{frame.photo.shape[0]}"
+            if frame.exposed_at < began:
+                problems.add("photos from before they were asked for")
+            if fault := checks.fault(frame.photo):
+                problems.add(fault.name.lower().replace("_", " "))
+            camera.prepare()
+    finally:
+        camera.close()
+    found = f"{size}, {statistics.median(times):.0f} ms a photo" + "".join(f"; {one}" for one in sorted(problems))
+    hint = "with a good part in place: sealpin-edge teach-camera" if problems else ""
+    yield Finding("camera", "fault" if problems else "ok", found, hint)
+    if not load_limits(config.station.data_dir).width:
+        yield Finding("camera limits", "warning", "none", "sealpin-edge teach-camera --config station.toml")
+
+
+def _photos(config: StationConfig) -> Iterator[Finding]:
+    if config.photos is None:
+        yield Finding("photos", "warning", "no [photos] url: they are not kept")
+        return
+    uploader = make_uploader(config.photos, config.timers.server_ms / 1000)
+    began = time.perf_counter()
+    try:
+        for text in (b"first", b"second"):  # over the first, as a photo that is sent again
+            uploader.upload(TEST_FILE, text)
+    finally:
+        uploader.close()
+    took = (time.perf_counter() - began) * 1000
+    parts = urlsplit(config.photos.url)
+    where = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+    yield Finding("photos", "ok", f"{where}: {TEST_FILE} put there twice, {took:.0f} ms")
+
+
+def _results(config: StationConfig) -> Iterator[Finding]:
+    if config.results is None:
+        yield Finding("results", "warning", "no [results] url: they stay in the station's database")
+        return
+    parts = urlsplit(config.results.url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    began = time.perf_counter()
+    with socket.create_connection((parts.hostname or "", port), config.timers.server_ms / 1000) as plain:
+        if parts.scheme == "https":
+            context = ssl.create_default_context(cafile=config.results.ca_file)
+            context.wrap_socket(plain, server_hostname=parts.hostname).close()
+    took = (time.perf_counter() - began) * 1000
+    yield Finding("results", "ok", f"{parts.hostname}:{port} answers in {took:.0f} ms (nothing was sent)")
+
+
+def _clock(config: StationConfig) -> Iterator[Finding]:
+    program = shutil.which("timedatectl")
+    state = ""
+    if program:
+        command = [program, "show", "--property=NTPSynchronized", "--value"]
+        state = subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()  # noqa: S603
+    now = time.strftime("%Y-%m-%d %H:%M:%S %Z")
+    if state == "yes":
+        yield Finding("clock", "ok", f"{now}, synchronised")
+    else:
+        hint = "photos are filed by day: set a time server, timedatectl set-ntp true"
+        yield Finding("clock", "warning", f"{now}, not known to be synchronised", hint)
+
+
+def _disk(config: StationConfig) -> Iterator[Finding]:
+    folder = config.station.data_dir
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 1e6
+    wanted = config.station.store_mb
+    probe = Path(folder, ".sealpin-doctor")
+    probe.write_bytes(b"x")
+    probe.unlink()
+    small = free < wanted
+    hint = f"lower [station] store_mb, or make room: it is {wanted}" if small else ""
+    yield Finding("disk", "warning" if small else "ok", f"{free:,.0f} MB free at {folder}", hint)
+
+
+def _answers(config: StationConfig) -> bool:
+    if config.display.address == "off":
+        return False
+    try:
+        with urllib.request.urlopen(f"http://{config.display.address}/health", timeout=2):
+            return True
+    except OSError:
+        return False

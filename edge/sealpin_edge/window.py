@@ -1,0 +1,131 @@
+"""The operator's display as a native window, for a Pi without a browser: a program of its own, fed by the station.
+
+OK, NG and NOT INSPECTED differ by colour, word and shape, as on the page.
+"""
+
+import contextlib
+import json
+import time
+import urllib.request
+from typing import Any
+
+import numpy as np
+
+from .errors import EnvironmentFault, InputError
+from .photo import Photo, decode_photo
+
+REFRESH_S = 0.1
+STALE_S = 30.0
+WIDTH, HEIGHT = 1280, 720
+SIDE, FOOT = 360, 60
+_COLOURS = {"OK": (0, 112, 47), "NG": (163, 13, 23), "NOT": (255, 255, 255)}
+# Strokes on a square of 100, as on the page
+_SHAPES = {
+    "OK": [(14, 55), (40, 80), (86, 22)],
+    "NG": [(20, 20), (80, 80), (50, 50), (80, 20), (20, 80)],
+    "NOT": [(50, 10), (95, 88), (5, 88), (50, 10)],
+}
+
+
+def show(address: str) -> None:
+    """Show the station at `address` (host:port) full screen until Escape or q. Raises EnvironmentFault."""
+    import cv2
+
+    try:
+        cv2.namedWindow("sealpin", cv2.WINDOW_NORMAL)
+        cv2.setWindowProperty("sealpin", cv2.WND_PROP_FULLSCREEN, cv2.WINDOW_FULLSCREEN)
+    except cv2.error as error:
+        raise EnvironmentFault(
+            "OpenCV opens no window here",
+            found=str(error).strip().splitlines()[-1],
+            hint="on a desktop: pip uninstall opencv-python-headless; pip install opencv-python; else use the page",
+        ) from None
+    health: dict[str, Any] | None = None
+    photo, shown, heard = None, "", time.monotonic()
+    while cv2.waitKey(round(REFRESH_S * 1000)) not in (27, ord("q")):
+        with contextlib.suppress(OSError, ValueError):
+            health = json.loads(_get(address, "/health"))
+            heard = time.monotonic()
+            if health["last"] and health["last"]["id"] != shown:
+                shown, photo = health["last"]["id"], None
+                with contextlib.suppress(OSError, InputError):
+                    photo = decode_photo(_get(address, f"/photo/{shown}.jpg"))
+        screen = draw_screen(health, photo, time.monotonic() - heard)
+        cv2.imshow("sealpin", cv2.cvtColor(screen, cv2.COLOR_RGB2BGR))
+    cv2.destroyAllWindows()
+
+
+def draw_screen(health: dict[str, Any] | None, photo: Photo | None, silent_s: float) -> Photo:
+    """The screen, HEIGHT x WIDTH: marked photo, verdict, counters, and an alarm; `silent_s` since the last health."""
+    import cv2
+
+    screen = np.full((HEIGHT, WIDTH, 3), 17, np.uint8)
+    last = health["last"] if health else None
+    alarm = _alarm(health, silent_s)
+    stale = bool(alarm) or (last is not None and last["age_s"] + silent_s > STALE_S)
+    if photo is not None:
+        scale = min((WIDTH - SIDE) / photo.shape[1], (HEIGHT - FOOT) / photo.shape[0])
+        small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        if stale:
+            small = (small.mean(axis=2, keepdims=True) / 2).astype(np.uint8).repeat(3, axis=2)
+        x, y = (WIDTH - SIDE - small.shape[1]) // 2, (HEIGHT - FOOT - small.shape[0]) // 2
+        screen[y : y + small.shape[0], x : x + small.shape[1]] = small
+    _draw_side(screen[: HEIGHT - FOOT, WIDTH - SIDE :], last, stale, silent_s)
+    if health:
+        counts, box = health["counts"], health["outbox"]
+        waiting = (box["photos"] or 0) + (box["results"] or 0)
+        text = f"{health['station']}   OK {counts['OK']}   NG {counts['NG']}   not inspected {counts['NOT INSPECTED']}"
+        _text(screen, text + (f"   {waiting} waiting" if waiting else ""), (16, HEIGHT - 20), 0.9, (238, 238, 238))
+    if alarm:
+        cv2.rectangle(screen, (0, 0), (WIDTH, 64), (255, 255, 255), -1)
+        _text(screen, alarm, (16, 44), 1.2, (0, 0, 0), 3)
+    return screen
+
+
+def _draw_side(side: Photo, last: dict[str, Any] | None, stale: bool, silent_s: float) -> None:
+    import cv2
+
+    side[:] = (51, 51, 51)
+    if last is None:
+        _text(side, "no part yet", (80, 320), 1.0, (238, 238, 238))
+        return
+    kind = last["verdict"].split()[0]
+    ink = (150, 150, 150) if stale else (0, 0, 0) if kind == "NOT" else (255, 255, 255)
+    if not stale:
+        side[:] = _COLOURS[kind]
+        if kind == "NG":
+            cv2.rectangle(side, (0, 0), (side.shape[1] - 1, side.shape[0] - 1), ink, 16)
+    points = np.array(_SHAPES[kind], np.int32) * 2 + (side.shape[1] // 2 - 100, 110)
+    cv2.polylines(side, [points.reshape(-1, 1, 2)], False, ink, 20, cv2.LINE_AA)
+    if kind == "NOT":
+        _text(side, "!", (side.shape[1] // 2 - 18, 265), 3.0, ink, 10)
+        _text(side, "NOT", (100, 410), 2.4, ink, 7)
+        _text(side, "INSPECTED", (20, 480), 1.9, ink, 6)
+    else:
+        _text(side, kind, (side.shape[1] // 2 - 80, 450), 3.6, ink, 14)
+    found = last["reason"] or ", ".join(f"{one['category']} {one['score']:.0%}" for one in last["detections"][:3])
+    _text(side, found, (24, 540), 0.8, ink)
+    _text(side, f"{'old: ' if stale else ''}{last['age_s'] + silent_s:.0f} s ago", (24, 600), 0.8, ink)
+
+
+def _alarm(health: dict[str, Any] | None, silent_s: float) -> str:
+    if health is None or silent_s > 5:
+        return "no connection to the station"
+    if health["plc"] != "connected":
+        return "no connection to the machine (PLC)"
+    if health["state"] == "fault":
+        return f"fault: {health['error'] or 'see the log'}"
+    return ""
+
+
+def _text(
+    image: Photo, text: str, place: tuple[int, int], size: float, colour: tuple[int, ...], thickness: int = 2
+) -> None:
+    import cv2
+
+    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness, cv2.LINE_AA)
+
+
+def _get(address: str, path: str) -> bytes:
+    with urllib.request.urlopen(f"http://{address}{path}", timeout=2) as answer:
+        return bytes(answer.read())
