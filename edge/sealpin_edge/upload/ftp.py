@@ -68,11 +68,11 @@ class FtpUploader:
     def _put(self, ftp: ftplib.FTP, target: str, data: bytes) -> None:
         partial = f"{target}.part"
         try:
-            ftp.storbinary(f"STOR {partial}", io.BytesIO(data))
-        except (OSError, EOFError):
-            # A server whose disk is full cuts the data connection; why, it says on the other one
-            ftp.voidresp()
-            raise
+            self._store(ftp, partial, data)
+        except ftplib.error_perm:
+            # Some servers write over nothing, not even over what an earlier try has left
+            ftp.delete(partial)
+            self._store(ftp, partial, data)
         ftp.voidcmd("TYPE I")
         size = ftp.size(partial)
         if size != len(data):
@@ -84,6 +84,14 @@ class FtpUploader:
             # Some servers rename over nothing. The whole photo is there, so its older version may go
             ftp.delete(target)
             ftp.rename(partial, target)
+
+    def _store(self, ftp: ftplib.FTP, name: str, data: bytes) -> None:
+        try:
+            ftp.storbinary(f"STOR {name}", io.BytesIO(data))
+        except (OSError, EOFError):
+            # A server whose disk is full cuts the data connection; why, it says on the other one
+            ftp.voidresp()
+            raise
 
     def _connected(self) -> ftplib.FTP:
         if self._ftp is None:

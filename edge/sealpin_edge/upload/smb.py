@@ -1,5 +1,6 @@
 """Photos to a Windows or Samba share (SMB 2 and 3) with smbprotocol: `smb://user@host/share/folder`."""
 
+import errno
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -81,7 +82,9 @@ class SmbUploader:
         unfinished = f"{target}.part"
         try:
             file = self._smb.open_file(unfinished, mode="wb", **here)
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
             self._smb.makedirs(target.rpartition("/")[0], exist_ok=True, **here)
             file = self._smb.open_file(unfinished, mode="wb", **here)
         with file:

@@ -1,0 +1,185 @@
+"""A whole site: each PLC family, cuts, kills, a small store, a full disk; and the programs that look at a station."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sealpin_edge.plc import DRIVERS
+from sealpin_edge.simulation.crash import POINTS
+from sealpin_edge.simulation.shift import play_shift
+from sealpin_edge.simulation.site import Site
+from tests.conftest import write_parts
+
+PARTS = [[], [("PR", 2, 3)], [], [("QA", 5, 5)]]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    write_parts(tmp_path / "photos", PARTS)  # type: ignore[arg-type]
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def site(tmp_path: Path, toy_model: Path, photos: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
+    made = Site(tmp_path / "site", toy_model, photos, **getattr(request, "param", {}))
+    yield made
+    made.close()
+
+
+def edge(*arguments: object) -> "subprocess.CompletedProcess[str]":
+    program = Path(sys.executable).with_name("sealpin-edge")
+    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("driver", sorted(DRIVERS))
+def test_simulate_runs_a_site_of_each_plc_family(driver: str, toy_model: Path, photos: Path) -> None:
+    done = edge("simulate", "--model", toy_model, "--photos", photos, "--driver", driver, "--parts", 8, "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["verdicts"] == {"NG": 4, "OK": 4}
+    assert document["violations"] == []
+    assert document["audit"]["reported"] == 8
+
+
+def test_simulate_with_cuts_and_a_kill_loses_nothing(toy_model: Path, photos: Path, tmp_path: Path) -> None:
+    done = edge(
+        "simulate", "--model", toy_model, "--photos", photos, "--parts", 12, "--cut", "3-6", "--kill", 8,
+        "--interval", 0.2, "--keep", tmp_path / "kept",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "results missing 0, photos missing 0, photos with other bytes 0" in done.stdout
+    log = (tmp_path / "kept/station.log").read_text()
+    assert "the station was cut off while it ran" in log
+    part = next(line.split("part ")[1].split()[0] for line in log.splitlines() if " triggered" in line)
+    told = [line for line in log.splitlines() if part in line]
+    assert len(told) >= 3, "one part can be followed from its trigger to its upload"
+
+
+@pytest.mark.parametrize("point", [f"{when} {name}" for name in POINTS for when in ("before", "after")])
+def test_a_station_killed_at_a_point_of_its_outbox_loses_nothing(site: Site, point: str) -> None:
+    line = site.line(verdict_timeout_s=1.0, interval_s=0.02)
+    line.start()
+    site.cut()
+    site.start((sys.executable, "-m", "sealpin_edge.simulation.crash", point, "2"))
+    line.run(3, ready_timeout_s=20)
+    site.join()
+    assert site.station
+    try:
+        site.station.wait(6)
+    except subprocess.TimeoutExpired:
+        site.kill()
+    line.forget_station()
+    site.start()
+    line.run(2, ready_timeout_s=20)
+    site.wait_until_drained()
+    assert site.stop() == 0
+    line.stop()
+    audit = site.audit()
+    assert audit.ok, audit
+    assert len(audit.reported) == len(set(audit.reported)) >= 2
+
+
+@pytest.mark.parametrize("site", [{"store_mb": 1}], indirect=True)
+def test_a_small_store_keeps_to_its_size_and_results_arrive_all_the_same(site: Site) -> None:
+    shift = play_shift(site, 40, cuts=[range(1, 41)], interval_s=0.01)
+    assert shift.report.violations == []
+    assert shift.health["outbox"]["dropped"] > 0
+    assert not shift.audit.missing_results and not shift.audit.wrong_photos
+    defects = list(site.uploads.rglob("*_defects.jpg"))
+    assert len(defects) == 20, "marked photos are never dropped"
+
+
+@pytest.mark.parametrize("site", [{"disk_mb": 1}], indirect=True)
+def test_a_full_disk_degrades_and_verdicts_go_on(site: Site) -> None:
+    if subprocess.run(["unshare", "--user", "--mount", "--map-root-user", "true"]).returncode:
+        pytest.skip("this kernel gives no user namespaces")
+    shift = play_shift(site, 60, cuts=[range(1, 61)], interval_s=0.01)
+    assert [part.verdict for part in shift.report.parts] == ["OK", "NG", "OK", "NG"] * 15
+    assert shift.report.violations == []
+    assert shift.health["degraded"] and shift.health["lost"] > 0
+
+
+@pytest.fixture
+def running(site: Site) -> Iterator[Site]:
+    line = site.line(interval_s=0.02)
+    line.start()
+    site.start()
+    line.run(4)
+    site.wait_until_drained()
+    yield site
+    site.stop()
+    line.stop()
+
+
+def fetch(site: Site, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{site.display_port}{path}", timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def test_status_health_metrics_and_doctor_of_a_running_station(running: Site) -> None:
+    told = edge("status", "--config", running.config)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "2 OK, 2 NG, 0 NOT INSPECTED" in told.stdout
+    document: dict[str, Any] = json.loads(edge("status", "--config", running.config, "--json").stdout)
+    assert [part["verdict"] for part in document["recent"]] == ["OK", "NG", "OK", "NG"]
+    assert 'sealpin_parts_total{verdict="OK"} 2.0' in fetch(running, "/metrics")
+    found = edge("doctor", "--config", running.config)
+    assert found.returncode == 0, found.stdout
+    assert "it is running" in found.stdout
+    listed = edge("outbox", "list", "--config", running.config, "--json")
+    assert json.loads(listed.stdout) == {"items": []}
+    assert running.health()["outbox"]["photos"] == 0, "looking disturbs nothing"
+
+
+def test_doctor_looks_over_an_installation_that_does_not_run(site: Site) -> None:
+    line = site.line()
+    line.start()
+    found = edge("doctor", "--config", site.config, "--json")
+    assert found.returncode == 0, found.stdout
+    states = {one["what"]: one["state"] for one in json.loads(found.stdout)["findings"]}
+    assert {states[what] for what in ("model", "PLC", "camera", "photos", "results")} == {"ok"}
+    assert (site.uploads / "line/sealpin-doctor.txt").read_bytes() == b"second"
+    line.stop()
+    site.ftp.stop()
+    found = edge("doctor", "--config", site.config)
+    assert found.returncode == 1
+    assert "fault    PLC" in found.stdout and "fault    photos" in found.stdout
+    assert "Traceback" not in found.stderr
+    site.ftp.start()
+
+
+def test_status_of_a_station_that_does_not_run_is_told(site: Site) -> None:
+    told = edge("status", "--config", site.config)
+    assert told.returncode == 3
+    assert "does not answer" in told.stderr
+
+
+def test_what_waits_is_listed_carried_away_and_sent_again(site: Site, tmp_path: Path) -> None:
+    site.cut()
+    line = site.line(interval_s=0.02)
+    line.start()
+    site.start()
+    line.run(4)
+    site.stop()
+    line.stop()
+    listed = edge("outbox", "list", "--config", site.config)
+    assert "10 to be sent, 0 set aside" in listed.stdout
+    done = edge("outbox", "export", "--config", site.config, tmp_path / "stick")
+    assert "6 photos and 4 results" in done.stdout
+    assert len(list((tmp_path / "stick/photos").rglob("*_defects.jpg"))) == 2
+    assert edge("outbox", "retry", "--config", site.config).stdout.startswith("0 items")
+    site.join()
+
+
+def test_a_camera_is_taught_from_photos(site: Site, photos: Path) -> None:
+    write_parts(photos, [[] for _ in range(6)])
+    done = edge("teach-camera", "--config", site.config, photos)
+    assert done.returncode == 0, done.stderr
+    assert "256x256" in done.stdout
+    assert (site.folder / "data/camera_limits.json").is_file()

@@ -1,0 +1,166 @@
+"""Servers that other people wrote, run as ordinary processes on loopback: proftpd, OpenSSH's sshd, Samba's smbd.
+
+Debian: apt-get install --no-install-recommends proftpd-core proftpd-mod-crypto openssh-server samba
+"""
+
+import getpass
+import grp
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sealpin_edge.simulation.servers import free_port
+
+PASSWORD = "word-1"
+USER = getpass.getuser()
+
+
+@dataclass
+class Peer:
+    """A running server: its folder of files, its port, and files that a client needs."""
+
+    share: Path
+    port: int
+    files: dict[str, Path]
+    processes: list["subprocess.Popen[bytes]"]
+
+    def hang(self) -> None:
+        """Stop the server without ending it: connections are taken and nothing is answered."""
+        for process in self.processes:
+            os.kill(process.pid, 19)
+
+    def go_on(self) -> None:
+        """End of `hang`."""
+        for process in self.processes:
+            os.kill(process.pid, 18)
+
+
+def program(name: str) -> str:
+    """The program's path; the test is skipped when it is not installed."""
+    path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    if path is None:
+        pytest.skip(f"{name} is not installed (apt-get install proftpd-core proftpd-mod-crypto openssh-server samba)")
+    return path
+
+
+@contextmanager
+def running(folder: Path, command: list[str], port: int, greeting: bytes) -> Iterator["subprocess.Popen[bytes]"]:
+    """The server process, once it greets; it is killed with its children at the end."""
+    with open(folder / "output", "wb") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        end = time.monotonic() + 10
+        while True:
+            assert process.poll() is None and time.monotonic() < end, (folder / "output").read_text(errors="replace")
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as probe:
+                if not greeting or probe.recv(64).startswith(greeting):
+                    break
+            time.sleep(0.05)
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, 18)
+            os.killpg(process.pid, 9)
+        process.wait()
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1 and its key."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        [program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", key, "-out", cert],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    key.chmod(0o600)
+    return cert, key
+
+
+@contextmanager
+def proftpd(folder: Path, *, tls: bool = False, overwrite: bool = True) -> Iterator[Peer]:
+    """proftpd for one user of its own password file."""
+    port, share = free_port(), folder / "share"
+    share.mkdir()
+    hashed = subprocess.run([program("openssl"), "passwd", "-6", PASSWORD], check=True, capture_output=True, text=True)
+    passwd = folder / "passwd"
+    passwd.touch(0o600)
+    passwd.write_text(f"{USER}:{hashed.stdout.strip()}:{os.getuid()}:{os.getgid()}::{share}:/bin/false\n")
+    files, secure = {}, ""
+    if tls:
+        files["cert"], key = certificate(folder)
+        secure = (
+            "LoadModule mod_tls.c\nTLSEngine on\nTLSRequired on\n"
+            f"TLSECCertificateFile {files['cert']}\nTLSECCertificateKeyFile {key}\n"
+        )
+    (folder / "conf").write_text(
+        f"{secure}ServerName test\nServerType standalone\nDefaultAddress 127.0.0.1\nSocketBindTight on\nPort {port}\n"
+        "UseIPv6 off\nUseReverseDNS off\nAuthOrder mod_auth_file.c\nAuthPAM off\nRequireValidShell off\n"
+        f"User {USER}\nGroup {grp.getgrgid(os.getgid()).gr_name}\nRootLogin on\nUseFtpUsers off\n"
+        f"AuthUserFile {passwd}\n"
+        f"AllowOverwrite {'on' if overwrite else 'off'}\nUmask 022\nWtmpLog off\nTransferLog none\n"
+        f"PidFile {folder}/pid\nScoreboardFile {folder}/scoreboard\nDelayEngine off\nControlsEngine off\n"
+    )
+    command = [program("proftpd"), "--nodaemon", "--config", str(folder / "conf")]
+    with running(folder, command, port, b"220") as process:
+        yield Peer(share, port, files, [process])
+
+
+@contextmanager
+def sshd(folder: Path) -> Iterator[Peer]:
+    """OpenSSH with its internal SFTP server, a key for the present user, and the host key as known_hosts has it."""
+    port, share = free_port(), folder / "share"
+    share.mkdir()
+    for name in ("host", "client"):
+        subprocess.run([program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    (folder / "authorized_keys").write_text((folder / "client.pub").read_text())
+    kind, key, *_ = (folder / "host.pub").read_text().split()
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {kind} {key}\n")
+    (folder / "conf").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\nUsePAM no\nStrictModes no\n"
+        f"PermitRootLogin yes\nPasswordAuthentication no\nAuthorizedKeysFile {folder}/authorized_keys\n"
+        "Subsystem sftp internal-sftp\nForceCommand internal-sftp\nUseDNS no\n"
+    )
+    if os.getuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    with running(folder, [program("sshd"), "-D", "-e", "-f", str(folder / "conf")], port, b"SSH-2.0") as process:
+        yield Peer(share, port, {"key": folder / "client", "known_hosts": folder / "known_hosts"}, [process])
+
+
+@contextmanager
+def smbd(folder: Path) -> Iterator[Peer]:
+    """Samba with one share for the present user."""
+    port, share = free_port(), folder / "share"
+    for name in ("share", "private", "lock", "state", "cache", "ncalrpc"):
+        (folder / name).mkdir()
+    (folder / "smb.conf").write_text(
+        "[global]\nserver role = standalone server\ninterfaces = 127.0.0.1/8\nbind interfaces only = yes\n"
+        f"smb ports = {port}\ndisable netbios = yes\npassdb backend = smbpasswd:{folder}/smbpasswd\n"
+        + "".join(
+            f"{key} = {folder}/{name}\n"
+            for key, name in (
+                ("private dir", "private"), ("lock directory", "lock"), ("state directory", "state"),
+                ("cache directory", "cache"), ("pid directory", "lock"), ("ncalrpc dir", "ncalrpc"),
+                ("log file", "log"),
+            )
+        )
+        + "load printers = no\nprintcap name = /dev/null\ndisable spoolss = yes\nusershare max shares = 0\n"
+        f"map to guest = never\n[share]\npath = {share}\nread only = no\nvalid users = {USER}\ncreate mask = 0644\n"
+    )  # fmt: skip
+    subprocess.run(
+        [program("pdbedit"), "-s", folder / "smb.conf", "-a", "-t", "-u", USER],
+        input=f"{PASSWORD}\n{PASSWORD}\n".encode(), check=True, capture_output=True,
+    )  # fmt: skip
+    command = [program("smbd"), "--foreground", "--no-process-group", f"--configfile={folder}/smb.conf"]
+    with running(folder, command, port, b"") as process:
+        yield Peer(share, port, {}, [process])

@@ -1,0 +1,208 @@
+"""What surrounds the loop: serials, shifts, systemd, logs, the window, metrics."""
+
+import logging
+import os
+import shutil
+import socket
+import subprocess
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from sealpin_edge.inspector import Job, Judged
+from sealpin_edge.logs import set_up_logging
+from sealpin_edge.metrics import Metrics
+from sealpin_edge.notify import ServiceManager
+from sealpin_edge.plc.address import Address
+from sealpin_edge.plc.block import ErrorCode
+from sealpin_edge.plc.serial import SerialReader, clean_serial
+from sealpin_edge.shift import ShiftCounter, shift_start
+from sealpin_edge.verdict import Verdict
+from sealpin_edge.window import HEIGHT, WIDTH, draw_screen
+
+UNIT = Path(__file__).parents[2] / "edge/systemd/sealpin-edge.service"
+STARTS = ("06:00", "14:00", "22:00")
+
+
+@pytest.mark.parametrize(
+    ("raw", "serial"),
+    [
+        (b"AB-123\0\0\0", "AB-123"),
+        (b"  AB 1  ", "AB 1"),
+        (b"ERROR", ""),
+        (b"ER", ""),
+        (b"\xff\xfe", ""),
+        (b"A\x07", ""),
+        (b"", ""),
+    ],
+)
+def test_a_serial_is_plain_text_and_a_bad_read_is_none(raw: bytes, serial: str) -> None:
+    assert clean_serial(raw) == serial
+
+
+@given(st.binary(max_size=40))
+def test_no_bytes_of_a_plc_make_a_serial_that_is_not_printable(raw: bytes) -> None:
+    assert clean_serial(raw).isprintable()
+
+
+class Memory:
+    """A driver of a PLC with a serial and a ready bit."""
+
+    ready, text = False, b"S1"
+
+    def read_bit(self, address: Address) -> bool:
+        return self.ready
+
+    def read_text(self, address: Address, length: int) -> bytes:
+        return self.text
+
+
+def test_a_serial_is_waited_for_until_its_bit_or_its_time() -> None:
+    plc = Memory()
+    reader = SerialReader(plc, Address("DB", 32), 16, Address("DB", 0, 0), 0.5)  # type: ignore[arg-type]
+    reader.begin(10.0)
+    reader.poll(10.4)
+    assert reader.pending
+    plc.ready = True
+    reader.poll(10.45)
+    assert (reader.pending, reader.serial) == (False, "S1")
+    plc.ready = False
+    reader.begin(20.0)
+    assert reader.serial == "", "the last part's serial is not this one's"
+    reader.poll(20.6)
+    assert (reader.pending, reader.serial) == (False, "")
+
+
+def test_a_shift_begins_at_its_time_also_after_midnight() -> None:
+    def at(hour: int, minute: int = 0) -> datetime:
+        return datetime(2026, 5, 4, hour, minute).astimezone()
+
+    assert shift_start(STARTS, at(15)).hour == 14
+    assert shift_start(STARTS, at(14)).hour == 14
+    early = shift_start(STARTS, at(3))
+    assert (early.day, early.hour) == (3, 22)
+
+
+@given(st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)))
+def test_a_shift_began_within_the_last_day(moment: datetime) -> None:
+    now = moment.astimezone()
+    start = shift_start(STARTS, now)
+    assert start <= now < start + timedelta(hours=10)
+
+
+def test_counters_begin_anew_with_a_shift() -> None:
+    day = datetime(2026, 5, 4, 13, 59).astimezone()
+    counter = ShiftCounter(STARTS, day)
+    counter.restore({"OK": 5})
+    counter.add(Verdict.NG, day)
+    assert counter.counts == {Verdict.OK: 5, Verdict.NG: 1, Verdict.NOT_INSPECTED: 0}
+    counter.add(Verdict.OK, day + timedelta(minutes=1))
+    assert counter.counts == {Verdict.OK: 1, Verdict.NG: 0, Verdict.NOT_INSPECTED: 0}
+
+
+def test_systemd_is_told_and_a_missing_one_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    ServiceManager().tell("READY=1")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        manager = ServiceManager()
+        manager.tell("WATCHDOG=1")
+        assert listener.recv(100) == b"WATCHDOG=1"
+    manager.tell("WATCHDOG=1")
+
+
+def test_the_unit_is_one_that_systemd_understands_and_is_hardened(tmp_path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not installed")
+    text = UNIT.read_text()
+    for line in ("Type=notify", "Restart=always", "StartLimitIntervalSec=0", "WatchdogSec=10"):
+        assert line in text.splitlines()
+    copy = tmp_path / UNIT.name
+    copy.write_text(text.replace("/opt/sealpin/current/venv/bin/sealpin-edge", "/bin/true"))
+    told = subprocess.run([program, "verify", copy], capture_output=True, text=True)
+    assert (told.returncode, told.stderr) == (0, "")
+    security = subprocess.run(
+        [program, "security", "--offline=yes", "--threshold=25", copy], capture_output=True, text=True
+    )
+    assert security.returncode == 0, security.stdout[-200:]
+
+
+def test_lines_for_the_journal_carry_its_priorities(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+    set_up_logging()
+    logging.getLogger("sealpin_edge.test").error("first\nsecond")
+    assert capsys.readouterr().err == "<3>first\n<3>second\n"
+
+
+def health(**changes: object) -> dict[str, object]:
+    return {
+        "station": "line 1", "version": "1", "model_sha256": "ab", "camera": "folder", "plc": "connected",
+        "state": "ready", "error": "", "degraded": False, "lost": 0, "uptime_s": 5, "last": None,
+        "counts": {"OK": 1, "NG": 0, "NOT INSPECTED": 0},
+        "outbox": {
+            "photos": 2, "results": 0, "aside": 0, "oldest_s": 1.5, "dropped": 0, "stored_mb": 1, "disk_free_mb": 9,
+        },
+        **changes,
+    }  # fmt: skip
+
+
+def test_metrics_are_what_prometheus_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics(lambda: health())  # type: ignore[arg-type, return-value]
+    job = Job(1, "id", "2026-05-04T00:00:00+00:00", 0.0, 1)
+    metrics.part(Judged(job, Verdict.NG, ErrorCode.NONE, None, (), 5.0, 10.0, 18.0))
+    metrics.part(Judged(job, Verdict.NOT_INSPECTED, ErrorCode.TOO_DARK, None, (), 5.0, 0.0, 6.0))
+    samples = {
+        (sample.name, tuple(sample.labels.values())): sample.value
+        for found in text_string_to_metric_families(metrics.text().decode())
+        for sample in found.samples
+    }
+    assert samples["sealpin_parts_total", ("NG",)] == 1
+    assert samples["sealpin_parts_total", ("OK",)] == 0
+    assert samples["sealpin_faults_total", ("too_dark",)] == 1
+    assert samples["sealpin_outbox_items", ("photos",)] == 2
+    assert samples["sealpin_plc_up", ()] == 1
+    assert samples["sealpin_stage_seconds_sum", ("model",)] == pytest.approx(0.010)
+
+
+def last(verdict: str) -> dict[str, object]:
+    return {"id": "x", "verdict": verdict, "reason": "", "detections": [], "age_s": 1.0}
+
+
+def test_the_windows_screens_differ_by_more_than_colour() -> None:
+    photo = np.full((400, 400, 3), 120, np.uint8)
+    screens = {
+        name: draw_screen(state, photo, 0.0)  # type: ignore[arg-type]
+        for name, state in {
+            "none": None,
+            "waiting": health(),
+            "OK": health(last=last("OK")),
+            "NG": health(last=last("NG")),
+            "NOT INSPECTED": health(last=last("NOT INSPECTED")),
+            "old": health(last={**last("OK"), "age_s": 99}),
+            "PLC away": health(last=last("OK"), plc="not connected"),
+        }.items()
+    }
+    grey = {name: screen.mean(axis=2) for name, screen in screens.items()}
+    for name, screen in grey.items():
+        assert screen.shape == (HEIGHT, WIDTH)
+        for other in set(grey) - {name}:
+            assert (abs(screen - grey[other]) > 60).mean() > 0.002, f"{name} looks like {other} without colour"
+
+
+def test_a_build_without_windows_is_told() -> None:
+    program = Path(os.sys.executable).with_name("sealpin-edge")  # type: ignore[attr-defined]
+    done = subprocess.run([program, "window"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3
+    assert "opens no window here" in done.stderr

@@ -1,0 +1,231 @@
+"""Cameras: a network camera over loopback, the Pi's camera behind a stand-in with the same calls, crop and rotation."""
+
+import sys
+import threading
+import time
+import types
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sealpin_edge.camera import CAMERAS, arrange, make_camera
+from sealpin_edge.camera.opencv import OpenCvCamera
+from sealpin_edge.config import CameraSection
+from sealpin_edge.errors import CameraFault, EnvironmentFault, InputError
+from sealpin_edge.photo import Photo, encode_jpeg
+
+
+class NetworkCamera:
+    """An MJPEG stream over HTTP, 25 frames a second; each frame is a grey that says when it was made."""
+
+    def __init__(self) -> None:
+        self.frozen, self.closing = threading.Event(), threading.Event()
+        self.began = time.monotonic()
+        camera = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+                self.end_headers()
+                try:
+                    while not camera.closing.wait(0.04):
+                        if not camera.frozen.is_set():
+                            data = encode_jpeg(np.full((64, 96, 3), camera.grey(), np.uint8))
+                            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                            self.wfile.write(head.encode() + data + b"\r\n")
+                except OSError:
+                    return
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def grey(self) -> int:
+        """A step every 100 ms, from 10 to 250 and again."""
+        return 10 + int((time.monotonic() - self.began) * 10) % 25 * 10
+
+    def close(self) -> None:
+        self.closing.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def network_camera() -> Iterator[NetworkCamera]:
+    camera = NetworkCamera()
+    yield camera
+    camera.close()
+
+
+@pytest.fixture
+def camera(network_camera: NetworkCamera) -> Iterator[OpenCvCamera]:
+    source = f"http://127.0.0.1:{network_camera.server.server_port}/"
+    made = OpenCvCamera(CameraSection("opencv", source=source), 2.0)
+    yield made
+    made.close()
+
+
+def first_photo(camera: OpenCvCamera) -> Any:
+    end = time.monotonic() + 15
+    while True:
+        try:
+            return camera.capture()
+        except CameraFault:
+            assert time.monotonic() < end
+
+
+def test_a_network_camera_gives_photos_made_after_they_were_asked_for(
+    network_camera: NetworkCamera, camera: OpenCvCamera
+) -> None:
+    first_photo(camera)
+    threading.Event().wait(1.0)  # frames queue up meanwhile; none of them may come out
+    for _ in range(5):
+        before, asked_at = network_camera.grey(), time.monotonic()
+        frame = camera.capture()
+        grey = round(float(frame.photo.mean()) / 10) * 10
+        assert frame.exposed_at >= asked_at
+        assert (grey - before) % 250 < 125, "not a frame from before"
+        assert frame.photo.shape == (64, 96, 3)
+
+
+def test_a_stream_that_stops_is_told_in_time_and_taken_up_again(
+    network_camera: NetworkCamera, camera: OpenCvCamera
+) -> None:
+    first_photo(camera)
+    network_camera.frozen.set()
+    threading.Event().wait(0.2)
+    began = time.monotonic()
+    with pytest.raises(CameraFault, match="no photo"):
+        camera.capture()
+    assert time.monotonic() - began < 3
+    network_camera.frozen.clear()
+    first_photo(camera)
+
+
+def test_a_camera_that_is_not_there_gives_no_photo() -> None:
+    camera = OpenCvCamera(CameraSection("opencv", source="/dev/video99"), 0.2)
+    with pytest.raises(CameraFault, match="/dev/video99"):
+        camera.capture()
+    camera.close()
+
+
+class StandInRequest:
+    """What picamera2's CompletedRequest does."""
+
+    def __init__(self, owner: "StandIn", metadata: dict[str, Any]) -> None:
+        self.owner, self.metadata = owner, metadata
+
+    def make_array(self, name: str) -> Photo:
+        assert name == "main"
+        return np.full((48, 64, 3), 90, np.uint8)
+
+    def get_metadata(self) -> dict[str, Any]:
+        return self.metadata
+
+    def release(self) -> None:
+        self.owner.out -= 1
+
+
+class StandIn:
+    """Picamera2's calls that the driver makes, in the order that it must make them."""
+
+    def __init__(self) -> None:
+        self.out, self.configured, self.started, self.cancelled = 0, 0, False, 0
+        self.fault: Exception | None = None
+
+    def create_video_configuration(self, *, main: dict[str, Any], controls: dict[str, Any]) -> dict[str, Any]:
+        return {"main": main, "controls": controls}
+
+    def configure(self, configuration: dict[str, Any]) -> None:
+        self.configuration, self.configured = configuration, self.configured + 1
+
+    def start(self) -> None:
+        self.started = True
+
+    def capture_request(self, *, wait: float, flush: bool) -> StandInRequest:
+        assert self.started and flush is True and wait == 1.0
+        if self.fault:
+            raise self.fault
+        self.out += 1
+        now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        return StandInRequest(self, {"SensorTimestamp": now + 4_000_000, "ExposureTime": 3000})
+
+    def cancel_all_and_flush(self) -> None:
+        self.cancelled += 1
+
+    def stop(self) -> None:
+        self.started = False
+
+    def close(self) -> None:
+        assert not self.started
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    made = StandIn()
+    module = types.ModuleType("picamera2")
+    module.Picamera2 = lambda: made  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "picamera2", module)
+    return made
+
+
+def test_the_pis_camera_is_configured_once_with_what_the_config_fixes(stand_in: StandIn) -> None:
+    settings = CameraSection(
+        "picamera2", width=1456, height=1088, exposure_us=20_000, gain=2.0, white_balance=(1.5, 2.1), rotate=90
+    )
+    camera = make_camera(settings, 1.0)
+    asked_at = time.monotonic()
+    frames = [camera.capture() for _ in range(3)]
+    assert all(frame.exposed_at >= asked_at for frame in frames)
+    assert frames[0].photo.shape == (64, 48, 3)
+    assert (stand_in.configured, stand_in.out) == (1, 0), "every request is given back"
+    assert stand_in.configuration == {
+        "main": {"format": "BGR888", "size": (1456, 1088)},
+        "controls": {
+            "FrameDurationLimits": (16_667, 20_000), "AeEnable": False, "ExposureTime": 20_000, "AnalogueGain": 2.0,
+            "AwbEnable": False, "ColourGains": (1.5, 2.1),
+        },
+    }  # fmt: skip
+    camera.close()
+
+
+def test_a_pi_camera_that_gives_no_photo_is_told_and_asked_again(stand_in: StandIn) -> None:
+    camera = make_camera(CameraSection("picamera2"), 1.0)
+    stand_in.fault = TimeoutError()
+    with pytest.raises(CameraFault, match="no photo"):
+        camera.capture()
+    assert stand_in.cancelled == 1
+    stand_in.fault = None
+    camera.capture()
+
+
+def test_without_picamera2_the_package_is_named() -> None:
+    with pytest.raises(EnvironmentFault, match="python3-picamera2"):
+        make_camera(CameraSection("picamera2"), 1.0)
+
+
+@pytest.mark.parametrize(("rotate", "corner"), [(0, (2, 5)), (90, (5, 9)), (180, (9, 14)), (270, (14, 2))])
+def test_a_photo_is_cropped_then_turned_clockwise(rotate: int, corner: tuple[int, int]) -> None:
+    photo = np.zeros((40, 60, 3), np.uint8)
+    photo[12, 25] = 255
+    seen = arrange(photo, CameraSection("folder", crop=(20, 10, 20, 12), rotate=rotate))
+    assert seen.shape[:2] == ((12, 20) if rotate in (0, 180) else (20, 12))
+    assert tuple(np.argwhere(seen[..., 0])[0]) == corner
+    assert seen.flags.c_contiguous
+
+
+def test_a_folder_without_photos_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no photos to replay"):
+        make_camera(CameraSection("folder", path=tmp_path), 1.0)
+
+
+def test_every_camera_is_tested_here() -> None:
+    assert set(CAMERAS) == {"folder", "opencv", "picamera2"}

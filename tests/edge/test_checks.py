@@ -1,0 +1,133 @@
+"""Photos that must not be judged, what is learned from good ones, and golden photos that prove a model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sealpin_edge.checks import LIMITS_FILE, Checks, Limits, learn, load_limits, save_limits
+from sealpin_edge.errors import InputError
+from sealpin_edge.golden import prove_on_golden
+from sealpin_edge.model import Model
+from sealpin_edge.photo import Photo
+from sealpin_edge.plc.block import ErrorCode
+from tests.conftest import part_photo, write_parts
+
+
+def part(seed: int) -> Photo:
+    """A bright disc on a dark ground, with noise: what a station would see of a roller."""
+    chance = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:256, :256]
+    disc = (rows - 128) ** 2 + (columns - 128) ** 2 < 100**2
+    grey = np.where(disc, 150, 40) + chance.normal(0, 12, (256, 256)) + chance.integers(-6, 6)
+    return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+@pytest.fixture(scope="module")
+def taught() -> Limits:
+    return learn(part(seed) for seed in range(10))
+
+
+def test_other_good_photos_pass(taught: Limits) -> None:
+    checks = Checks(taught, live=True)
+    assert {checks.fault(part(seed)) for seed in range(100, 140)} == {ErrorCode.NONE}
+
+
+def blurred(photo: Photo) -> Photo:
+    import cv2
+
+    return np.asarray(cv2.GaussianBlur(photo, (0, 0), 6), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (lambda photo: photo // 4, ErrorCode.TOO_DARK),
+        (lambda photo: (255 - (255 - photo.astype(int)) // 6).astype(np.uint8), ErrorCode.TOO_BRIGHT),
+        (blurred, ErrorCode.OUT_OF_FOCUS),
+        (lambda photo: np.full_like(photo, int(photo.mean())), ErrorCode.NO_PART),
+        (lambda photo: np.roll(photo, 128, axis=1), ErrorCode.NO_PART),
+        (lambda photo: photo[:200], ErrorCode.WRONG_SIZE),
+    ],
+)
+def test_each_way_in_which_a_photo_is_bad_has_its_code(taught: Limits, spoil: object, fault: ErrorCode) -> None:
+    assert Checks(taught, live=True).fault(spoil(part(200))) is fault  # type: ignore[operator]
+
+
+def test_a_frozen_picture_is_refused_from_a_camera_and_not_from_a_replay() -> None:
+    same = part(1)
+    live, replay = Checks(Limits(), live=True), Checks(Limits(), live=False)
+    assert [live.fault(same), live.fault(same.copy()), live.fault(part(2))] == [
+        ErrorCode.NONE, ErrorCode.FROZEN, ErrorCode.NONE,
+    ]  # fmt: skip
+    assert replay.fault(same) is replay.fault(same) is ErrorCode.NONE
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 255))
+def test_a_station_that_was_taught_nothing_refuses_black_and_white(grey: int) -> None:
+    fault = Checks(Limits(), live=False).fault(np.full((32, 32, 3), grey, np.uint8))
+    expected = ErrorCode.TOO_DARK if grey < 8 else ErrorCode.TOO_BRIGHT if grey > 247 else ErrorCode.NONE
+    assert fault is expected
+
+
+def test_limits_are_kept_and_broken_ones_are_told(tmp_path: Path, taught: Limits) -> None:
+    assert load_limits(tmp_path) == Limits()
+    save_limits(taught, tmp_path)
+    assert load_limits(tmp_path) == taught
+    for broken in ("{", '{"thumbnail": [1]}', '{"thumbnail": [], "width": "wide"}', "[]"):
+        (tmp_path / LIMITS_FILE).write_text(broken)
+        with pytest.raises(InputError, match="teach-camera"):
+            load_limits(tmp_path)
+
+
+def test_too_few_photos_or_several_sizes_teach_nothing() -> None:
+    with pytest.raises(InputError, match="4 photos"):
+        learn(part(seed) for seed in range(4))
+    with pytest.raises(InputError, match="2 sizes"):
+        learn([*(part(seed) for seed in range(5)), part(9)[:100]])
+
+
+def golden(folder: Path, model: Model) -> Path:
+    write_parts(folder, [[("PR", 2, 3)], []])
+    photos = []
+    for file in sorted(folder.glob("*.jpg")):
+        from sealpin_edge.photo import read_photo
+
+        found = model.detect(read_photo(file))
+        boxes = [
+            {"category": one.category, "score": one.score, "box": [one.xmin, one.ymin, one.xmax, one.ymax]}
+            for one in found
+        ]
+        photos.append({"photo": file.name, "verdict": "NG" if boxes else "OK", "detections": boxes})
+    (folder / "golden.json").write_text(json.dumps({"photos": photos}))
+    return folder
+
+
+def test_golden_photos_prove_the_model_and_tell_when_it_finds_something_else(toy_model: Path, tmp_path: Path) -> None:
+    model = Model(toy_model)
+    thresholds = model.thresholds(None, "")
+    folder = golden(tmp_path / "golden", model)
+    assert prove_on_golden(model, thresholds, folder) == 2
+    known = json.loads((folder / "golden.json").read_text())
+    burr = next(one for one in known["photos"] if one["detections"])
+    for change in ({"box": [0, 0, 9, 9]}, {"category": "QA"}, {"score": 0.5}):
+        burr["detections"][0] |= change
+        (folder / "golden.json").write_text(json.dumps(known))
+        with pytest.raises(InputError, match="what it found when it was released"):
+            prove_on_golden(model, thresholds, folder)
+        burr["detections"][0] |= {"category": "PR"}
+    burr["detections"] = []
+    (folder / "golden.json").write_text(json.dumps(known))
+    with pytest.raises(InputError, match="what it found when it was released"):
+        prove_on_golden(model, thresholds, folder)
+    (folder / "golden.json").write_text("{}")
+    with pytest.raises(InputError, match="cannot be used"):
+        prove_on_golden(model, thresholds, folder)
+
+
+def test_a_toy_part_passes_the_checks_of_an_untaught_station() -> None:
+    assert Checks(Limits(), live=True).fault(part_photo(("PR", 1, 1))) is ErrorCode.NONE
