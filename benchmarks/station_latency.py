@@ -1,66 +1,114 @@
 """From the trigger bit set in the PLC emulator to the verdict bit readable there, less the model's own time.
 
-    .venv/bin/python benchmarks/station_latency.py --model demo/model.tflite --photos demo/photos --parts 500
+    .venv/bin/python benchmarks/station_latency.py --model demo/model.tflite --photos demo/photos --parts 2000
 
-The emulator runs in this process, the station in its own, as on a line. JSON on standard output.
+The emulator runs in this process, the station and the servers in others, as on a line. Blocks of parts with FTP server
+and results API at work take turns with blocks in which both are black holes: they take connections and do not answer.
+Also: seconds from start to Ready, CPU and memory of an idle station, memory at the end. JSON on standard output.
 """
 
 import argparse
-import hashlib
 import json
-import subprocess
-import sys
+import multiprocessing
+import os
+import signal
+import sqlite3
 import tempfile
+import time
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
 from machine import describe
+from tqdm import tqdm
 
-from sealpin_edge.simulation.line import Line
-from sealpin_edge.simulation.servers import ResultsServer, free_port
+from sealpin_edge.simulation.servers import FtpServer, ResultsServer
+from sealpin_edge.simulation.site import API_TOKEN, FTP_PASSWORD, Site
 
 WARM_UP = 20
+BLOCKS = 8
+INTERVAL_S = 0.1
+IDLE_S = 20.0
 
 
-def measure(model: Path, photos: Path, parts: int) -> dict[str, object]:
-    """Play `parts` parts and return the figures, in milliseconds."""
-    plc_port, api = free_port(), ResultsServer("t")
-    api.start()
+def serve(folder: str, ports: tuple[int, int]) -> None:
+    """The servers, in a process of their own."""
+    FtpServer(Path(folder), "station", FTP_PASSWORD, ports[0]).start()
+    ResultsServer(API_TOKEN, ports[1]).start()
+    signal.pause()
+
+
+def measure(model: Path, photos: Path, parts: int) -> dict[str, Any]:
+    """Play `parts` parts of each kind and return the figures, in milliseconds."""
     with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder, "station.toml")
-        Path(folder, "token").write_text("t")
-        config.write_text(
-            f'[station]\nname = "bench"\nmode = "full"\n[plc]\nhost = "127.0.0.1"\nport = {plc_port}\nblock = "DB100"\n'
-            f'[camera]\ndriver = "folder"\npath = "{photos.resolve()}"\n'
-            f'[model]\nfile = "{model.resolve()}"\nsha256 = "{hashlib.sha256(model.read_bytes()).hexdigest()}"\n'
-            f'[photos]\nurl = "file://{folder}/share"\n'
-            f'[results]\nurl = "http://127.0.0.1:{api.port}/results"\ntoken_file = "token"\n'
-            f'[display]\naddress = "127.0.0.1:{free_port()}"\n'
+        site = Site(Path(folder), model, photos, first="upload")
+        site.cut()
+        servers = multiprocessing.get_context("spawn").Process(
+            target=serve, args=(str(site.uploads), (site.ftp.port, site.api.port)), daemon=True
         )
-        Path(folder, "share").mkdir()
-        line = Line("127.0.0.1", plc_port, block="DB100", interval_s=0.1)
+        servers.start()
+        assert servers.pid
+        line = site.line(interval_s=INTERVAL_S)
         line.start()
-        with open(Path(folder, "log"), "wb") as log:
-            command = [Path(sys.executable).with_name("sealpin-edge"), "run", "--config", config]
-            station = subprocess.Popen(command, stderr=log)
-            try:
-                report = line.run(parts + WARM_UP)
-            finally:
-                station.terminate()
-                station.wait(30)
-                line.stop()
-                api.stop()
-    model_ms = {result["part_seq"]: result["model_ms"] for result in api.results.values()}
-    judged = [part for part in report.parts[WARM_UP:] if part.latency_ms is not None and part.part_seq in model_ms]
-    total = np.array([part.latency_ms for part in judged])
-    models = np.array([model_ms[part.part_seq] for part in judged])
+        began = time.perf_counter()
+        site.start()
+        line._wait(lambda: line._outputs.ready, 30)
+        ready_s = time.perf_counter() - began
+        idle = _idle(site)
+        line.run(WARM_UP)
+        kinds = ["servers up", "servers are black holes"] * (BLOCKS // 2)
+        size = parts // (BLOCKS // 2)
+        for kind in tqdm(kinds, "block", disable=None):
+            # A stopped process takes connections, since the kernel does, and answers nothing
+            os.kill(servers.pid, signal.SIGCONT if kind == "servers up" else signal.SIGSTOP)
+            line.run(size)
+        os.kill(servers.pid, signal.SIGCONT)
+        assert site.station
+        memory = psutil.Process(site.station.pid).memory_info().rss / 1e6
+        drained_s = site.wait_until_drained(300)
+        site.stop()
+        line.stop()
+        servers.kill()
+        with closing(sqlite3.connect(site.folder / "data/station.db")) as db:
+            rows = [json.loads(row[0]) for row in db.execute("SELECT result FROM inspection ORDER BY sequence")]
+    model_ms = [row["model_ms"] for row in rows]
+    figures: dict[str, Any] = {}
+    for kind in dict.fromkeys(kinds):
+        chosen = [
+            place
+            for block, name in enumerate(kinds)
+            if name == kind
+            for place in range(WARM_UP + block * size, WARM_UP + (block + 1) * size)
+        ]
+        total = np.array([line.report.parts[place].latency_ms for place in chosen], float)
+        models = np.array([model_ms[place] for place in chosen])
+        figures[kind] = {
+            "parts": len(chosen),
+            "trigger_to_verdict": quantiles(total),
+            "model": quantiles(models),
+            "without_model": quantiles(total - models),
+        }
     return {
-        "parts": len(judged),
-        "violations": report.violations,
-        "trigger_to_verdict": quantiles(total),
-        "model": quantiles(models),
-        "without_model": quantiles(total - models),
+        "ms": figures,
+        "violations": line.report.violations,
+        "start_to_ready_s": round(ready_s, 2),
+        "idle": idle,
+        "memory_mb": round(memory, 1),
+        "drained_s": round(drained_s, 1),
     }
+
+
+def _idle(site: Site) -> dict[str, float]:
+    """CPU of one core and memory of a station that waits for parts."""
+    assert site.station
+    process = psutil.Process(site.station.pid)
+    before = process.cpu_times()
+    time.sleep(IDLE_S)
+    after = process.cpu_times()
+    spent = after.user + after.system - before.user - before.system
+    return {"cpu_percent": round(100 * spent / IDLE_S, 2), "memory_mb": round(process.memory_info().rss / 1e6, 1)}
 
 
 def quantiles(values: np.ndarray) -> dict[str, float]:
@@ -76,11 +124,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--parts", type=int, default=500)
+    parser.add_argument("--parts", type=int, default=2000)
     arguments = parser.parse_args()
     figures = measure(arguments.model, arguments.photos, arguments.parts)
     about = describe("sealpin-edge", "ai-edge-litert", "python-snap7", "opencv-python-headless")
-    print(json.dumps({**about, "warm_up": WARM_UP, "ms": figures}, indent=1))
+    print(json.dumps({**about, "warm_up": WARM_UP, "interval_s": INTERVAL_S, **figures}, indent=1))
 
 
 if __name__ == "__main__":

@@ -50,17 +50,19 @@ class Limits:
     thumbnail: tuple[float, ...] = ()
 
 
-def measure(photo: Photo) -> Measures:
-    """Measure a photo; a few milliseconds at 1024x1024."""
+def measure(photo: Photo, work: dict[str, Any] | None = None) -> Measures:
+    """Measure a photo, in about a millisecond at 1024x1024 when `work` keeps what was allocated the last time."""
     import cv2
 
-    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+    work = {} if work is None else work
+    grey = work["grey"] = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY, dst=work.get("grey"))
+    edges = work["edges"] = cv2.Laplacian(grey, cv2.CV_16S, dst=work.get("edges"))
     small = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
     about = small - small.mean()
     length = float(np.linalg.norm(about))
     return Measures(
         float(small.mean()),
-        float(cv2.norm(cv2.Laplacian(grey, cv2.CV_16S), cv2.NORM_L2SQR) / grey.size),  # its mean is 0
+        float(cv2.norm(edges, cv2.NORM_L2SQR) / grey.size),  # its mean is 0
         about / length if length else about,
     )
 
@@ -101,6 +103,7 @@ class Checks:
         self._limits, self._live = limits, live
         self._usual = np.array(limits.thumbnail, np.float32)
         self._before: Photo | None = None
+        self._work: dict[str, Any] = {}
 
     def fault(self, photo: Photo) -> ErrorCode:
         """Why this photo must not be judged, or NONE."""
@@ -111,7 +114,7 @@ class Checks:
             return ErrorCode.WRONG_SIZE
         if frozen:
             return ErrorCode.FROZEN
-        seen = measure(photo)
+        seen = measure(photo, self._work)
         if seen.brightness < limits.darkest:
             return ErrorCode.TOO_DARK
         if seen.brightness > limits.brightest:

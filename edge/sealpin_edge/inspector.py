@@ -19,6 +19,8 @@ from .verdict import Inference, Verdict, decide
 log = logging.getLogger(__name__)
 
 STUCK_S = 30.0
+# The processor is the PLC loop's until the verdict is out
+PREPARE_AFTER_S = 0.03
 
 
 @dataclass(frozen=True)
@@ -107,14 +109,25 @@ class Inspector:
         self._camera.close()
 
     def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            judged = self._inspect(job)
-            self.events.put(judged)
-            self._idle.set()
+        prepared = True
+        while True:
             try:
-                self._camera.prepare()
-            except Exception:  # the next capture will fail too, and is told then
-                log.exception("the camera does not get ready")
+                job = self._jobs.get(timeout=None if prepared else PREPARE_AFTER_S)
+            except queue.Empty:
+                prepared = True
+                self._prepare()
+                continue
+            if job is None:
+                return
+            self.events.put(self._inspect(job))
+            self._idle.set()
+            prepared = False
+
+    def _prepare(self) -> None:
+        try:
+            self._camera.prepare()
+        except Exception:  # the next capture will fail too, and is told then
+            log.exception("the camera does not get ready")
 
     def _inspect(self, job: Job) -> Judged:
         verdict, error = Verdict.NOT_INSPECTED, ErrorCode.CAMERA

@@ -67,11 +67,11 @@ def test_a_station_killed_at_a_point_of_its_outbox_loses_nothing(site: Site, poi
     line.start()
     site.cut()
     site.start((sys.executable, "-m", "sealpin_edge.simulation.crash", point, "2"))
-    line.run(3, ready_timeout_s=20)
+    line.run(3, ready_timeout_s=3)
     site.join()
     assert site.station
     try:
-        site.station.wait(6)
+        site.station.wait(4)
     except subprocess.TimeoutExpired:
         site.kill()
     line.forget_station()

@@ -1,5 +1,6 @@
 """An FTP server (pyftpdlib) and a small results API on loopback, both of which can be cut off and joined again."""
 
+import contextlib
 import json
 import logging
 import socket
@@ -95,11 +96,12 @@ def _handler(store: ResultsServer, token: str) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self, status: int, content: dict[str, Any]) -> None:
             body = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(ConnectionError):  # the station has given up waiting
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
             return
