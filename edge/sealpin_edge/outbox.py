@@ -148,12 +148,12 @@ class Outbox:
         return True
 
     def oldest(self, lane: str) -> Item | None:
-        """The next item of a lane to deliver: the oldest that is not to be left alone for now."""
+        """The next item of a lane to deliver: the oldest of those that were tried least, and may be tried now."""
         now = time.time()
         with self._open() as db:
             row = db.execute(
                 _SELECT + "WHERE lane = ? AND state = 'pending' AND NOT (not_before BETWEEN ? AND ?) "
-                "ORDER BY number LIMIT 1",
+                "ORDER BY attempts, number LIMIT 1",
                 (lane, now, now + LONGEST_PAUSE_S),
             ).fetchone()
         return self._item(row) if row else None

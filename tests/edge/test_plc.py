@@ -1,8 +1,10 @@
 """PLC side: the 24 bytes, and the handshake's rules."""
 
+import os
+
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sealpin_edge.plc.block import (
@@ -42,12 +44,14 @@ def test_the_block_lies_in_memory_as_documented() -> None:
 
 
 class HandshakeMachine(RuleBasedStateMachine):
-    """A PLC, an inspector and a network that do whatever they like, in any order."""
+    """A PLC, an inspector, a clock and a network that do whatever they like, in any order."""
+
+    timers = Timers()
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 100.0
-        self.handshake = Handshake(Timers())
+        self.handshake = Handshake(self.timers)
         self.plc = Inputs(enable=True)
         self.said = Outputs()
         self.judged_tokens: set[int] = set()
@@ -70,6 +74,11 @@ class HandshakeMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.floats(0.001, 5.0))
     def time_passes_with_a_stalled_plc(self, seconds: float) -> None:
+        self.now += seconds
+        self.step()
+
+    @rule(seconds=st.sampled_from([0.0, 60.0, 86_400.0, 1e9]))
+    def the_clock_jumps(self, seconds: float) -> None:
         self.now += seconds
         self.step()
 
@@ -105,7 +114,8 @@ class HandshakeMachine(RuleBasedStateMachine):
 
     @rule()
     def a_patient_plc_always_gets_ready_again(self) -> None:
-        for reset in (True, False, False):
+        for reset in (True, *[False] * 7):
+            self.now += 0.6
             self.plc = Inputs(enable=True, reset=reset, heartbeat=(self.plc.heartbeat + 1) % 256)
             self.step()
         assert self.said.ready
@@ -126,8 +136,19 @@ class HandshakeMachine(RuleBasedStateMachine):
             assert len(shown) == 1
 
 
+class SimpleMachine(HandshakeMachine):
+    """The same with a line that has two bits only."""
+
+    timers = Timers(result_hold_s=0.5)
+
+
+# SEALPIN_HANDSHAKE_STEPS=100000 takes its time
+STEPS = int(os.environ.get("SEALPIN_HANDSHAKE_STEPS", "9000"))
 TestHandshake = HandshakeMachine.TestCase
-TestHandshake.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestSimple = SimpleMachine.TestCase
+TestHandshake.settings = TestSimple.settings = settings(
+    max_examples=STEPS // 60, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+)
 
 
 def run_to_result(handshake: Handshake, verdict: Verdict) -> Outputs:

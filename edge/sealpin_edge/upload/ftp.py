@@ -69,9 +69,9 @@ class FtpUploader:
         partial = f"{target}.part"
         try:
             self._store(ftp, partial, data)
-        except ftplib.error_perm:
+        except ftplib.error_perm as error:
             # Some servers write over nothing, not even over what an earlier try has left
-            ftp.delete(partial)
+            _delete(ftp, partial, error)
             self._store(ftp, partial, data)
         ftp.voidcmd("TYPE I")
         size = ftp.size(partial)
@@ -80,9 +80,9 @@ class FtpUploader:
             raise NotTaken("the server kept only a part of the photo", where=partial, found=found)
         try:
             ftp.rename(partial, target)
-        except ftplib.error_perm:
+        except ftplib.error_perm as error:
             # Some servers rename over nothing. The whole photo is there, so its older version may go
-            ftp.delete(target)
+            _delete(ftp, target, error)
             ftp.rename(partial, target)
 
     def _store(self, ftp: ftplib.FTP, name: str, data: bytes) -> None:
@@ -125,6 +125,14 @@ class _FtpTls(ftplib.FTP_TLS):
         plain, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
         assert isinstance(self.sock, ssl.SSLSocket)
         return self.context.wrap_socket(plain, server_hostname=self.host, session=self.sock.session), size
+
+
+def _delete(ftp: ftplib.FTP, name: str, otherwise: ftplib.error_perm) -> None:
+    """Delete a file that may have been in the way; raises `otherwise` when there was none."""
+    try:
+        ftp.delete(name)
+    except ftplib.error_perm:
+        raise otherwise from None
 
 
 def _told(error: Exception) -> str:
