@@ -41,7 +41,7 @@ def hangs_up(handler: Any, *rest: Any) -> None:
 class CutsAtHalf(DTPHandler):
     """Takes the first bytes of a transfer and is gone, with the control connection."""
 
-    def handle_read(self) -> None:
+    def handle_read_event(self) -> None:
         self.recv(1000)
         self.cmd_channel.close()
         self.close()
