@@ -9,10 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyftpdlib.authorizers import DummyAuthorizer
-from pyftpdlib.handlers import DTPHandler, FTPHandler
-from pyftpdlib.ioloop import IOLoop
-from pyftpdlib.servers import FTPServer
 
 from sealpin_edge import delivery
 from sealpin_edge.config import PhotosSection, ResultsSection
@@ -21,92 +17,69 @@ from sealpin_edge.errors import NotTaken, Refused, Unavailable
 from sealpin_edge.ids import uuid7
 from sealpin_edge.outbox import Inspection, Outbox
 from sealpin_edge.results import ResultsApi
-from sealpin_edge.upload import Uploader, make_uploader
+from sealpin_edge.simulation.misbehaviour import API_FAULTS, ftp_faults
+from sealpin_edge.simulation.servers import FtpServer, ResultsServer
+from sealpin_edge.upload import make_uploader
 
 NOW = "2026-05-04T03:02:01.000+00:00"
 
 
-def answers(code_and_text: str) -> Callable[..., None]:
-    return lambda handler, *rest: handler.respond(code_and_text)
+FTP_OUTCOMES = {
+    "answers 421 to STOR": Unavailable,
+    "answers 452 to STOR": NotTaken,
+    "answers 552 to STOR": NotTaken,
+    "answers 550 to STOR": Refused,
+    "answers 553 to STOR": Refused,
+    "hangs at STOR": Unavailable,
+    "hangs up at STOR": Unavailable,
+    "cuts at half": Unavailable,
+    "hangs after PASV": Unavailable,
+    "names a dead port for PASV": Unavailable,
+    "keeps only a part": NotTaken,
+    "refuses rename": Refused,
+    "refuses the login": Unavailable,
+    "answers garbage": Unavailable,
+}
+API_OUTCOMES = {
+    "answers 400": Refused,
+    "answers 401": Unavailable,
+    "answers 409": Refused,
+    "answers 500": NotTaken,
+    "answers 503 with Retry-After": Unavailable,
+    "answers garbage": NotTaken,
+    "confirms another id": NotTaken,
+    "loses its answer": Unavailable,
+}
 
 
-def says_nothing(handler: Any, *rest: Any) -> None:
-    """A server that hangs."""
-
-
-def hangs_up(handler: Any, *rest: Any) -> None:
-    handler.close()
-
-
-class CutsAtHalf(DTPHandler):
-    """Takes the first bytes of a transfer and is gone, with the control connection."""
-
-    def handle_read_event(self) -> None:
-        self.recv(1000)
-        self.cmd_channel.close()
-        self.close()
-
-
-def keeps_half(handler: Any, path: str) -> None:
-    handler.respond("213 7")
-
-
-BAD_FTP: list[tuple[str, Callable[..., None], type[Exception]]] = [
-    ("ftp_STOR", answers("421 Too many connections."), Unavailable),
-    ("ftp_STOR", answers("452 No space left."), NotTaken),
-    ("ftp_STOR", answers("552 Quota exceeded."), NotTaken),
-    ("ftp_STOR", answers("550 Permission denied."), Refused),
-    ("ftp_STOR", answers("553 Name not allowed."), Refused),
-    ("ftp_STOR", says_nothing, Unavailable),
-    ("ftp_STOR", hangs_up, Unavailable),
-    ("dtp_handler", CutsAtHalf, Unavailable),
-    ("ftp_PASV", says_nothing, Unavailable),
-    ("ftp_PASV", answers("227 Entering passive mode (127,0,0,1,0,1)."), Unavailable),
-    ("ftp_SIZE", keeps_half, NotTaken),
-    ("ftp_RNTO", answers("550 Rename refused."), Refused),
-    ("ftp_PASS", answers("530 Not today."), Unavailable),
-    ("ftp_USER", answers("garbage"), Unavailable),
-]
-
-
-@pytest.fixture
-def ftp_with(tmp_path: Path, cut_off: list[Any]) -> Callable[[str, Callable[..., None]], Uploader]:
-    """An uploader to a server one of whose commands is replaced."""
-
-    def start(command: str, behaviour: Callable[..., None]) -> Uploader:
-        authorizer = DummyAuthorizer()
-        (tmp_path / "ftp").mkdir()
-        authorizer.add_user("me", "word", str(tmp_path / "ftp"), perm="elradfmwMT")
-        handler = type("Handler", (FTPHandler,), {"authorizer": authorizer, command: behaviour})
-        server = FTPServer(("127.0.0.1", 0), handler, ioloop=IOLoop())
-        stop = threading.Event()
-
-        def serve() -> None:
-            while not stop.is_set():
-                server.ioloop.loop(timeout=0.02, blocking=False)
-            server.close_all()
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        cut_off.append(lambda: (stop.set(), thread.join()))
-        (tmp_path / "secret").write_text("word")
-        photos = PhotosSection(f"ftp://me@127.0.0.1:{server.address[1]}", tmp_path / "secret")
-        return make_uploader(photos, 0.5)
-
-    return start
-
-
-@pytest.mark.parametrize(("command", "behaviour", "fault"), BAD_FTP)
-def test_each_way_in_which_an_ftp_server_fails_has_its_outcome(
-    ftp_with: Callable[..., Uploader], command: str, behaviour: Callable[..., None], fault: type[Exception]
-) -> None:
-    uploader = ftp_with(command, behaviour)
+@pytest.mark.parametrize("fault", sorted(ftp_faults()))
+def test_each_way_in_which_an_ftp_server_fails_has_its_outcome(fault: str, tmp_path: Path, cut_off: list[Any]) -> None:
+    (tmp_path / "ftp").mkdir()
+    (tmp_path / "secret").write_text("word")
+    server = FtpServer(tmp_path / "ftp", "me", "word")
+    server.misbehave(*ftp_faults()[fault])
+    server.start()
+    cut_off.append(server.stop)
+    uploader = make_uploader(PhotosSection(f"ftp://me@127.0.0.1:{server.port}", tmp_path / "secret"), 0.5)
     began = time.monotonic()
-    with pytest.raises(fault) as raised:
+    with pytest.raises(Unavailable if FTP_OUTCOMES[fault] is not Refused else Refused) as raised:
         uploader.upload("day/a.jpg", b"x" * 200_000)
-    assert type(raised.value) is fault, str(raised.value)
+    assert type(raised.value) is FTP_OUTCOMES[fault], str(raised.value)
     assert time.monotonic() - began < 5, "every exchange has a deadline"
     uploader.close()
+
+
+@pytest.mark.parametrize("fault", sorted(API_FAULTS))
+def test_each_way_in_which_an_api_fails_has_its_outcome(fault: str, tmp_path: Path, cut_off: list[Any]) -> None:
+    server = ResultsServer("word")
+    server.misbehaviour = API_FAULTS[fault]
+    server.start()
+    cut_off.append(server.stop)
+    (tmp_path / "secret").write_text("word")
+    api = ResultsApi(ResultsSection(f"http://127.0.0.1:{server.port}/results", tmp_path / "secret"), 1.0)
+    with pytest.raises((Unavailable, Refused)) as raised:
+        api.put("i", '{"id": "i"}')
+    assert type(raised.value) is API_OUTCOMES[fault], str(raised.value)
 
 
 def record(outbox: Outbox) -> str:

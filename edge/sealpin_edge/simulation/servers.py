@@ -5,9 +5,13 @@ import json
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+# Status, headers and body of an HTTP answer; None for a connection that ends without one
+Answer = tuple[int, dict[str, str], str] | None
 
 
 class FtpServer:
@@ -22,8 +26,17 @@ class FtpServer:
         self._authorizer = DummyAuthorizer()
         self._authorizer.add_user(user, password, str(folder), perm="elradfmwMT")
         self.port = port
+        self._faults: dict[str, Any] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def misbehave(self, command: str, behaviour: Any) -> None:
+        """Replace a command of the server (see misbehaviour.ftp_faults), from the next `start` on."""
+        self._faults = {command: behaviour}
+
+    def behave(self) -> None:
+        """End of `misbehave`, from the next `start` on."""
+        self._faults = {}
 
     def start(self) -> None:
         """Listen (again)."""
@@ -31,7 +44,9 @@ class FtpServer:
         from pyftpdlib.ioloop import IOLoop
         from pyftpdlib.servers import FTPServer
 
-        handler = type("Handler", (FTPHandler,), {"authorizer": self._authorizer, "banner": "sealpin simulation"})
+        handler = type(
+            "Handler", (FTPHandler,), {"authorizer": self._authorizer, "banner": "sealpin simulation", **self._faults}
+        )
         server = FTPServer(("127.0.0.1", self.port), handler, ioloop=IOLoop())
         self.port = server.address[1]
         self._stop.clear()
@@ -52,11 +67,15 @@ class FtpServer:
 
 
 class ResultsServer:
-    """Takes PUT /results/<id>, keeps the documents in memory and echoes the id."""
+    """Takes PUT /results/<id>, keeps the documents in memory and echoes the id.
+
+    With a `misbehaviour` (see misbehaviour.API_FAULTS) it answers that instead; the document of a lost answer is kept.
+    """
 
     def __init__(self, token: str, port: int = 0) -> None:
         self.results: dict[str, dict[str, Any]] = {}
         self.repeats = 0
+        self.misbehaviour: Callable[[str], Answer] | None = None
         self.port = port
         self._token = token
         self._server: ThreadingHTTPServer | None = None
@@ -67,6 +86,11 @@ class ResultsServer:
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def keep(self, id: str, document: dict[str, Any]) -> None:
+        """Write the row, over one of the same id."""
+        self.repeats += id in self.results
+        self.results[id] = document
 
     def stop(self) -> None:
         """Stop listening."""
@@ -90,15 +114,24 @@ def _handler(store: ResultsServer, token: str) -> type[BaseHTTPRequestHandler]:
             except (ValueError, KeyError, TypeError) as error:
                 self._answer(400, {"error": str(error)})
                 return
-            store.repeats += id in store.results
-            store.results[id] = document
-            self._answer(200, {"id": id})
+            if store.misbehaviour is None:
+                store.keep(id, document)
+                self._send(200, {}, json.dumps({"id": id}))
+            elif (answer := store.misbehaviour(id)) is None:
+                store.keep(id, document)
+                self.connection.shutdown(socket.SHUT_RDWR)
+            else:
+                self._send(*answer)
 
         def _answer(self, status: int, content: dict[str, Any]) -> None:
-            body = json.dumps(content).encode()
+            self._send(status, {}, json.dumps(content))
+
+        def _send(self, status: int, headers: dict[str, str], text: str) -> None:
+            body = text.encode()
             with contextlib.suppress(ConnectionError):  # the station has given up waiting
                 self.send_response(status)
-                self.send_header("Content-Type", "application/json")
+                for name, value in {"Content-Type": "application/json", **headers}.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
