@@ -99,6 +99,7 @@ class CameraSection:
     width: int = _key(0, low=0, high=16_384, unit="pixels")
     height: int = _key(0, low=0, high=16_384, unit="pixels")
     exposure_us: int = _key(0, low=0, high=1_000_000, unit="microseconds")
+    latency_ms: int = _key(0, low=0, high=10_000, unit="milliseconds")
     gain: float = _key(0.0, low=0, high=64)
     white_balance: tuple[float, ...] = ()
     crop: tuple[int, ...] = ()
@@ -116,6 +117,12 @@ class CameraSection:
             yield "width", f"{self.width} x {self.height}", "both width and height, or neither"
         if urlsplit(self.source).password:
             yield "source", "a password in it", "an address without one; the password in a file, password_file"
+        if "://" in self.source and not self.latency_ms:
+            yield (
+                "latency_ms",
+                "0",
+                "how late a stream's pictures may come (film a clock); else an older part is judged",
+            )
 
 
 @dataclass(frozen=True)

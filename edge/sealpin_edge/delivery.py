@@ -28,6 +28,8 @@ IDLE_S = 0.2
 ATTEMPTS = 10
 LATELY_S = 600.0
 HOUSEKEEPING_S = 5.0
+# Times that a server may break off at one item before another is tried
+SAME_ITEM = 3
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class Courier:
         self.lost = 0
         self._aside = 0
         self._housekeeping_at = 0.0
+        self._broke_off: dict[str, tuple[int, int]] = {}
         self._keep_days = keep_days
 
     def start(self) -> None:
@@ -198,6 +201,7 @@ class Courier:
         server = self._uploader if name == "photos" else self._api
         if server is None or not lane.open:
             return False
+        item = None
         try:
             item = self._outbox.oldest(name)
             if item is None:
@@ -209,6 +213,7 @@ class Courier:
             return self._not_taken(item, fault)
         except Unavailable as fault:
             self._lane_failed(name, fault)
+            self._blame(item)
             return False
         except Refused as fault:
             assert item is not None
@@ -219,6 +224,18 @@ class Courier:
             return False
         lane.worked()
         return True
+
+    def _blame(self, item: Item | None) -> None:
+        """A server that breaks off at the same item again and again may break off because of it: others first then."""
+        if item is None:
+            return
+        number, times = self._broke_off.get(item.lane, (0, 0))
+        times = times + 1 if number == item.number else 1
+        if times >= SAME_ITEM:
+            times = 0
+            with contextlib.suppress(Exception):  # a failing store: the next time
+                self._outbox.postpone(item, 0.0)
+        self._broke_off[item.lane] = item.number, times
 
     def _not_taken(self, item: Item, fault: NotTaken) -> bool:
         """Others first, for the trouble may be this item's own; when it is clear that it is, out of their way."""

@@ -85,6 +85,9 @@ def _plc(config: StationConfig) -> Iterator[Finding]:
     driver = make_driver(plc.driver, Target(plc.host, plc.port, timeout_s, plc.rack, plc.slot, plc.series, plc.unit))
     driver.connect()
     try:
+        for key in ("serial", "serial_ready"):
+            if place := plc.address(key):
+                driver.read_bit(place) if key == "serial_ready" else driver.read_text(place, plc.serial_length)
         block, trigger = plc.address("block"), plc.address("trigger")
         rounds = []
         first = last = b""

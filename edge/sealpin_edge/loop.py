@@ -58,6 +58,7 @@ class PlcLoop:
         self._fed_at = 0.0
         self._plc_trouble = ""
         self._given: Judged | None = None
+        self._delivered = False
         self.connected = False
 
     @property
@@ -96,7 +97,8 @@ class PlcLoop:
     def finish(self) -> None:
         """After the inspector has ended: parts that the PLC got no verdict of are put away as not inspected."""
         self._take_news()
-        self._void_given()
+        if self._given is not None:
+            self._hand_over(self._given)
 
     def _lost(self, fault: PlcFault) -> None:
         if str(fault) != self._plc_trouble:
@@ -106,7 +108,8 @@ class PlcLoop:
         self._serial.give_up()
         self._handshake.connection_lost(time.monotonic())
         self._take_news()
-        self._void_given()
+        if self._given is not None:
+            self._hand_over(self._given)
         self._feed_watchdog()
 
     def _exchange(self) -> Exchange:
@@ -134,6 +137,7 @@ class PlcLoop:
             if self._handshake.start is not None:
                 self._begin(self._handshake.start)
             exchange.write(outputs)
+            self._delivered = self._delivered or (self._given is not None and outputs.result_valid)
             self._serial.poll(time.monotonic())
             self._put_away()
             self._feed_watchdog()
@@ -169,20 +173,18 @@ class PlcLoop:
             return
         outcome = Outcome(event.job.token, event.verdict, len(event.detections), event.error, round(event.cycle_ms))
         if self._handshake.judged(outcome, now):
-            self._given = event
+            self._given, self._delivered = event, False
         else:
             self._take(self._void(event))
 
     def _put_away(self) -> None:
-        """Hand the part over whose verdict the PLC has got, once its serial is known."""
-        if self._given is not None and not self._serial.pending:
-            self._take(replace(self._given, serial=self._serial.serial))
-            self._given = None
+        """Hand the part over once its serial is known; at once when its verdict was withdrawn before the PLC had it."""
+        if self._given is not None and not (self._delivered and self._serial.pending):
+            self._hand_over(self._given)
 
-    def _void_given(self) -> None:
-        if self._given is not None:
-            self._take(self._void(self._given))
-            self._given = None
+    def _hand_over(self, judged: Judged) -> None:
+        self._take(replace(judged, serial=self._serial.serial) if self._delivered else self._void(judged))
+        self._given, self._delivered = None, False
 
     def _void(self, judged: Judged) -> Judged:
         """A part whose verdict the PLC did not get: to everybody else it must not look like a good one either."""

@@ -9,6 +9,7 @@ good parts go first, then other raw photos; results and `_defects` photos never.
 """
 
 import logging
+import shutil
 import sqlite3
 import threading
 import time
@@ -25,6 +26,12 @@ log = logging.getLogger(__name__)
 
 LANES = ("photos", "results")
 DROPPED_AT_ONCE = 32
+FORGOTTEN_AT_ONCE = 500
+# Kept free of photos, for the database; a quarter of a smaller disk
+RESERVED_BYTES = 100_000_000
+BUSY_S = 15.0
+# Of 4 kB each, after which the write-ahead log is folded into the database
+LOG_PAGES = 64
 # The longest pause of one item; a later time can only come of a clock that was set back
 LONGEST_PAUSE_S = 3600.0
 
@@ -70,8 +77,9 @@ class Outbox:
         self._photos = data_dir / "photos"
         self._max_bytes = max_bytes
         self._owns = owns
-        self._ready = False
+        self._ready = self._suspect = False
         self._opening = threading.Lock()
+        self._kept_open: sqlite3.Connection | None = None
 
     def open(self) -> None:
         """Make the store ready: created, migrated, a broken one set aside, what a crash left finished.
@@ -82,17 +90,25 @@ class Outbox:
             if self._ready:
                 return
             try:
-                self._photos.mkdir(parents=True, exist_ok=True)
-                open_store(self._database, self._begin if self._owns else lambda db: None)
+                if not self._owns and not self._database.exists():
+                    raise FileNotFoundError("no station has run here yet")
+                if self._owns:
+                    self._photos.mkdir(parents=True, exist_ok=True)
+                    open_store(self._database, self._begin)
+                    # Closing the last connection would fold the write-ahead log away after every call
+                    if self._kept_open:
+                        self._kept_open.close()
+                    self._kept_open = sqlite3.connect(self._database, check_same_thread=False)
+                    self._kept_open.execute("SELECT 1 FROM station").fetchall()
             except (OSError, sqlite3.Error) as error:
                 raise EnvironmentFault(
                     "the station's store cannot be opened", where=str(self._database.parent), found=str(error)
                 ) from None
-            self._ready = True
+            self._ready, self._suspect = True, False
 
     def _begin(self, db: sqlite3.Connection) -> None:
         """Finish what the last shift left."""
-        begin_shift(db)
+        begin_shift(db, suspect=self._suspect)
         for item in [self._item(row) for row in db.execute(_SELECT + "WHERE item.state = 'sent'")]:
             if item.lane == "photos":
                 item.file.unlink(missing_ok=True)
@@ -103,6 +119,8 @@ class Outbox:
         """Note that the station ended well: the next start leaves no gap in the sequence."""
         with self._open() as db:
             db.execute("UPDATE station SET clean = 1")
+        if self._kept_open:
+            self._kept_open.close()
 
     def free_name(self, stem: str) -> str:
         """The stem, or with `_1`, `_2` when an inspection has that name already."""
@@ -138,13 +156,18 @@ class Outbox:
         if not self._make_room(len(data)) and raw:
             self._count_drops(1)
             return False
-        write_whole(self._file(id, name), data)
-        with self._open() as db:
-            db.execute(
-                "INSERT INTO item (lane, id, name, stored_at, bytes) VALUES ('photos', ?, ?, ?, ?) "
-                "ON CONFLICT DO NOTHING",
-                (id, name, created_at, len(data)),
-            )
+        file = self._file(id, name)
+        write_whole(file, data)
+        try:
+            with self._open() as db:
+                db.execute(
+                    "INSERT INTO item (lane, id, name, stored_at, bytes) VALUES ('photos', ?, ?, ?, ?) "
+                    "ON CONFLICT DO NOTHING",
+                    (id, name, created_at, len(data)),
+                )
+        except sqlite3.Error:
+            file.unlink(missing_ok=True)  # without a row it would only take the room that the row needs
+            raise
         return True
 
     def oldest(self, lane: str) -> Item | None:
@@ -219,15 +242,23 @@ class Outbox:
         return str(row[0]) if row[0] else None
 
     def forget(self, before: str) -> int:
-        """Delete the inspections before an ISO 8601 time of which nothing is left to deliver; returns how many."""
+        """Delete inspections before an ISO 8601 time of which nothing is left to deliver; returns how many.
+
+        A few at a time, for whoever else wants to write.
+        """
         with self._open() as db:
             return db.execute(
-                "DELETE FROM inspection WHERE created_at < ? AND id NOT IN (SELECT id FROM item)", (before,)
+                "DELETE FROM inspection WHERE id IN (SELECT id FROM inspection WHERE created_at < ? "
+                "AND id NOT IN (SELECT id FROM item) ORDER BY created_at LIMIT ?)",
+                (before, FORGOTTEN_AT_ONCE),
             ).rowcount
 
     def _make_room(self, wanted: int) -> bool:
         """Drop raw photos, good parts' first and the oldest first, until `wanted` bytes fit; whether they do."""
-        excess = self.stored_bytes() + wanted - self._max_bytes
+        stored, disk = self.stored_bytes(), shutil.disk_usage(self._photos)
+        # The results' rows need room too, and SQLite some more to delete anything at all
+        reserve = min(RESERVED_BYTES, disk.total // 4)
+        excess = stored + wanted - min(self._max_bytes, stored + disk.free - reserve)
         while excess > 0:
             with self._open() as db:
                 rows = db.execute(
@@ -265,9 +296,16 @@ class Outbox:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         self.open()
-        with closing(sqlite3.connect(self._database, timeout=5.0)) as db, db:
-            db.execute("PRAGMA synchronous=FULL")
-            yield db
+        try:
+            with closing(sqlite3.connect(self._database, timeout=BUSY_S)) as db, db:
+                db.execute("PRAGMA synchronous=FULL")
+                db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
+                yield db
+        except (sqlite3.OperationalError, sqlite3.IntegrityError):
+            raise
+        except sqlite3.DatabaseError:  # malformed: checked, and set aside if it is broken, before the next call
+            self._ready, self._suspect = False, True
+            raise
 
 
 _SELECT = (

@@ -93,14 +93,18 @@ class Recorder:
         self.shift.add(judged.verdict, datetime.now().astimezone())
         marked = None
         if judged.frame:
-            marked = encode_jpeg(draw_overlay(judged.frame.photo, judged.verdict, judged.detections), 90)
+            try:
+                marked = encode_jpeg(draw_overlay(judged.frame.photo, judged.verdict, judged.detections), 90)
+            except Exception:  # an empty photo, say: the result is recorded all the same
+                log.exception("part %s cannot be drawn", job.id)
         self.last = self._summary(judged)
         self.recent.append({key: self.last[key] for key in ("id", "number", "serial", "verdict", "at")})
         self._metrics.part(judged)
         if self._display:
             self._display.show(job.id, marked)
         stem = _file_stem(judged.serial)
-        name = self._outbox.free_name(f"{job.created_at[:10]}/{stem or job.id}")
+        day = datetime.fromisoformat(job.created_at).astimezone().date()
+        name = self._outbox.free_name(f"{day}/{stem or job.id}")
         result = {**self._result(judged), "image_path": f"{name}.jpg" if judged.frame else ""}
         self._outbox.record(
             Inspection(job.id, job.created_at, stem, judged.verdict.value, json.dumps(result), name),

@@ -1,19 +1,16 @@
 """The operator's counters: how many parts of each verdict since the shift began."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 from .verdict import Verdict
 
 
 def shift_start(starts: Sequence[str], now: datetime) -> datetime:
     """When the shift began in which `now` (local, with its zone) lies; `starts` are times of day, HH:MM."""
-    days = (now - timedelta(days=1), now)
-    moments = [
-        day.replace(hour=int(text[:2]), minute=int(text[3:]), second=0, microsecond=0)
-        for day in days
-        for text in starts
-    ]
+    days = (now.date() - timedelta(days=1), now.date())
+    # Local times without a zone are given that day's own, which may not be today's
+    moments = [datetime.combine(day, time.fromisoformat(text)).astimezone() for day in days for text in starts]
     return max(moment for moment in moments if moment <= now)
 
 

@@ -72,9 +72,15 @@ class Station:
             send_results=results is not None,
         )
         camera = make_camera(config.camera, timers.capture_ms / 1000)
+        limits = load_limits(config.station.data_dir)
+        self._taught = limits.width > 0
+        if not self._taught:
+            log.warning(
+                "no camera limits in %s: only black, white and frozen photos are refused", config.station.data_dir
+            )
         self._inspector = Inspector(
             camera,
-            Checks(load_limits(config.station.data_dir), live=camera.live),
+            Checks(limits, live=camera.live),
             model,
             thresholds,
             frozenset(config.model.notice),
@@ -114,6 +120,7 @@ class Station:
             "model_sha256": self._model_sha256,
             "plc": "connected" if self._loop.connected else "not connected",
             "camera": self._config.camera.driver,
+            "camera_taught": self._taught,
             "uptime_s": round(time.monotonic() - self._started_at),
             "outbox": self._outbox_health(),
             "degraded": self._degraded,

@@ -11,6 +11,8 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 VERSION = 2
+# Larger ones are not read through at the start: the line would wait
+CHECKED_BYTES = 200_000_000
 ORPHANS = "orphans"
 
 # What an earlier version's database lacks, by the version that brought it
@@ -21,6 +23,7 @@ ALTER TABLE item ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE item ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE item ADD COLUMN not_before REAL NOT NULL DEFAULT 0;
 CREATE INDEX inspection_name ON inspection (name);
+CREATE INDEX inspection_created ON inspection (created_at);
 CREATE TABLE station (sequence INTEGER NOT NULL, dropped INTEGER NOT NULL, clean INTEGER NOT NULL) STRICT;
 INSERT INTO station SELECT coalesce(max(sequence), 0), 0, 1 FROM inspection;
 """,
@@ -72,19 +75,21 @@ def _prepare(database: Path, begin: Callable[[sqlite3.Connection], None]) -> Non
         begin(db)
 
 
-def begin_shift(db: sqlite3.Connection) -> None:
-    """Check the database and go on with the station's sequence.
+def begin_shift(db: sqlite3.Connection, *, suspect: bool) -> None:
+    """Check the database, one that is `suspect` in any case, and go on with the station's sequence.
 
     After an end that was not clean it leaves one number out: whatever was being judged then may be missing. Raises
     sqlite3.DatabaseError when the database is broken.
     """
-    if not db.execute("SELECT clean FROM station").fetchone()[0]:
+    cut_off = not db.execute("SELECT clean FROM station").fetchone()[0]
+    pages, size = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    if suspect or (cut_off and pages * size <= CHECKED_BYTES):
         found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise sqlite3.DatabaseError(found)
+    if cut_off:
         log.warning("the station was cut off while it ran: one number of its sequence is left out")
-        db.execute("UPDATE station SET sequence = sequence + 1")
-    db.execute("UPDATE station SET clean = 0")
+        db.execute("UPDATE station SET sequence = sequence + 1, clean = 1")
 
 
 def recover_photos(db: sqlite3.Connection, photos: Path) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import time
 import urllib.request
+from http.client import HTTPException
 from typing import Any
 
 import numpy as np
@@ -43,12 +44,12 @@ def show(address: str) -> None:
     health: dict[str, Any] | None = None
     photo, shown, heard = None, "", time.monotonic()
     while cv2.waitKey(round(REFRESH_S * 1000)) not in (27, ord("q")):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, HTTPException):
             health = json.loads(_get(address, "/health"))
             heard = time.monotonic()
             if health["last"] and health["last"]["id"] != shown:
                 shown, photo = health["last"]["id"], None
-                with contextlib.suppress(OSError, InputError):
+                with contextlib.suppress(OSError, InputError, HTTPException):
                     photo = decode_photo(_get(address, f"/photo/{shown}.jpg"))
         screen = draw_screen(health, photo, time.monotonic() - heard)
         cv2.imshow("sealpin", cv2.cvtColor(screen, cv2.COLOR_RGB2BGR))

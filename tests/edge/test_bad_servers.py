@@ -213,3 +213,18 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_makes_no_second_row(
     courier.stop()
     assert set(rows) == set(ids)
     assert outbox.depth()["aside"] == 0
+
+
+@pytest.mark.parametrize("poison", [(403, {}, ""), None])
+def test_an_item_at_which_a_server_breaks_off_again_and_again_lets_others_pass(
+    tmp_path: Path, cut_off: list[Any], quick_pauses: None, poison: tuple[int, dict[str, str], str] | None
+) -> None:
+    outbox = Outbox(tmp_path)
+    bad, *good = [record(outbox) for _ in range(5)]
+    api = Api(lambda id: poison if id == bad else confirmed(id))
+    cut_off.append(api.close)
+    courier = Courier(outbox, None, api.client(), store_first=False)
+    courier.start()
+    wait_until(lambda: outbox.depth()["results"] == 1)
+    courier.stop()
+    assert [id for id in api.asked if id != bad] == good

@@ -68,7 +68,7 @@ def network_camera() -> Iterator[NetworkCamera]:
 @pytest.fixture
 def camera(network_camera: NetworkCamera) -> Iterator[OpenCvCamera]:
     source = f"http://127.0.0.1:{network_camera.server.server_port}/"
-    made = OpenCvCamera(CameraSection("opencv", source=source), 2.0)
+    made = OpenCvCamera(CameraSection("opencv", source=source, latency_ms=20), 2.0)
     yield made
     made.close()
 

@@ -66,6 +66,7 @@ def test_a_good_config_has_defaults_and_paths_relative_to_its_file(tmp_path: Pat
         ('path = "photos"', 'path = "photos"\nrotate = 45', r"\[camera\] rotate"),
         ('path = "photos"', 'path = "photos"\nwidth = 640', r"\[camera\] width"),
         ('driver = "folder"', 'driver = "opencv"', r"\[camera\] source"),
+        ('driver = "folder"', 'driver = "opencv"\nsource = "rtsp://x/y"', r"\[camera\] latency_ms"),
         ("[photos]", "[timers]\nplc_dead_ms = 400\n[photos]", r"\[timers\] plc_dead_ms"),
         ("abab", "xyzz", r"\[model\] sha256"),
         ("ftp://station@", "ftp://station:secret@", r"\[photos\] url"),

@@ -183,6 +183,7 @@ def test_a_broken_database_is_set_aside_and_the_station_starts(tmp_path: Path, d
     outbox = Outbox(tmp_path)
     id = record(outbox)
     outbox.store_photo(id, "a.jpg", b"photo", NOW)
+    outbox.close()
     database = tmp_path / "station.db"
     for file in tmp_path.glob("station.db-*"):
         file.unlink()
@@ -191,6 +192,27 @@ def test_a_broken_database_is_set_aside_and_the_station_starts(tmp_path: Path, d
     assert sequence(outbox) == 1
     assert bool(list(tmp_path.glob("station.db.broken-*"))) == bool(damage)
     assert [file.read_bytes() for file in (tmp_path / "orphans").iterdir()] == [b"photo"], "no photo is deleted"
+
+
+def test_a_database_that_breaks_while_the_station_runs_is_set_aside_too(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    for _ in range(300):
+        record(outbox)
+    with closing(sqlite3.connect(tmp_path / "station.db")) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    data = bytearray((tmp_path / "station.db").read_bytes())
+    data[8192:] = b"\xa5" * (len(data) - 8192)
+    (tmp_path / "station.db").write_bytes(data)
+    with pytest.raises(sqlite3.DatabaseError):
+        outbox.depth()
+    assert sequence(outbox) == 1
+    assert list(tmp_path.glob("station.db.broken-*"))
+
+
+def test_who_only_looks_makes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentFault, match="no station has run here yet"):
+        list(Outbox(tmp_path / "data", owns=False).items())
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_photo_whose_row_a_crash_has_cost_is_sent_and_a_half_written_one_is_not(tmp_path: Path) -> None:

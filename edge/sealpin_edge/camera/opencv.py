@@ -1,9 +1,9 @@
 """USB and network cameras over OpenCV.
 
 Such cameras queue frames, and a queued one may show the part before. So a thread takes every frame off the queue as it
-comes, and `capture` waits for one that began after it was called: the device's own time tells, where OpenCV has it
-(V4L2), else the time of its arrival less two frames' time, the one in which it was exposed and the one in which it
-travelled.
+comes, and `capture` waits for one that began after it was called: the time of its arrival, less [camera] `latency_ms`,
+less two frames' time, the one in which it was exposed and the one in which it travelled; or the device's own time
+(V4L2), if that is earlier.
 """
 
 import threading
@@ -76,7 +76,7 @@ class OpenCvCamera:
                     _fix(device, self._settings)
                     self._grab(device)
                 self._trouble = "it cannot be opened, or its picture has stopped"
-            except cv2.error as error:
+            except Exception as error:  # whatever a camera sends, the next try may be better
                 self._trouble = str(error).strip()
             finally:
                 device.release()
@@ -91,10 +91,10 @@ class OpenCvCamera:
             now = time.monotonic()
             period = period + PERIOD_SHARE * (now - before - period) if period else now - before
             before = now
-            begun = now - FRAMES_BEHIND * period
+            begun = now - self._settings.latency_ms / 1000 - FRAMES_BEHIND * period
             own = device.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if now - self._timeout_s < own <= now:
-                begun = own - self._settings.exposure_us / 1e6
+            if now - self._timeout_s < own <= now:  # V4L2's stamp; a stream counts from its own start
+                begun = min(begun, own - self._settings.exposure_us / 1e6)
             with self._changed:
                 if self._wanted_since is None or begun < self._wanted_since:
                     continue

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Wide enough for any exposure that [camera] exposure_us may want; the sensor takes the nearest that it can
 SHORTEST_FRAME_US = 16_667
+REOPEN_AFTER = 3
 
 
 class PiCamera:
@@ -27,6 +28,11 @@ class PiCamera:
     def __init__(self, settings: "CameraSection", timeout_s: float) -> None:
         """Open and start the camera. Raises EnvironmentFault when it or picamera2 is missing."""
         self._settings, self._timeout_s = settings, timeout_s
+        self._failures = 0
+        self._open()
+
+    def _open(self) -> None:
+        settings = self._settings
         try:
             from picamera2 import Picamera2
 
@@ -52,6 +58,7 @@ class PiCamera:
         try:
             request = self._camera.capture_request(wait=self._timeout_s, flush=True)
         except Exception as error:
+            self._failures += 1
             self._camera.cancel_all_and_flush()
             raise CameraFault(
                 "the camera gives no photo", where="picamera2", found=f"{type(error).__name__} {error}"
@@ -60,13 +67,18 @@ class PiCamera:
             photo, metadata = request.make_array("main"), request.get_metadata()
         finally:
             request.release()
+        self._failures = 0
         # SensorTimestamp is the end of the first row's exposure, in nanoseconds since the system's start
         begun = metadata["SensorTimestamp"] / 1e9 - metadata["ExposureTime"] / 1e6
         ahead = time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
         return Frame(arrange(np.asarray(photo, np.uint8), self._settings), begun - ahead, "picamera2")
 
     def prepare(self) -> None:
-        """Nothing: the next frame is on its way."""
+        """The next frame is on its way; a camera that failed again and again is opened anew."""
+        if self._failures >= REOPEN_AFTER:
+            self._failures = 0
+            self.close()
+            self._open()
 
     def close(self) -> None:
         """Stop and release the camera."""

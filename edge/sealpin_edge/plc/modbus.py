@@ -64,8 +64,9 @@ class PlcDriver:
 
     def read(self, address: Address, count: int) -> bytes:
         """Read `count` bytes of registers."""
-        answer = self._call(_WORD_READS[address.area], address, count=-(-count // 2))
-        return to_bytes(answer.registers, count)
+        words = -(-count // 2)
+        answer = self._call(_WORD_READS[address.area], address, count=words)
+        return to_bytes(self._whole(answer.registers, words, address), count)
 
     def write(self, address: Address, data: bytes) -> None:
         """Write an even number of bytes into registers, in one request."""
@@ -73,7 +74,8 @@ class PlcDriver:
 
     def read_bit(self, address: Address) -> bool:
         """Read a coil or discrete input."""
-        return bool(self._call(_BIT_READS[address.area], address, count=1).bits[0])
+        answer = self._call(_BIT_READS[address.area], address, count=1)
+        return bool(self._whole(answer.bits, 1, address)[0])
 
     def write_bit(self, address: Address, value: bool) -> None:
         """Write a coil."""
@@ -82,6 +84,13 @@ class PlcDriver:
     def read_text(self, address: Address, length: int) -> bytes:
         """Read characters, two a register, the first one high."""
         return self.read(address, length)
+
+    def _whole(self, values: list[Any], count: int, address: Address) -> list[Any]:
+        if len(values) < count:
+            self.close()
+            found = f"{len(values)} values instead of {count}"
+            raise PlcFault("the PLC's answer is too short", where=f"{self.name}, {address}", found=found)
+        return values
 
     def _call(self, operation: str, address: Address, **arguments: Any) -> Any:
         if not self._connected:

@@ -17,7 +17,7 @@ class Shift:
     report: LineReport
     audit: Audit
     health: dict[str, Any]
-    drained_s: float | None
+    drained_s: float
 
     @property
     def ok(self) -> bool:
@@ -77,7 +77,7 @@ def play_shift(
         report = line.run(parts, threading.Event())
         if parts in away:
             site.join()
-        drained = round(site.wait_until_drained(), 1) if not site.disk_mb else None
+        drained = round(site.wait_until_drained(), 1)
         health = site.health()
     finally:
         site.stop()

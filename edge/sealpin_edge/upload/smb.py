@@ -1,7 +1,7 @@
 """Photos to a Windows or Samba share (SMB 2 and 3) with smbprotocol: `smb://user@host/share/folder`."""
 
 import errno
-from functools import partial
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -22,6 +22,7 @@ class SmbUploader:
 
     def __init__(self, photos: "PhotosSection", timeout_s: float) -> None:
         self._smb = need("smbclient", "smb")
+        _set_deadline(need("smbprotocol.connection", "smb").Connection, timeout_s)
         self._error: type[Exception] = need("smbprotocol.exceptions", "smb").SMBException
         parts = urlsplit(photos.url)
         self._host, self._port = parts.hostname or "", parts.port or 445
@@ -74,8 +75,6 @@ class SmbUploader:
             connection_timeout=self._timeout_s,
             connection_cache=self._sessions,
         )
-        for connection in self._sessions.values():  # which would wait for an answer for ever
-            connection.receive = partial(connection.receive, timeout=self._timeout_s)
 
     def _put(self, target: str, data: bytes) -> None:
         here: dict[str, Any] = {"connection_cache": self._sessions, "port": self._port}
@@ -99,3 +98,14 @@ class SmbUploader:
             # smbclient asks for the right to execute what it replaces, which a photo may not have
             self._smb.remove(target, **here)
             self._smb.rename(unfinished, target, **here)
+
+
+def _set_deadline(connection: Any, timeout_s: float) -> None:
+    """Make smbprotocol's connections wait `timeout_s` for an answer where they would wait for ever."""
+    real = getattr(connection.receive, "__wrapped__", connection.receive)
+
+    @wraps(real)
+    def receive(self: Any, request: Any, wait: bool = True, timeout: float | None = None, **rest: Any) -> Any:
+        return real(self, request, wait=wait, timeout=timeout_s if timeout is None else timeout, **rest)
+
+    connection.receive = receive
