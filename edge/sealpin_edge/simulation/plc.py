@@ -4,6 +4,7 @@ One file and one line in this table for each family.
 """
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, cast
@@ -19,7 +20,7 @@ PLCS = {
 AREA_NUMBERS = 4096
 
 
-class SimulatedPlc:
+class SimulatedPlc(ABC):
     """Memory areas that a station reaches over the network, and that this side's program reads and sets.
 
     `written` is called after each of the station's writes and `client_added` after each connect, on the server's
@@ -41,13 +42,13 @@ class SimulatedPlc:
                 )
             self.areas.setdefault((place.area, place.db), bytearray(AREA_NUMBERS * place.unit))
 
+    @abstractmethod
     def start(self) -> None:
         """Listen. Raises EnvironmentFault when the port is taken."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stop(self) -> None:
         """Stop listening and drop the station's connection."""
-        raise NotImplementedError
 
     def read(self, place: Address, count: int) -> bytes:
         """Bytes of the PLC's memory."""
