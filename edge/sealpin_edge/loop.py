@@ -97,8 +97,7 @@ class PlcLoop:
     def finish(self) -> None:
         """After the inspector has ended: parts that the PLC got no verdict of are put away as not inspected."""
         self._take_news()
-        if self._given is not None:
-            self._hand_over(self._given)
+        self._hand_over()
 
     def _lost(self, fault: PlcFault) -> None:
         if str(fault) != self._plc_trouble:
@@ -108,8 +107,7 @@ class PlcLoop:
         self._serial.give_up()
         self._handshake.connection_lost(time.monotonic())
         self._take_news()
-        if self._given is not None:
-            self._hand_over(self._given)
+        self._hand_over()
         self._feed_watchdog()
 
     def _exchange(self) -> Exchange:
@@ -179,12 +177,13 @@ class PlcLoop:
 
     def _put_away(self) -> None:
         """Hand the part over once its serial is known; at once when its verdict was withdrawn before the PLC had it."""
-        if self._given is not None and not (self._delivered and self._serial.pending):
-            self._hand_over(self._given)
+        if not (self._delivered and self._serial.pending):
+            self._hand_over()
 
-    def _hand_over(self, judged: Judged) -> None:
-        self._take(replace(judged, serial=self._serial.serial) if self._delivered else self._void(judged))
-        self._given, self._delivered = None, False
+    def _hand_over(self) -> None:
+        if (judged := self._given) is not None:
+            self._take(replace(judged, serial=self._serial.serial) if self._delivered else self._void(judged))
+            self._given, self._delivered = None, False
 
     def _void(self, judged: Judged) -> Judged:
         """A part whose verdict the PLC did not get: to everybody else it must not look like a good one either."""

@@ -214,7 +214,7 @@ def test_what_an_outage_holds_back_arrives_once_when_the_servers_are_back(
     assert [part.verdict for part in report.parts] == TRUTH
     wait_until(lambda: len(site.api.results) == 6 and len(site.uploaded()) == 9)
     wait_until(lambda: not site.health()["degraded"])
-    assert not any((site.folder / "data/photos").iterdir())
+    wait_until(lambda: not any((site.folder / "data/photos").iterdir()))
     assert all(cv2.imread(str(file)) is not None for file in site.uploaded())
 
 

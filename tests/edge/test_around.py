@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from sealpin_edge.errors import PlcFault
 from sealpin_edge.inspector import Job, Judged
 from sealpin_edge.logs import set_up_logging
 from sealpin_edge.metrics import Metrics
@@ -76,6 +77,21 @@ def test_a_serial_is_waited_for_until_its_bit_or_its_time() -> None:
     assert reader.serial == "", "the last part's serial is not this one's"
     reader.poll(20.6)
     assert (reader.pending, reader.serial) == (False, "")
+
+
+def test_a_wrong_address_of_the_serial_does_not_cost_every_part_its_verdict() -> None:
+    class Refusing(Memory):
+        def read_text(self, address: Address, length: int) -> bytes:
+            raise PlcFault("the PLC did not do as asked")
+
+    reader = SerialReader(Refusing(), Address("DB", 32), 16, None, 0.5)  # type: ignore[arg-type]
+    for _ in range(2):
+        reader.begin(1.0)
+        with pytest.raises(PlcFault):
+            reader.poll(1.0)
+    reader.begin(2.0)
+    assert not reader.pending
+    reader.poll(2.0)
 
 
 def test_a_shift_begins_at_its_time_also_after_midnight() -> None:

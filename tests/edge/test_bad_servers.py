@@ -126,6 +126,15 @@ class Api:
         self.server.server_close()
 
 
+def delivering(outbox: Outbox, answer: Callable[..., Any], cut_off: list[Any]) -> tuple[Api, Courier]:
+    """An API that answers so, and a courier that is at work on it."""
+    api = Api(answer)
+    courier = Courier(outbox, None, api.client(), store_first=False)
+    cut_off.append(api.close)
+    courier.start()
+    return api, courier
+
+
 def wait_until(done: Callable[[], bool], timeout_s: float = 20.0) -> None:
     end = time.monotonic() + timeout_s
     while not done():
@@ -150,10 +159,7 @@ def test_an_item_that_a_server_never_takes_lets_others_pass_and_is_set_aside(
     outbox = Outbox(tmp_path)
     bad = record(outbox)
     good = [record(outbox) for _ in range(5)]
-    api = Api(lambda id: poison if id == bad else confirmed(id))
-    cut_off.append(api.close)
-    courier = Courier(outbox, None, api.client(), store_first=False)
-    courier.start()
+    api, courier = delivering(outbox, lambda id: poison if id == bad else confirmed(id), cut_off)
     wait_until(lambda: outbox.depth() == {"photos": 0, "results": 0, "aside": 1})
     courier.stop()
     assert [id for id in api.asked if id != bad] == good, "each once, in their order"
@@ -167,10 +173,7 @@ def test_an_item_that_a_server_never_takes_lets_others_pass_and_is_set_aside(
 def test_what_an_api_refuses_is_set_aside_at_once(tmp_path: Path, cut_off: list[Any], status: int) -> None:
     outbox = Outbox(tmp_path)
     bad, good = record(outbox), record(outbox)
-    api = Api(lambda id: (status, {}, "") if id == bad else confirmed(id))
-    cut_off.append(api.close)
-    courier = Courier(outbox, None, api.client(), store_first=False)
-    courier.start()
+    api, courier = delivering(outbox, lambda id: (status, {}, "") if id == bad else confirmed(id), cut_off)
     wait_until(lambda: outbox.depth() == {"photos": 0, "results": 0, "aside": 1})
     courier.stop()
     assert api.asked == [bad, good]
@@ -185,10 +188,7 @@ def test_a_server_that_asks_to_be_left_alone_is(tmp_path: Path, cut_off: list[An
 
     outbox = Outbox(tmp_path)
     record(outbox)
-    api = Api(answer)
-    cut_off.append(api.close)
-    courier = Courier(outbox, None, api.client(), store_first=False)
-    courier.start()
+    _, courier = delivering(outbox, answer, cut_off)
     wait_until(lambda: outbox.depth()["results"] == 0)
     courier.stop()
     assert times[1] - times[0] >= 0.99
@@ -205,10 +205,7 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_makes_no_second_row(
 
     outbox = Outbox(tmp_path)
     ids = [record(outbox) for _ in range(3)]
-    api = Api(answer)
-    cut_off.append(api.close)
-    courier = Courier(outbox, None, api.client(), store_first=False)
-    courier.start()
+    _, courier = delivering(outbox, answer, cut_off)
     wait_until(lambda: outbox.depth()["results"] == 0)
     courier.stop()
     assert set(rows) == set(ids)
@@ -221,10 +218,7 @@ def test_an_item_at_which_a_server_breaks_off_again_and_again_lets_others_pass(
 ) -> None:
     outbox = Outbox(tmp_path)
     bad, *good = [record(outbox) for _ in range(5)]
-    api = Api(lambda id: poison if id == bad else confirmed(id))
-    cut_off.append(api.close)
-    courier = Courier(outbox, None, api.client(), store_first=False)
-    courier.start()
+    api, courier = delivering(outbox, lambda id: poison if id == bad else confirmed(id), cut_off)
     wait_until(lambda: outbox.depth()["results"] == 1)
     courier.stop()
     assert [id for id in api.asked if id != bad] == good

@@ -207,6 +207,20 @@ def test_a_pi_camera_that_gives_no_photo_is_told_and_asked_again(stand_in: Stand
     camera.capture()
 
 
+def test_a_pi_camera_that_fails_again_and_again_is_opened_anew(stand_in: StandIn) -> None:
+    camera = make_camera(CameraSection("picamera2"), 1.0)
+    stand_in.fault = TimeoutError()
+    for _ in range(3):
+        camera.prepare()
+        with pytest.raises(CameraFault):
+            camera.capture()
+    assert stand_in.configured == 1
+    stand_in.fault = None
+    camera.prepare()
+    assert stand_in.configured == 2
+    camera.capture()
+
+
 def test_without_picamera2_the_package_is_named() -> None:
     with pytest.raises(EnvironmentFault, match="python3-picamera2"):
         make_camera(CameraSection("picamera2"), 1.0)
