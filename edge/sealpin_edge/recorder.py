@@ -24,8 +24,8 @@ from .verdict import Verdict
 
 log = logging.getLogger(__name__)
 
-# Parts that may wait with their photos, and without: rows are small, and the last thing to be lost
-QUEUE_PHOTOS = 8
+# What the photos of waiting parts may take of the memory; without them a part is small, and the last thing to be lost
+QUEUE_BYTES = 64_000_000
 QUEUE_PARTS = 1000
 RECENT_PARTS = 20
 
@@ -53,6 +53,7 @@ class Recorder:
         self._queue: queue.Queue[Judged | None] = queue.Queue(QUEUE_PARTS)
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self.lost = 0
+        self.failing = False
         self.shift = shift
         self.recorded = 0
         self.last: dict[str, Any] | None = None
@@ -69,22 +70,29 @@ class Recorder:
 
     def take(self, judged: Judged) -> None:
         """Hand over a finished inspection. Never waits: when too many do, photos are lost, and counted."""
-        if judged.frame is not None and self._queue.qsize() >= QUEUE_PHOTOS:
-            self.lost += 1
+        with self._queue.mutex:
+            held = sum(one.frame.photo.nbytes for one in self._queue.queue if one and one.frame)
+        if judged.frame is not None and held and held + judged.frame.photo.nbytes > QUEUE_BYTES:
+            self._lose()
             judged = replace(judged, frame=None)
             log.error("part %s is recorded without its photo: the disk is too slow", judged.job.id)
         try:
             self._queue.put_nowait(judged)
         except queue.Full:
-            self.lost += 1
+            self._lose()
             log.error("part %s is not recorded: the disk is too slow", judged.job.id)
+
+    def _lose(self) -> None:
+        self.lost += 1
+        self.failing = True
 
     def _run(self) -> None:
         while (judged := self._queue.get()) is not None:
             try:
                 self._record(judged)
+                self.failing = False
             except Exception:  # a full or failing disk: the line runs on, degraded
-                self.lost += 1
+                self._lose()
                 log.exception("part %s is not recorded", judged.job.id)
 
     def _record(self, judged: Judged) -> None:

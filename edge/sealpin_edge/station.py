@@ -154,7 +154,7 @@ class Station:
 
     @property
     def _degraded(self) -> bool:
-        return self._courier.degraded or self._recorder.lost > 0
+        return self._courier.degraded or self._recorder.failing
 
     def _open_display(self) -> Display | None:
         address = self._config.display.address

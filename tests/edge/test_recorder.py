@@ -1,0 +1,68 @@
+"""The recorder: photos that are too many for the memory, and one that cannot be drawn, cost no result."""
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sealpin_edge.camera import Frame
+from sealpin_edge.delivery import Courier
+from sealpin_edge.inspector import Job, Judged
+from sealpin_edge.metrics import Metrics
+from sealpin_edge.outbox import Outbox
+from sealpin_edge.plc.block import ErrorCode
+from sealpin_edge.recorder import QUEUE_BYTES, Recorder
+from sealpin_edge.shift import ShiftCounter
+from sealpin_edge.verdict import Verdict
+
+JOB = Job(1, "", "2026-05-04T00:00:00.000+00:00", 0.0, 1)
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    return Outbox(tmp_path)
+
+
+@pytest.fixture
+def recorder(outbox: Outbox) -> Recorder:
+    courier = Courier(outbox, None, None, store_first=True)
+    shift = ShiftCounter(("06:00",), datetime.now().astimezone())
+    metrics = Metrics(dict)
+    return Recorder("line", ("PR",), "", "", outbox, courier, None, metrics, shift, send_results=True)
+
+
+def part(number: int, shape: tuple[int, int, int]) -> Judged:
+    frame = Frame(np.zeros(shape, np.uint8), 0.0, "camera")
+    job = replace(JOB, id=f"part-{number}")
+    return Judged(job, Verdict.OK, ErrorCode.NONE, frame, (), 1.0, 2.0, 3.0)
+
+
+def recorded(outbox: Outbox) -> dict[str, str]:
+    return {item.id: json.loads(item.result)["image_path"] for item in outbox.items()}
+
+
+def test_photos_that_wait_are_bounded_by_their_size_and_every_result_is_kept(
+    recorder: Recorder, outbox: Outbox
+) -> None:
+    shape = (QUEUE_BYTES // 3 // 4000 - 1, 4000, 3)
+    assert np.prod(shape) < QUEUE_BYTES < 2 * np.prod(shape)
+    for number in range(3):
+        recorder.take(part(number, shape))
+    assert recorder.failing
+    recorder.start()
+    recorder.stop()
+    assert recorder.lost == 2
+    assert not recorder.failing, "what is lost stays counted; the trouble is over"
+    assert {id: bool(path) for id, path in recorded(outbox).items()} == {
+        "part-0": True, "part-1": False, "part-2": False,
+    }  # fmt: skip
+
+
+def test_a_photo_that_cannot_be_drawn_costs_no_result(recorder: Recorder, outbox: Outbox) -> None:
+    recorder.take(part(0, (0, 0, 3)))
+    recorder.start()
+    recorder.stop()
+    assert list(recorded(outbox)) == ["part-0"]
