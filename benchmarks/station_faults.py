@@ -2,22 +2,25 @@
 
     .venv/bin/python benchmarks/station_faults.py --model demo/model.tflite --photos demo/photos
 
-Every fault gets a site of its own: two parts before it, six with it, two after it. JSON on standard output, the table
-on standard error.
+Every fault gets a site of its own: two parts before it, six with it, two after it; what a server has refused is then
+sent again with `sealpin-edge outbox retry`. JSON on standard output, the table on standard error.
 """
 
 import argparse
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 from machine import describe
 from tqdm import tqdm
 
@@ -27,25 +30,50 @@ from sealpin_edge.simulation.site import Site
 
 BEFORE, DURING, AFTER = 2, 6, 2
 INTERVAL_S = 0.3
+AWAY_S = 3.0
 Notes = dict[str, float]
 Inject = Callable[[Site, Line, Notes], Callable[[], None]]
 
 
-def faults() -> dict[str, Inject]:
-    """Each fault by name: what starts it, and returns what ends it."""
-    found: dict[str, Inject] = {}
+@dataclass(frozen=True)
+class Fault:
+    """What starts a fault, and returns what ends it; and the site that it needs."""
+
+    inject: Inject
+    site: dict[str, Any] = field(default_factory=dict)
+    taught: bool = False
+
+
+def faults() -> dict[str, Fault]:
+    """Each fault by name."""
+    found: dict[str, Fault] = {}
     for name, fault in ftp_faults().items():
-        found[f"FTP server {name}"] = lambda site, line, notes, fault=fault: _ftp(site, fault)
+        found[f"FTP server {name}"] = Fault(lambda site, line, notes, fault=fault: _ftp(site, fault))
     for name, answer in API_FAULTS.items():
-        found[f"API {name}"] = lambda site, line, notes, answer=answer: _api(site, answer)
-    found["both servers away"] = _away
-    found["database overwritten with garbage while the station is killed"] = _broken_database
-    found["station killed (kill -9)"] = _killed
-    found["PLC away for 3 s"] = _plc_away
-    found["photos too dark"] = lambda site, line, notes: _photos(site, lambda photo: photo // 40)
-    found["photos white"] = lambda site, line, notes: _photos(site, lambda photo: photo // 40 + 250)
-    found["photos cut short"] = _cut_photos
+        found[f"API {name}"] = Fault(lambda site, line, notes, answer=answer: _api(site, answer))
+    found["both servers away"] = Fault(_away)
+    found["disk full, servers away"] = Fault(_disk_full, {"disk_mb": 16})
+    found["disk failing (EIO)"] = Fault(lambda site, line, notes: site.disk.fail("EIO"))
+    found["disk turned read-only"] = Fault(lambda site, line, notes: site.disk.fail("EROFS"))
+    found["disk read-only when the station starts"] = Fault(_read_only_start, {"disk_mb": 16})
+    found["database overwritten with garbage while the station is killed"] = Fault(_broken_database)
+    found["station killed (kill -9)"] = Fault(_killed)
+    found["PLC away for 3 s"] = Fault(_plc_away)
+    found["PLC takes requests and answers none for 3 s"] = Fault(_plc_stalled)
+    found["PLC in STOP for 3 s"] = Fault(_plc_stop)
+    found["photos too dark"] = Fault(_photos(lambda photo: photo // 40))
+    found["photos white"] = Fault(_photos(lambda photo: photo // 40 + 250))
+    found["photos out of focus"] = Fault(_photos(lambda photo: cv2.GaussianBlur(photo, (0, 0), 6)), taught=True)
+    found["no part on the photos"] = Fault(_photos(_without_part), taught=True)
+    found["photos of another size"] = Fault(_photos(lambda photo: photo[:-32]), taught=True)
+    found["photos cut short"] = Fault(_cut_photos)
     return found
+
+
+def _without_part(photo: Any) -> Any:
+    """What the camera sees between two parts: the photo's darkest corner everywhere, with its grain."""
+    height, width = photo.shape[0] // 8, photo.shape[1] // 8
+    return np.tile(photo[:height, :width], (8, 8, 1))
 
 
 def _ftp(site: Site, fault: tuple[str, Any]) -> Callable[[], None]:
@@ -93,26 +121,75 @@ def _broken_database(site: Site, line: Line, notes: Notes) -> Callable[[], None]
     return lambda: None
 
 
-def _plc_away(site: Site, line: Line, notes: Notes) -> Callable[[], None]:
+def _disk_full(site: Site, line: Line, notes: Notes) -> Callable[[], None]:
+    site.wait_until_drained()
+    site.cut()
+    make_room = site.disk.fill()
+
+    def end() -> None:
+        make_room()
+        site.join()
+
+    return end
+
+
+def _read_only_start(site: Site, line: Line, notes: Notes) -> Callable[[], None]:
+    site.wait_until_drained()
+    site.kill()
+    line.forget_station()
+    site.read_only = True
+    site.start()
+    return lambda: site.disk.mount_writable()
+
+
+def _until_fault(site: Site, notes: Notes) -> None:
     began = time.monotonic()
-    line.stop()  # which takes snap7's server a second, so this is an upper bound
     while site.health()["state"] != "fault":
         time.sleep(0.02)
     notes["fault_after_s"] = round(time.monotonic() - began, 2)
-    time.sleep(3 - (time.monotonic() - began))
+    time.sleep(max(0.0, AWAY_S - (time.monotonic() - began)))
+
+
+def _until_ready(line: Line, notes: Notes) -> None:
+    began = time.monotonic()
+    line.wait_ready(10)
+    notes["ready_again_after_s"] = round(time.monotonic() - began, 2)
+
+
+def _plc_away(site: Site, line: Line, notes: Notes) -> Callable[[], None]:
+    line.stop()
+    _until_fault(site, notes)
     line.forget_station()
     line.start()
-    began = time.monotonic()
-    line._wait(lambda: line._outputs.ready, 10)
-    notes["ready_again_after_s"] = round(time.monotonic() - began, 2)
+    _until_ready(line, notes)
     return lambda: None
 
 
-def _photos(site: Site, change: Callable[[Any], Any]) -> Callable[[], None]:
-    kept = {file: file.read_bytes() for file in site.photos.glob("*.jpg")}
-    for file in kept:
-        cv2.imwrite(str(file), change(cv2.imread(str(file))))
-    return lambda: [file.write_bytes(data) for file, data in kept.items()] and None
+def _plc_stalled(site: Site, line: Line, notes: Notes) -> Callable[[], None]:
+    with line.stalled():
+        _until_fault(site, notes)
+    line.forget_station()
+    _until_ready(line, notes)
+    return lambda: None
+
+
+def _plc_stop(site: Site, line: Line, notes: Notes) -> Callable[[], None]:
+    line.stop_program()
+    _until_fault(site, notes)
+    line.forget_station()
+    line.start_program()
+    _until_ready(line, notes)
+    return lambda: None
+
+
+def _photos(change: Callable[[Any], Any]) -> Inject:
+    def inject(site: Site, line: Line, notes: Notes) -> Callable[[], None]:
+        kept = {file: file.read_bytes() for file in site.photos.glob("*.jpg")}
+        for file in kept:
+            cv2.imwrite(str(file), change(cv2.imread(str(file))))
+        return lambda: [file.write_bytes(data) for file, data in kept.items()] and None
+
+    return inject
 
 
 def _cut_photos(site: Site, line: Line, notes: Notes) -> Callable[[], None]:
@@ -123,14 +200,16 @@ def _cut_photos(site: Site, line: Line, notes: Notes) -> Callable[[], None]:
 
 
 @contextmanager
-def a_site(model: Path, photos: Path) -> Iterator[tuple[Site, Line]]:
+def a_site(model: Path, photos: Path, fault: Fault) -> Iterator[tuple[Site, Line]]:
     """A site with photos of its own, its station ready."""
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder, "photos")
         own.mkdir()
         for file in sorted(photos.glob("*.jpg"))[: BEFORE + DURING + AFTER]:
             shutil.copy(file, own)
-        site = Site(Path(folder, "site"), model, own)
+        site = Site(Path(folder, "site"), model, own, **fault.site)
+        if fault.taught:
+            _edge("teach-camera", "--config", site.config, own)
         line = site.line(interval_s=INTERVAL_S)
         line.start()
         site.start()
@@ -141,17 +220,25 @@ def a_site(model: Path, photos: Path) -> Iterator[tuple[Site, Line]]:
             site.close()
 
 
-def outcome(model: Path, photos: Path, inject: Inject) -> dict[str, Any]:
+def _edge(*arguments: object) -> None:
+    program = Path(sys.executable).with_name("sealpin-edge")
+    subprocess.run([program, *map(str, arguments)], check=True, capture_output=True)
+
+
+def outcome(model: Path, photos: Path, fault: Fault) -> dict[str, Any]:
     """Inject one fault and say what became of it."""
-    with a_site(model, photos) as (site, line):
+    with a_site(model, photos, fault) as (site, line):
         line.run(BEFORE)
         notes: Notes = {}
-        end = inject(site, line, notes)
+        end = fault.inject(site, line, notes)
         line.run(DURING)
         during = site.health()
         end()
         line.run(AFTER)
-        outbox = _settled(site)
+        aside = _settled(site)["aside"]
+        if aside:
+            _edge("outbox", "retry", "--config", site.config)
+            _settled(site)
         after = site.health()
         code = site.stop()
         verdicts = [part.verdict for part in line.report.parts]
@@ -163,8 +250,9 @@ def outcome(model: Path, photos: Path, inject: Inject) -> dict[str, Any]:
             "handshake": line.report.violations,
             "degraded_during": during["degraded"],
             "well_after": not after["degraded"],
-            "set_aside": outbox["aside"],
+            "set_aside_and_sent_again": aside,
             "lost": after["lost"],
+            "parts_on_record": len(audit.reported),
             "results_missing": len(audit.missing_results),
             "photos_missing": len(audit.missing_photos),
             "exit_code": code,
@@ -187,14 +275,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--only", default="", help="faults with this in their name")
     arguments = parser.parse_args()
     table = {}
-    for name, inject in tqdm(faults().items(), "fault", disable=None):
-        table[name] = outcome(arguments.model, arguments.photos, inject)
+    for name, fault in tqdm(faults().items(), "fault", disable=None):
+        if arguments.only in name:
+            table[name] = outcome(arguments.model, arguments.photos, fault)
     for name, found in table.items():
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in found["verdicts_during"].items())
-        missing = f"{found['results_missing']} results, {found['photos_missing']} photos missing"
-        state = f"degraded {'yes' if found['degraded_during'] else 'no'}, {found['set_aside']} aside, {missing}"
+        missing = f"{found['results_missing']} results, {found['photos_missing']} photos missing, {found['lost']} lost"
+        aside = f"{found['set_aside_and_sent_again']} aside"
+        state = f"degraded {'yes' if found['degraded_during'] else 'no'}, {aside}, {missing}"
         print(f"{name:<62} {verdicts:<28} {state}", file=sys.stderr)
     print(json.dumps({**describe("sealpin-edge"), "faults": table}, indent=1))
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,11 @@ from typing import Any
 
 import pytest
 
-from sealpin_edge.plc import DRIVERS
+from sealpin_edge.errors import EnvironmentFault
+from sealpin_edge.plc import DRIVERS, family
+from sealpin_edge.plc.block import STATION_OFFSET, Inputs, Outputs, decode_outputs, encode_inputs
 from sealpin_edge.simulation.crash import POINTS
+from sealpin_edge.simulation.plc import make_plc
 from sealpin_edge.simulation.shift import play_shift
 from sealpin_edge.simulation.site import Site
 from tests.conftest import write_parts
@@ -83,6 +87,81 @@ def test_a_station_killed_at_a_point_of_its_outbox_loses_nothing(site: Site, poi
     audit = site.audit()
     assert audit.ok, audit
     assert len(audit.reported) == len(set(audit.reported)) >= 2
+
+
+def test_a_verdict_that_the_plc_did_not_get_is_on_record_as_not_inspected(site: Site) -> None:
+    block = family("s7").parse_address("DB100", "", bit=False)
+    plc = make_plc("s7", "127.0.0.1", site.plc_port, [block])
+    told: list[Outputs] = []
+    ready = threading.Event()
+
+    def written() -> None:
+        told.append(decode_outputs(plc.read(block.at(STATION_OFFSET), 16)))
+        if told[-1].ready:
+            ready.set()
+        if told[-1].busy and not told[-2].busy:
+            # By the time that the station reads the next time its verdict is there, and so is Reset
+            plc.write(block, encode_inputs(Inputs(enable=True, trigger=True, reset=True)))
+            threading.Event().wait(0.3)
+
+    plc.written = written
+    plc.write(block, encode_inputs(Inputs(enable=True)))
+    plc.start()
+    site.start()
+    assert ready.wait(20)
+    plc.write(block, encode_inputs(Inputs(enable=True, trigger=True, part_seq=1)))
+    site.wait_for(lambda: bool(site.api.results))
+    assert site.health()["last"]["verdict"] == "NOT INSPECTED"
+    assert site.stop() == 0
+    plc.stop()
+    assert "did not take the verdict OK" in site.log.read_text()
+    assert [result["verdict"] for result in site.api.results.values()] == ["NOT INSPECTED"]
+    assert not any(outputs.result_valid or outputs.ok for outputs in told)
+
+
+@pytest.mark.parametrize("error", ["EIO", "EROFS"])
+def test_a_failing_disk_costs_no_verdict_and_is_told(site: Site, error: str) -> None:
+    line = site.line(interval_s=0.05)
+    line.start()
+    site.start()
+    line.run(2)
+    try:
+        mend = site.disk.fail(error)
+    except EnvironmentFault as fault:
+        pytest.skip(str(fault))
+    line.run(4)
+    spoiled = site.health()
+    mend()
+    line.run(4)
+    site.wait_for(lambda: not site.health()["degraded"])
+    site.wait_until_drained()
+    assert site.stop() == 0
+    line.stop()
+    assert [part.verdict for part in line.report.parts] == ["OK", "NG", *["OK", "NG"] * 4]
+    assert line.report.violations == []
+    assert spoiled["degraded"]
+    assert spoiled["lost"] >= 3
+    assert site.audit().ok
+
+
+@pytest.mark.parametrize("site", [{"disk_mb": 8}], indirect=True)
+def test_a_station_starts_on_a_disk_that_cannot_be_written(site: Site) -> None:
+    if subprocess.run(["unshare", "--user", "--mount", "--map-root-user", "true"]).returncode:
+        pytest.skip("this kernel gives no user namespaces")
+    line = site.line(interval_s=0.05)
+    line.start()
+    site.read_only = True
+    site.start()
+    line.run(4)
+    spoiled = site.health()
+    site.disk.mount_writable()
+    line.run(4)
+    site.wait_for(lambda: not site.health()["degraded"])
+    assert site.stop() == 0
+    line.stop()
+    assert [part.verdict for part in line.report.parts] == ["OK", "NG"] * 4
+    assert spoiled["degraded"]
+    assert len(site.audit().reported) >= 4
 
 
 @pytest.mark.parametrize("site", [{"store_mb": 1}], indirect=True)

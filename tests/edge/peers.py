@@ -1,6 +1,6 @@
-"""Servers that other people wrote, run as ordinary processes on loopback: proftpd, OpenSSH's sshd, Samba's smbd.
+"""Servers that other people wrote, run as ordinary processes on loopback.
 
-Debian: apt-get install --no-install-recommends proftpd-core proftpd-mod-crypto openssh-server samba
+Debian: apt-get install --no-install-recommends proftpd-core proftpd-mod-crypto vsftpd openssh-server samba postgresql
 """
 
 import getpass
@@ -30,33 +30,34 @@ class Peer:
     share: Path
     port: int
     files: dict[str, Path]
-    processes: list["subprocess.Popen[bytes]"]
+    process: "subprocess.Popen[bytes]"
 
     def hang(self) -> None:
         """Stop the server without ending it: connections are taken and nothing is answered."""
-        for process in self.processes:
-            os.kill(process.pid, 19)
+        os.killpg(self.process.pid, 19)
 
     def go_on(self) -> None:
         """End of `hang`."""
-        for process in self.processes:
-            os.kill(process.pid, 18)
+        os.killpg(self.process.pid, 18)
 
 
 def program(name: str) -> str:
     """The program's path; the test is skipped when it is not installed."""
-    path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    folders = [os.environ["PATH"], "/usr/sbin", "/sbin", *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
+    path = shutil.which(name, path=":".join(folders))
     if path is None:
-        pytest.skip(f"{name} is not installed (apt-get install proftpd-core proftpd-mod-crypto openssh-server samba)")
+        pytest.skip(f"{name} is not installed (see the packages in tests/edge/peers.py)")
     return path
 
 
 @contextmanager
-def running(folder: Path, command: list[str], port: int, greeting: bytes) -> Iterator["subprocess.Popen[bytes]"]:
+def running(
+    folder: Path, command: list[str], port: int, greeting: bytes, **settings: str
+) -> Iterator["subprocess.Popen[bytes]"]:
     """The server process, once it greets; it is killed with its children at the end."""
     with open(folder / "output", "wb") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, **settings
         )
     try:
         end = time.monotonic() + 10
@@ -113,7 +114,37 @@ def proftpd(folder: Path, *, tls: bool = False, overwrite: bool = True) -> Itera
     )
     command = [program("proftpd"), "--nodaemon", "--config", str(folder / "conf")]
     with running(folder, command, port, b"220") as process:
-        yield Peer(share, port, files, [process])
+        yield Peer(share, port, files, process)
+
+
+@contextmanager
+def vsftpd(folder: Path) -> Iterator[Peer]:
+    """vsftpd for a user without an account, locked into the folder; a list bans every password but ours.
+
+    That user must not own its root, so what the tests put there is left open to everybody. As a package it does not
+    stand beside proftpd.
+    """
+    if os.getuid():
+        pytest.skip("vsftpd locks its users into a folder, which takes root")
+    port, share = free_port(), folder / "share"
+    umask = os.umask(0o022)
+    share.mkdir()
+    (folder / "empty").mkdir()
+    os.umask(0)
+    (share / "line").mkdir()
+    (folder / "banned").write_text("no-such-word\n")
+    (folder / "conf").write_text(
+        f"listen=YES\nbackground=NO\nlisten_address=127.0.0.1\nlisten_port={port}\nseccomp_sandbox=NO\n"
+        f"secure_chroot_dir={folder}/empty\nnopriv_user=nobody\nftp_username=daemon\nanon_root={share}\n"
+        f"anonymous_enable=YES\ndeny_email_enable=YES\nbanned_email_file={folder}/banned\n"
+        "write_enable=YES\nanon_upload_enable=YES\nanon_mkdir_write_enable=YES\nanon_other_write_enable=YES\n"
+        "anon_world_readable_only=NO\nanon_umask=000\ndelay_failed_login=0\n"
+    )
+    try:
+        with running(folder, [program("vsftpd"), str(folder / "conf")], port, b"220") as process:
+            yield Peer(share, port, {}, process)
+    finally:
+        os.umask(umask)
 
 
 @contextmanager
@@ -134,7 +165,7 @@ def sshd(folder: Path) -> Iterator[Peer]:
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
     with running(folder, [program("sshd"), "-D", "-e", "-f", str(folder / "conf")], port, b"SSH-2.0") as process:
-        yield Peer(share, port, {"key": folder / "client", "known_hosts": folder / "known_hosts"}, [process])
+        yield Peer(share, port, {"key": folder / "client", "known_hosts": folder / "known_hosts"}, process)
 
 
 @contextmanager
@@ -163,4 +194,22 @@ def smbd(folder: Path) -> Iterator[Peer]:
     )  # fmt: skip
     command = [program("smbd"), "--foreground", "--no-process-group", f"--configfile={folder}/smb.conf"]
     with running(folder, command, port, b"") as process:
-        yield Peer(share, port, {}, [process])
+        yield Peer(share, port, {}, process)
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[Peer]:
+    """PostgreSQL with a database of its own for the user `sealpin`; it does not run as root, so another one runs it."""
+    user = "nobody" if os.getuid() == 0 else USER
+    port = free_port()
+    if os.getuid() == 0:
+        shutil.chown(folder, user)
+    run = {"user": user} if os.getuid() == 0 else {}
+    data = folder / "data"
+    subprocess.run(
+        [program("initdb"), "--no-sync", "--auth=trust", "--username=sealpin", "--pgdata", data],
+        check=True, capture_output=True, cwd=folder, **run,
+    )  # fmt: skip
+    command = [program("postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder)]
+    with running(folder, command, port, b"", **run) as process:
+        yield Peer(data, port, {}, process)

@@ -5,7 +5,8 @@ import os
 import shutil
 import socket
 import subprocess
-from datetime import datetime, timedelta
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,25 @@ def test_a_shift_began_within_the_last_day(moment: datetime) -> None:
     now = moment.astimezone()
     start = shift_start(STARTS, now)
     assert start <= now < start + timedelta(hours=10)
+
+
+@pytest.mark.parametrize("day", [(3, 29), (10, 25)])
+def test_shifts_keep_to_the_clock_on_the_wall_when_it_is_changed(
+    day: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    try:
+        moments = [datetime(2026, *day, tzinfo=UTC) + timedelta(minutes=10 * step) for step in range(-72, 216)]
+        starts = [shift_start(STARTS, moment.astimezone()) for moment in moments]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert {(start.hour, start.minute) for start in starts} == {(6, 0), (14, 0), (22, 0)}
+    assert starts == sorted(starts)
+    assert len(set(starts)) in (6, 7)
+    longest = timedelta(hours=9)
+    assert all(start <= moment < start + longest for start, moment in zip(starts, moments, strict=True))
 
 
 def test_counters_begin_anew_with_a_shift() -> None:

@@ -177,6 +177,24 @@ def test_a_plc_that_accepts_and_falls_silent_costs_one_timeout(kind: str, cut_of
     assert time.monotonic() - began < 2.0
 
 
+def test_a_modbus_answer_that_is_too_short_is_no_answer(cut_off: list[Callable[[], None]]) -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    cut_off.append(server.close)
+
+    def answer_one_register() -> None:
+        client, _ = server.accept()
+        with client:
+            request = client.recv(64)
+            client.sendall(request[:2] + bytes([0, 0, 0, 5, request[6], 3, 2, 0x12, 0x34]))
+            client.recv(64)
+
+    threading.Thread(target=answer_one_register, daemon=True).start()
+    driver = driver_for("modbus", server.getsockname()[1])
+    driver.connect()
+    with pytest.raises(PlcFault, match="too short"):
+        driver.read(family("modbus").parse_address("HR100", "", bit=False), 24)
+
+
 def test_a_melsec_must_be_named() -> None:
     with pytest.raises(InputError, match="which MELSEC"):
         make_driver("mc", Target("127.0.0.1", 5007, 0.5))

@@ -3,8 +3,9 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from ..errors import InputError
 from ..plc import family
@@ -90,15 +91,29 @@ class Line:
     def start(self) -> None:
         """Switch the PLC on: a station may connect."""
         self._plc.start()
+        self.start_program()
+
+    def stop(self) -> None:
+        """Switch the PLC off."""
+        self.stop_program()
+        self._plc.stop()
+
+    def start_program(self) -> None:
+        """Turn the PLC's switch to RUN."""
         self._off.clear()
         self._station_beat_at = 0.0
         self._set(enable=True)
         threading.Thread(target=self._beat, name="plc heartbeat", daemon=True).start()
 
-    def stop(self) -> None:
-        """Switch the PLC off."""
+    def stop_program(self) -> None:
+        """Turn the PLC's switch to STOP: its memory is served and nothing in it changes."""
         self._off.set()
-        self._plc.stop()
+
+    def stalled(self) -> AbstractContextManager[Any]:
+        """While this is held the PLC takes requests and answers none, as over a link that is dead at one end."""
+        place = self._block or self._trigger
+        assert place
+        return cast(AbstractContextManager[Any], self._plc.lock(place))
 
     def run(self, parts: int, stop: threading.Event | None = None, ready_timeout_s: float = 60.0) -> LineReport:
         """Play a shift. The report has fewer parts when `stop` is set or no station gets ready in time."""
@@ -111,6 +126,10 @@ class Line:
             stop.wait(self._interval_s)
         return self.report
 
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Whether a station got Ready within that time."""
+        return self._wait(lambda: self._outputs.ready, timeout_s)
+
     def forget_station(self) -> None:
         """The station was killed: what it wrote last is not true any more, and the next one is waited for."""
         with self._changed:
@@ -118,7 +137,7 @@ class Line:
             self._station_beat_at = 0.0
 
     def _play_full(self, number: int, ready_timeout_s: float) -> bool:
-        if not self._wait(lambda: self._outputs.ready, ready_timeout_s):
+        if not self.wait_ready(ready_timeout_s):
             self._violation(f"part {number}: no station got Ready within {ready_timeout_s:g} s")
             return False
         part = LinePart(number, number % 65536)

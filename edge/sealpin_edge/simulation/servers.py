@@ -67,14 +67,14 @@ class FtpServer:
 
 
 class ResultsServer:
-    """Takes PUT /results/<id>, keeps the documents in memory and echoes the id.
+    """Takes PUT /results/<id>, keeps the documents and echoes the id.
 
     With a `misbehaviour` (see misbehaviour.API_FAULTS) it answers that instead; the document of a lost answer is kept.
+    Documents are in memory; another place overrides `keep` and `results`.
     """
 
     def __init__(self, token: str, port: int = 0) -> None:
-        self.results: dict[str, dict[str, Any]] = {}
-        self.repeats = 0
+        self._documents: dict[str, dict[str, Any]] = {}
         self.misbehaviour: Callable[[str], Answer] | None = None
         self.port = port
         self._token = token
@@ -87,10 +87,14 @@ class ResultsServer:
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
+    @property
+    def results(self) -> dict[str, dict[str, Any]]:
+        """What is kept, by id."""
+        return self._documents
+
     def keep(self, id: str, document: dict[str, Any]) -> None:
-        """Write the row, over one of the same id."""
-        self.repeats += id in self.results
-        self.results[id] = document
+        """Write the row, over one of the same id. Whatever it raises is answered with 500."""
+        self._documents[id] = document
 
     def stop(self) -> None:
         """Stop listening."""
@@ -115,13 +119,20 @@ def _handler(store: ResultsServer, token: str) -> type[BaseHTTPRequestHandler]:
                 self._answer(400, {"error": str(error)})
                 return
             if store.misbehaviour is None:
-                store.keep(id, document)
-                self._send(200, {}, json.dumps({"id": id}))
+                self._keep(id, document)
             elif (answer := store.misbehaviour(id)) is None:
                 store.keep(id, document)
                 self.connection.shutdown(socket.SHUT_RDWR)
             else:
                 self._send(*answer)
+
+        def _keep(self, id: str, document: dict[str, Any]) -> None:
+            try:
+                store.keep(id, document)
+            except Exception as error:
+                self._answer(500, {"error": str(error)})
+            else:
+                self._answer(200, {"id": id})
 
         def _answer(self, status: int, content: dict[str, Any]) -> None:
             self._send(status, {}, json.dumps(content))

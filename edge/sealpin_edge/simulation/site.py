@@ -13,12 +13,16 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import EnvironmentFault
+from ..outbox import LANES
 from ..photo import encode_jpeg, read_photo
+from .disk import Disk, on_a_disk
 from .line import Line
 from .servers import FtpServer, ResultsServer, free_port
 
@@ -26,11 +30,6 @@ FTP_PASSWORD, API_TOKEN = "simulated-ftp", "simulated-api"
 PLACES = {"s7": 'block = "DB100"', "mc": 'block = "D100"\nseries = "iq-r"', "modbus": 'block = "HR100"'}
 # What the recorder logs once a part is in the database, and under "store first" its photos are on the disk
 _REPORTED = re.compile(r"part (\S+) serial .* verdict after")
-
-
-# Mounting takes no root in a namespace of one's own
-_NAMESPACE = ("unshare", "--user", "--mount", "--map-root-user", "sh", "-c")
-_ON_A_DISK = 'mount -t tmpfs -o size={mb}m tmpfs "$1" && shift && exec "$@"'
 
 
 @dataclass
@@ -52,7 +51,8 @@ class Audit:
 class Site:
     """Everything around a station, in `folder`. `store_mb` bounds its store.
 
-    With `disk_mb` its data lie on a disk of that size, a tmpfs in a user namespace of its own.
+    With `disk_mb` its data lie on a disk of that size, a tmpfs in a user namespace of its own, new at each start;
+    `read_only` says how the next start finds it.
     """
 
     def __init__(
@@ -94,8 +94,7 @@ class Site:
         )
         self.station: subprocess.Popen[bytes] | None = None
         (folder / "data").mkdir(exist_ok=True)
-        self.disk_mb = disk_mb
-        self._disk = [*_NAMESPACE, _ON_A_DISK.format(mb=disk_mb), "sh", str(folder / "data")] if disk_mb else []
+        self.disk_mb, self.read_only = disk_mb, False
 
     def line(self, **changes: Any) -> Line:
         """The PLC with its line, not yet switched on."""
@@ -107,8 +106,16 @@ class Site:
     def start(self, program: tuple[str, ...] = ()) -> None:
         """Start the station; `program` replaces `sealpin-edge run`, and gets the config as its last argument."""
         command = program or (str(Path(sys.executable).with_name("sealpin-edge")), "run", "--wait-for-plc", "--config")
+        if self.disk_mb:
+            command = (*on_a_disk(self.folder / "data", self.disk_mb, read_only=self.read_only), *command)
         with open(self.log, "ab") as log:
-            self.station = subprocess.Popen([*self._disk, *command, str(self.config)], stderr=log)  # noqa: S603  our own
+            self.station = subprocess.Popen([*command, str(self.config)], stderr=log)  # noqa: S603  our own command
+
+    @property
+    def disk(self) -> Disk:
+        """The running station's disk."""
+        assert self.station
+        return Disk(self.station.pid, self.folder / "data")
 
     def kill(self) -> None:
         """Send SIGKILL."""
@@ -149,23 +156,27 @@ class Site:
 
     def wait_until_drained(self, timeout_s: float = 60.0) -> float:
         """Wait until nothing is left to send; returns the seconds that it took. Raises EnvironmentFault."""
-        began, outbox = time.monotonic(), {}
+        return self.wait_for(lambda: {self.health()["outbox"][lane] for lane in LANES} == {0}, timeout_s)
+
+    def wait_for(self, done: Callable[[], bool], timeout_s: float = 60.0) -> float:
+        """Wait until it is so, also for a station that does not answer yet; as `wait_until_drained`."""
+        began = time.monotonic()
         while time.monotonic() - began < timeout_s:
-            try:
-                outbox = self.health()["outbox"]
-                if outbox["photos"] == outbox["results"] == 0:
+            with suppress(OSError):
+                if done():
                     return time.monotonic() - began
-            except OSError:
-                outbox = {}
             threading.Event().wait(0.05)
-        raise EnvironmentFault("what was stored did not leave", where=str(self.folder), found=str(outbox))
+        raise EnvironmentFault(
+            "the station did not get there in time", where=str(self.folder), allowed=f"within {timeout_s:g} s"
+        )
 
     def audit(self) -> Audit:
         """Compare what the station reported as stored with what the servers have got."""
         audit = Audit(reported=_REPORTED.findall(self.log.read_text(errors="replace")))
         expected: dict[str, bytes] = {}
+        results = self.api.results
         for id in audit.reported:
-            result = self.api.results.get(id)
+            result = results.get(id)
             if result is None:
                 audit.missing_results.append(id)
             elif result["image_path"]:
@@ -177,5 +188,5 @@ class Site:
                     audit.missing_photos.append(id)
                 elif hashlib.sha256(file.read_bytes()).digest() != expected[source]:
                     audit.wrong_photos.append(id)
-        audit.unreported = len(set(self.api.results) - set(audit.reported))
+        audit.unreported = len(set(results) - set(audit.reported))
         return audit

@@ -1,0 +1,88 @@
+"""A results API with PostgreSQL behind it: one row for each part, whatever the database and the station go through."""
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from sealpin_edge.simulation.servers import ResultsServer
+from sealpin_edge.simulation.site import API_TOKEN, Site
+from tests.conftest import write_parts
+from tests.edge.peers import Peer, postgres
+
+TABLE = """CREATE TABLE result (
+    id uuid PRIMARY KEY, created_at timestamptz NOT NULL, barcode text NOT NULL, verdict text NOT NULL,
+    detections jsonb NOT NULL, document json NOT NULL
+)"""
+UPSERT = """INSERT INTO result VALUES (%s, %s, %s, %s, %s, %s)
+    ON CONFLICT (id) DO UPDATE SET barcode = EXCLUDED.barcode, verdict = EXCLUDED.verdict,
+        detections = EXCLUDED.detections, document = EXCLUDED.document"""
+
+
+class PostgresResults(ResultsServer):
+    """A results API whose rows are in PostgreSQL."""
+
+    def __init__(self, token: str, port: int, database: str) -> None:
+        super().__init__(token, port)
+        self.database = database
+
+    @property
+    def results(self) -> dict[str, dict[str, Any]]:
+        with psycopg.connect(self.database) as db:
+            return {str(id): document for id, document in db.execute("SELECT id, document FROM result")}
+
+    def keep(self, id: str, document: dict[str, Any]) -> None:
+        row = [document[key] for key in ("id", "created_at", "barcode", "verdict")]
+        with psycopg.connect(self.database, connect_timeout=2) as db:
+            db.execute(UPSERT, (*row, json.dumps(document["detections"]), json.dumps(document)))
+
+
+@pytest.fixture
+def database() -> Iterator[Peer]:
+    # A short path of its own: PostgreSQL runs as another user when the tests are root's
+    with tempfile.TemporaryDirectory() as folder, postgres(Path(folder)) as peer:
+        yield peer
+
+
+@pytest.fixture
+def site(tmp_path: Path, toy_model: Path, database: Peer) -> Iterator[Site]:
+    write_parts(tmp_path / "photos", [[], [("PR", 2, 3)], [], [("QA", 5, 5)]])  # type: ignore[list-item]
+    made = Site(tmp_path / "site", toy_model, tmp_path / "photos")
+    made.api.stop()
+    url = f"postgresql://sealpin@127.0.0.1:{database.port}/postgres"
+    with psycopg.connect(url) as db:
+        db.execute(TABLE)
+    made.api = PostgresResults(API_TOKEN, made.api.port, url)
+    made.api.start()
+    yield made
+    made.close()
+
+
+def test_every_part_is_one_row_though_the_database_hangs_and_the_station_is_killed(site: Site, database: Peer) -> None:
+    line = site.line(interval_s=0.05)
+    line.start()
+    site.start()
+    line.run(4)
+    database.hang()
+    line.run(4)
+    database.go_on()
+    site.kill()
+    line.forget_station()
+    site.start()
+    line.run(4)
+    site.wait_until_drained()
+    assert site.stop() == 0
+    line.stop()
+    audit = site.audit()
+    assert audit.ok, audit
+    with psycopg.connect(site.api.database) as db:  # type: ignore[attr-defined]
+        rows = db.execute("SELECT id, verdict, jsonb_array_length(detections) FROM result").fetchall()
+    assert set(audit.reported) <= {str(id) for id, *_ in rows} and len(rows) <= 12
+    assert len(audit.reported) >= 11, "a kill can cost the report of the part that was on its way"
+    assert {verdict for _, verdict, _ in rows} == {"OK", "NG"}
+    assert all((verdict == "NG") == (found > 0) for _, verdict, found in rows), Counter(rows)
