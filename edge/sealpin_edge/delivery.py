@@ -120,8 +120,8 @@ class Courier:
 
     @property
     def degraded(self) -> bool:
-        """A server or the store fails, or something was refused and waits for a person."""
-        return self.store_failures > 0 or self._aside > 0 or not all(lane.healthy for lane in self._lanes.values())
+        """A server fails, or something was refused and waits for a person."""
+        return self._aside > 0 or not all(lane.healthy for lane in self._lanes.values())
 
     def ship(self, shipment: Shipment) -> None:
         """Hand over photos; goes straight to the store when the queue is full, so it never waits for a server."""

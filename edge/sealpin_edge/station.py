@@ -112,7 +112,7 @@ class Station:
 
     def health(self) -> dict[str, Any]:
         """The /health document."""
-        return {
+        health = {
             "station": self._config.station.name,
             "state": self._loop.state,
             "error": self._loop.error,
@@ -130,6 +130,7 @@ class Station:
             "last": self._last(),
             "recent": list(self._recorder.recent),
         }
+        return {**health, "alarms": _alarms(health, storing=not self._store_fails)}
 
     def _last(self) -> dict[str, Any] | None:
         """The newest part, with its age: the display's own clock may differ."""
@@ -154,7 +155,11 @@ class Station:
 
     @property
     def _degraded(self) -> bool:
-        return self._courier.degraded or self._recorder.failing
+        return self._courier.degraded or self._store_fails
+
+    @property
+    def _store_fails(self) -> bool:
+        return self._recorder.failing or self._courier.store_failures > 0
 
     def _open_display(self) -> Display | None:
         address = self._config.display.address
@@ -170,6 +175,20 @@ class Station:
                 found=str(error),
                 hint="another station may be running; choose another port",
             ) from None
+
+
+def _alarms(health: dict[str, Any], *, storing: bool) -> list[str]:
+    """What an operator must know at once."""
+    found = []
+    if health["plc"] != "connected":
+        found.append("no connection to the machine (PLC)")
+    elif health["state"] == "fault":
+        found.append(f"fault: {health['error'] or 'see the log'}")
+    elif health["state"] in ("not ready", "halted"):
+        found.append(f"not ready: no part will be judged ({health['state']})")
+    if not storing or health["outbox"].get("error"):
+        found.append(f"the disk is full or broken: {health['lost']} records lost")
+    return found
 
 
 def _proven_model(config: StationConfig) -> tuple[Model, Any]:

@@ -186,7 +186,8 @@ def health(**changes: object) -> dict[str, object]:
     return {
         "station": "line 1", "version": "1", "model_sha256": "ab", "camera": "folder", "plc": "connected",
         "state": "ready", "error": "", "degraded": False, "lost": 0, "uptime_s": 5, "last": None,
-        "counts": {"OK": 1, "NG": 0, "NOT INSPECTED": 0},
+        "counts": {"OK": 1, "NG": 0, "NOT INSPECTED": 0}, "alarms": [], "recent": [],
+        "shift_since": "2026-05-04T06:00+02:00",
         "outbox": {
             "photos": 2, "results": 0, "aside": 0, "oldest_s": 1.5, "dropped": 0, "stored_mb": 1, "disk_free_mb": 9,
         },
@@ -227,7 +228,8 @@ def test_the_windows_screens_differ_by_more_than_colour() -> None:
             "NG": health(last=last("NG")),
             "NOT INSPECTED": health(last=last("NOT INSPECTED")),
             "old": health(last={**last("OK"), "age_s": 99}),
-            "PLC away": health(last=last("OK"), plc="not connected"),
+            "PLC away": health(last=last("OK"), plc="not connected", alarms=["no connection to the machine (PLC)"]),
+            "recent": health(last=last("OK"), recent=[{"verdict": "NG", "serial": "S1", "number": 1}] * 20),
         }.items()
     }
     grey = {name: screen.mean(axis=2) for name, screen in screens.items()}
