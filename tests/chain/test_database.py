@@ -1,6 +1,7 @@
 """A results API with PostgreSQL behind it: one row for each part, whatever the database and the station go through."""
 
 import json
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -15,13 +16,10 @@ from sealpin_edge.simulation.site import API_TOKEN, Site
 from tests.conftest import write_parts
 from tests.edge.peers import Peer, postgres
 
-TABLE = """CREATE TABLE result (
-    id uuid PRIMARY KEY, created_at timestamptz NOT NULL, barcode text NOT NULL, verdict text NOT NULL,
-    detections jsonb NOT NULL, document json NOT NULL
-)"""
-UPSERT = """INSERT INTO result VALUES (%s, %s, %s, %s, %s, %s)
-    ON CONFLICT (id) DO UPDATE SET barcode = EXCLUDED.barcode, verdict = EXCLUDED.verdict,
-        detections = EXCLUDED.detections, document = EXCLUDED.document"""
+README = (Path(__file__).parents[2] / "edge/README.md").read_text()
+DOCUMENTED = json.loads(re.findall(r"```json\n(.*?)```", README, re.DOTALL)[0])
+(SQL,) = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
+TABLE, UPSERT = re.sub(r"\$\d", "%s", SQL).split(";", 1)
 
 
 class PostgresResults(ResultsServer):
@@ -84,5 +82,6 @@ def test_every_part_is_one_row_though_the_database_hangs_and_the_station_is_kill
         rows = db.execute("SELECT id, verdict, jsonb_array_length(detections) FROM result").fetchall()
     assert set(audit.reported) <= {str(id) for id, *_ in rows} and len(rows) <= 12
     assert len(audit.reported) >= 11, "a kill can cost the report of the part that was on its way"
+    assert all(document.keys() == DOCUMENTED.keys() for document in site.api.results.values())
     assert {verdict for _, verdict, _ in rows} == {"OK", "NG"}
     assert all((verdict == "NG") == (found > 0) for _, verdict, found in rows), Counter(rows)
