@@ -37,6 +37,8 @@ def show(address: str) -> None:
 
     try:
         cv2.namedWindow("sealpin", cv2.WINDOW_NORMAL)
+        cv2.moveWindow("sealpin", 0, 0)
+        cv2.resizeWindow("sealpin", WIDTH, HEIGHT)  # without a window manager nothing makes it full screen
         cv2.setWindowProperty("sealpin", cv2.WND_PROP_FULLSCREEN, cv2.WINDOW_FULLSCREEN)
     except cv2.error as error:
         raise EnvironmentFault(
