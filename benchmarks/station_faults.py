@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/station_faults.py --model demo/model.tflite --photos demo/photos
 
-Every fault gets a site of its own: two parts before it, six with it, two after it; what a server has refused is then
+Every fault gets a site of its own: two parts before it, six with it, two after it (the replayed photos are read one
+ahead, so the first of six spoiled photos is still a good one); what a server has refused is then
 sent again with `sealpin-edge outbox retry`. JSON on standard output, the table on standard error.
 """
 
@@ -251,6 +252,7 @@ def outcome(model: Path, photos: Path, fault: Fault) -> dict[str, Any]:
             "degraded_during": during["degraded"],
             "well_after": not after["degraded"],
             "set_aside_and_sent_again": aside,
+            "photos_dropped": after["outbox"]["dropped"],
             "lost": after["lost"],
             "parts_on_record": len(audit.reported),
             "results_missing": len(audit.missing_results),
@@ -283,7 +285,8 @@ def main() -> None:
             table[name] = outcome(arguments.model, arguments.photos, fault)
     for name, found in table.items():
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in found["verdicts_during"].items())
-        missing = f"{found['results_missing']} results, {found['photos_missing']} photos missing, {found['lost']} lost"
+        missing = f"{found['results_missing']} results, {found['photos_missing']} photos missing"
+        missing += f" ({found['photos_dropped']} dropped, {found['lost']} lost)"
         aside = f"{found['set_aside_and_sent_again']} aside"
         state = f"degraded {'yes' if found['degraded_during'] else 'no'}, {aside}, {missing}"
         print(f"{name:<62} {verdicts:<28} {state}", file=sys.stderr)

@@ -5,12 +5,15 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from sealpin_edge.simulation.servers import free_port
+from sealpin_edge.simulation.site import Site
+from tests.conftest import write_parts
 
 ROOT = Path(__file__).parents[2]
 FEWER_STEPS = "--steps 4"
@@ -72,3 +75,18 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Walk:
     assert plc_sim.returncode == 0, f"{walk.printed[line]}\n{log}"
     assert station.returncode == 0, log
     return walk
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Four parts for a folder camera: OK, NG, OK, NG."""
+    write_parts(tmp_path / "photos", [[], [("PR", 2, 3)], [], [("QA", 5, 5)]])
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def site(tmp_path: Path, toy_model: Path, photos: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """A site of the toy model, its station not yet started; an indirect parameter changes its settings."""
+    made = Site(tmp_path / "site", toy_model, photos, **getattr(request, "param", {}))
+    yield made
+    made.close()

@@ -13,7 +13,6 @@ import pytest
 
 from sealpin_edge.simulation.servers import ResultsServer
 from sealpin_edge.simulation.site import API_TOKEN, Site
-from tests.conftest import write_parts
 from tests.edge.peers import Peer, postgres
 
 README = (Path(__file__).parents[2] / "edge/README.md").read_text()
@@ -48,20 +47,20 @@ def database() -> Iterator[Peer]:
 
 
 @pytest.fixture
-def site(tmp_path: Path, toy_model: Path, database: Peer) -> Iterator[Site]:
-    write_parts(tmp_path / "photos", [[], [("PR", 2, 3)], [], [("QA", 5, 5)]])  # type: ignore[list-item]
-    made = Site(tmp_path / "site", toy_model, tmp_path / "photos")
-    made.api.stop()
-    url = f"postgresql://sealpin@127.0.0.1:{database.port}/postgres"
-    with psycopg.connect(url) as db:
+def with_database(site: Site, database: Peer) -> Site:
+    """A site whose results API has the database behind it."""
+    site.api.stop()
+    with psycopg.connect(database.url) as db:
         db.execute(TABLE)
-    made.api = PostgresResults(API_TOKEN, made.api.port, url)
-    made.api.start()
-    yield made
-    made.close()
+    site.api = PostgresResults(API_TOKEN, site.api.port, database.url)
+    site.api.start()
+    return site
 
 
-def test_every_part_is_one_row_though_the_database_hangs_and_the_station_is_killed(site: Site, database: Peer) -> None:
+def test_every_part_is_one_row_though_the_database_hangs_and_the_station_is_killed(
+    with_database: Site, database: Peer
+) -> None:
+    site = with_database
     line = site.line(interval_s=0.05)
     line.start()
     site.start()
@@ -69,6 +68,7 @@ def test_every_part_is_one_row_though_the_database_hangs_and_the_station_is_kill
     database.hang()
     line.run(4)
     database.go_on()
+    site.wait_for(lambda: sum(site.health()["counts"].values()) == 8)
     site.kill()
     line.forget_station()
     site.start()
@@ -78,7 +78,7 @@ def test_every_part_is_one_row_though_the_database_hangs_and_the_station_is_kill
     line.stop()
     audit = site.audit()
     assert audit.ok, audit
-    with psycopg.connect(site.api.database) as db:  # type: ignore[attr-defined]
+    with psycopg.connect(database.url) as db:
         rows = db.execute("SELECT id, verdict, jsonb_array_length(detections) FROM result").fetchall()
     assert set(audit.reported) <= {str(id) for id, *_ in rows} and len(rows) <= 12
     assert len(audit.reported) >= 11, "a kill can cost the report of the part that was on its way"

@@ -20,21 +20,6 @@ from sealpin_edge.simulation.shift import play_shift
 from sealpin_edge.simulation.site import Site
 from tests.conftest import write_parts
 
-PARTS = [[], [("PR", 2, 3)], [], [("QA", 5, 5)]]
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    write_parts(tmp_path / "photos", PARTS)  # type: ignore[arg-type]
-    return tmp_path / "photos"
-
-
-@pytest.fixture
-def site(tmp_path: Path, toy_model: Path, photos: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
-    made = Site(tmp_path / "site", toy_model, photos, **getattr(request, "param", {}))
-    yield made
-    made.close()
-
 
 def edge(*arguments: object) -> "subprocess.CompletedProcess[str]":
     program = Path(sys.executable).with_name("sealpin-edge")

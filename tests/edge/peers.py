@@ -3,19 +3,24 @@
 Debian: apt-get install --no-install-recommends proftpd-core proftpd-mod-crypto vsftpd openssh-server samba postgresql
 """
 
+import asyncio
 import getpass
 import grp
 import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
 
 from sealpin_edge.simulation.servers import free_port
 
@@ -25,10 +30,11 @@ USER = getpass.getuser()
 
 @dataclass
 class Peer:
-    """A running server: its folder of files, its port, and files that a client needs."""
+    """A running server: its folder of files, and the [photos] section that reaches it (`url` and `files`)."""
 
     share: Path
     port: int
+    url: str
     files: dict[str, Path]
     process: "subprocess.Popen[bytes]"
 
@@ -48,6 +54,12 @@ def program(name: str) -> str:
     if path is None:
         pytest.skip(f"{name} is not installed (see the packages in tests/edge/peers.py)")
     return path
+
+
+def secret(folder: Path) -> Path:
+    """A file with the password."""
+    (folder / "secret").write_text(PASSWORD)
+    return folder / "secret"
 
 
 @contextmanager
@@ -97,12 +109,12 @@ def proftpd(folder: Path, *, tls: bool = False, overwrite: bool = True) -> Itera
     passwd = folder / "passwd"
     passwd.touch(0o600)
     passwd.write_text(f"{USER}:{hashed.stdout.strip()}:{os.getuid()}:{os.getgid()}::{share}:/bin/false\n")
-    files, secure = {}, ""
+    files, secure = {"password_file": secret(folder)}, ""
     if tls:
-        files["cert"], key = certificate(folder)
+        files["ca_file"], key = certificate(folder)
         secure = (
             "LoadModule mod_tls.c\nTLSEngine on\nTLSRequired on\n"
-            f"TLSECCertificateFile {files['cert']}\nTLSECCertificateKeyFile {key}\n"
+            f"TLSECCertificateFile {files['ca_file']}\nTLSECCertificateKeyFile {key}\n"
         )
     (folder / "conf").write_text(
         f"{secure}ServerName test\nServerType standalone\nDefaultAddress 127.0.0.1\nSocketBindTight on\nPort {port}\n"
@@ -113,8 +125,9 @@ def proftpd(folder: Path, *, tls: bool = False, overwrite: bool = True) -> Itera
         f"PidFile {folder}/pid\nScoreboardFile {folder}/scoreboard\nDelayEngine off\nControlsEngine off\n"
     )
     command = [program("proftpd"), "--nodaemon", "--config", str(folder / "conf")]
+    url = f"ftp{'s' if tls else ''}://{USER}@127.0.0.1:{port}{share}/line"
     with running(folder, command, port, b"220") as process:
-        yield Peer(share, port, files, process)
+        yield Peer(share, port, url, files, process)
 
 
 @contextmanager
@@ -142,7 +155,8 @@ def vsftpd(folder: Path) -> Iterator[Peer]:
     )
     try:
         with running(folder, [program("vsftpd"), str(folder / "conf")], port, b"220") as process:
-            yield Peer(share, port, {}, process)
+            url = f"ftp://anonymous@127.0.0.1:{port}/line"
+            yield Peer(share, port, url, {"password_file": secret(folder)}, process)
     finally:
         os.umask(umask)
 
@@ -165,7 +179,8 @@ def sshd(folder: Path) -> Iterator[Peer]:
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
     with running(folder, [program("sshd"), "-D", "-e", "-f", str(folder / "conf")], port, b"SSH-2.0") as process:
-        yield Peer(share, port, {"key": folder / "client", "known_hosts": folder / "known_hosts"}, process)
+        files = {"key_file": folder / "client", "known_hosts": folder / "known_hosts"}
+        yield Peer(share, port, f"sftp://{USER}@127.0.0.1:{port}{share}/line", files, process)
 
 
 @contextmanager
@@ -193,8 +208,19 @@ def smbd(folder: Path) -> Iterator[Peer]:
         input=f"{PASSWORD}\n{PASSWORD}\n".encode(), check=True, capture_output=True,
     )  # fmt: skip
     command = [program("smbd"), "--foreground", "--no-process-group", f"--configfile={folder}/smb.conf"]
+    url = f"smb://{USER}@127.0.0.1:{port}/share/line"
     with running(folder, command, port, b"") as process:
-        yield Peer(share, port, {}, process)
+        yield Peer(share, port, url, {"password_file": secret(folder)}, process)
+
+
+FILE_SERVERS: dict[str, Callable[[Path], AbstractContextManager[Peer]]] = {
+    "ftp": proftpd,
+    "ftp without overwrite": lambda folder: proftpd(folder, overwrite=False),
+    "ftp of vsftpd": vsftpd,
+    "ftps": lambda folder: proftpd(folder, tls=True),
+    "sftp": sshd,
+    "smb": smbd,
+}
 
 
 @contextmanager
@@ -212,4 +238,31 @@ def postgres(folder: Path) -> Iterator[Peer]:
     )  # fmt: skip
     command = [program("postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder)]
     with running(folder, command, port, b"", **run) as process:
-        yield Peer(data, port, {}, process)
+        yield Peer(data, port, f"postgresql://sealpin@127.0.0.1:{port}/postgres", {}, process)
+
+
+@contextmanager
+def modbus_server() -> Iterator[int]:
+    """pymodbus's own server with its own memory, on a thread; its port."""
+    loop, started, port = asyncio.new_event_loop(), threading.Event(), free_port()
+    servers: list[Any] = []
+
+    async def serve() -> None:
+        blocks = [SimData(0, count=64, datatype=kind) for kind in [DataType.BITS] * 2 + [DataType.REGISTERS] * 2]
+        device = SimDevice(id=0, simdata=([blocks[0]], [blocks[1]], [blocks[2]], [blocks[3]]))
+        servers.append(ModbusTcpServer(device, address=("127.0.0.1", port)))
+        await servers[0].serve_forever(background=True)
+        started.set()
+
+    def run() -> None:
+        loop.run_until_complete(serve())
+        loop.run_forever()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert started.wait(5)
+    yield port
+    asyncio.run_coroutine_threadsafe(servers[0].shutdown(), loop).result(5)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()

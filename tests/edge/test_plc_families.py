@@ -1,21 +1,17 @@
 """Each PLC family: its addresses, and its driver against a peer that speaks the real protocol."""
 
-import asyncio
 import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import pymcprotocol
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.client import ModbusTcpClient
-from pymodbus.server import ModbusTcpServer
-from pymodbus.simulator import DataType, SimData, SimDevice
 
 from sealpin_edge.errors import InputError, PlcFault
 from sealpin_edge.plc import DRIVERS, Driver, Target, family, make_driver
@@ -23,6 +19,8 @@ from sealpin_edge.plc.address import Address
 from sealpin_edge.plc.words import to_bytes, to_words
 from sealpin_edge.simulation.plc import PLCS, SimulatedPlc, make_plc
 from sealpin_edge.simulation.servers import free_port
+
+from .peers import modbus_server
 
 # A place for the block, a bit, the bit beside it, and a place outside the emulator's memory
 PLACES = {
@@ -247,39 +245,17 @@ def test_the_emulated_melsec_answers_another_library_too(
     driver.close()
 
 
-@pytest.fixture
-def modbus_server() -> Iterator[int]:
-    """pymodbus's own server with its own memory, on a thread; its port."""
-    loop, started, port = asyncio.new_event_loop(), threading.Event(), free_port()
-    servers: list[Any] = []
-
-    async def serve() -> None:
-        blocks = [SimData(0, count=64, datatype=kind) for kind in [DataType.BITS] * 2 + [DataType.REGISTERS] * 2]
-        device = SimDevice(id=0, simdata=([blocks[0]], [blocks[1]], [blocks[2]], [blocks[3]]))
-        servers.append(ModbusTcpServer(device, address=("127.0.0.1", port)))
-        await servers[0].serve_forever(background=True)
-        started.set()
-
-    def run() -> None:
-        loop.run_until_complete(serve())
-        loop.run_forever()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    assert started.wait(5)
-    yield port
-    asyncio.run_coroutine_threadsafe(servers[0].shutdown(), loop).result(5)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+def test_a_modbus_server_that_keeps_its_own_memory() -> None:
+    with modbus_server() as port:
+        exchange_with_modbus(port)
 
 
-def test_a_modbus_server_that_keeps_its_own_memory(modbus_server: int) -> None:
-    driver = driver_for("modbus", modbus_server)
+def exchange_with_modbus(port: int) -> None:
+    driver = driver_for("modbus", port)
     driver.connect()
     driver.write(Address("HR", 20, unit=2), bytes(range(16)))
     driver.write_bit(Address("C", 9, 0), True)
-    other = ModbusTcpClient("127.0.0.1", port=modbus_server)
+    other = ModbusTcpClient("127.0.0.1", port=port)
     other.connect()
     assert other.read_holding_registers(20, count=8).registers == to_words(bytes(range(16)))
     assert other.read_coils(8, count=3).bits[:3] == [False, True, False]

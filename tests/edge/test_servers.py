@@ -1,7 +1,6 @@
 """Uploads to servers that other people wrote; each test starts its own."""
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,43 +11,23 @@ from sealpin_edge.config import PhotosSection
 from sealpin_edge.errors import InputError, NotTaken, Refused, Unavailable
 from sealpin_edge.upload import Uploader, make_uploader
 
-from .peers import PASSWORD, USER, Peer, proftpd, smbd, sshd, vsftpd
-
-SERVERS = ["ftp", "ftp without overwrite", "ftp of vsftpd", "ftps", "sftp", "smb"]
+from .peers import FILE_SERVERS, Peer, proftpd, sshd
 
 
-def section(kind: str, peer: Peer, folder: Path, **changes: Path) -> PhotosSection:
-    scheme = kind.split()[0]
-    path = {"smb": "/share", "ftp of vsftpd": ""}.get(kind, peer.share)
-    user = "anonymous" if kind == "ftp of vsftpd" else USER
-    secret = folder / "secret"
-    secret.write_text(PASSWORD)
-    files = {"key_file": peer.files.get("key"), "known_hosts": peer.files.get("known_hosts")}
-    settings = {**files, "ca_file": peer.files.get("cert"), "password_file": secret, **changes}
-    if scheme == "sftp":
-        settings["password_file"] = None
-    return PhotosSection(f"{scheme}://{user}@127.0.0.1:{peer.port}{path}/line", **settings)
-
-
-@pytest.fixture(params=SERVERS)
+@pytest.fixture(params=FILE_SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Peer]]:
-    kind = request.param
     (tmp_path / "server").mkdir()
-    start = {
-        "ftp": lambda folder: proftpd(folder),
-        "ftp without overwrite": lambda folder: proftpd(folder, overwrite=False),
-        "ftp of vsftpd": vsftpd,
-        "ftps": lambda folder: proftpd(folder, tls=True),
-        "sftp": sshd,
-        "smb": smbd,
-    }[kind]
-    with start(tmp_path / "server") as peer:
-        yield kind, peer
+    with FILE_SERVERS[request.param](tmp_path / "server") as peer:
+        yield request.param, peer
+
+
+def section(peer: Peer, **changes: Path) -> PhotosSection:
+    return PhotosSection(peer.url, **{**peer.files, **changes})  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def uploader(server: tuple[str, Peer], tmp_path: Path) -> Iterator[Uploader]:
-    made = make_uploader(section(*server, tmp_path), 2.0)
+def uploader(server: tuple[str, Peer]) -> Iterator[Uploader]:
+    made = make_uploader(section(server[1]), 2.0)
     yield made
     made.close()
 
@@ -117,9 +96,8 @@ def test_a_login_that_fails_is_trouble_of_the_server_not_of_the_photo(server: tu
     wrong.write_text("no-such-word")
     changes = {"password_file": wrong}
     if kind == "sftp":
-        shutil.copy(peer.files["key"], tmp_path / "host_as_client")
-        changes = {"key_file": peer.files["key"].with_name("host")}
-    uploader = make_uploader(section(kind, peer, tmp_path, **changes), 5.0)
+        changes = {"key_file": peer.files["key_file"].with_name("host")}
+    uploader = make_uploader(section(peer, **changes), 5.0)
     with pytest.raises(Unavailable) as raised:
         uploader.upload("a.jpg", b"a")
     assert type(raised.value) is Unavailable
@@ -128,7 +106,7 @@ def test_a_login_that_fails_is_trouble_of_the_server_not_of_the_photo(server: tu
 def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
     (tmp_path / "server").mkdir()
     with proftpd(tmp_path / "server", tls=True) as peer:
-        settings = section("ftps", peer, tmp_path)
+        settings = section(peer)
         made = make_uploader(PhotosSection(settings.url, settings.password_file), 2.0)
         with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
             made.upload("a.jpg", b"a")
@@ -138,9 +116,9 @@ def test_an_sftp_server_with_another_key_is_refused(tmp_path: Path) -> None:
     (tmp_path / "server").mkdir()
     with sshd(tmp_path / "server") as peer:
         with pytest.raises(InputError, match="known_hosts"):
-            make_uploader(PhotosSection(section("sftp", peer, tmp_path).url), 2.0)
+            make_uploader(PhotosSection(section(peer).url), 2.0)
         name, kind, _ = peer.files["known_hosts"].read_text().split()
         other = (tmp_path / "server/client.pub").read_text().split()[1]
         peer.files["known_hosts"].write_text(f"{name} {kind} {other}\n")
         with pytest.raises(Unavailable, match="BadHostKey"):
-            make_uploader(section("sftp", peer, tmp_path), 2.0).upload("a.jpg", b"a")
+            make_uploader(section(peer), 2.0).upload("a.jpg", b"a")

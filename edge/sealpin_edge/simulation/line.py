@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from ..errors import InputError
 from ..plc import family
@@ -109,11 +109,14 @@ class Line:
         """Turn the PLC's switch to STOP: its memory is served and nothing in it changes."""
         self._off.set()
 
-    def stalled(self) -> AbstractContextManager[Any]:
+    @contextmanager
+    def stalled(self) -> Iterator[None]:
         """While this is held the PLC takes requests and answers none, as over a link that is dead at one end."""
         place = self._block or self._trigger
         assert place
-        return cast(AbstractContextManager[Any], self._plc.lock(place))
+        with self._plc.lock(place):
+            yield
+            self._station_beat_at = 0.0  # it could not write
 
     def run(self, parts: int, stop: threading.Event | None = None, ready_timeout_s: float = 60.0) -> LineReport:
         """Play a shift. The report has fewer parts when `stop` is set or no station gets ready in time."""
