@@ -39,10 +39,10 @@ def measure(model: Path, photos: Path, kills: int) -> dict[str, object]:
         shift.start()
         there = True
         for number in tqdm(range(kills), "kill", disable=None):
-            if number % 3 == 0:
+            if chance.random() < 0.3:
                 (site.cut if there else site.join)()
                 there = not there
-            point = points[number // 2 % len(points)] if number % 2 else "any moment"
+            point = min(points, key=lambda point: died[point]) if number % 2 else "any moment"
             if number % 2:
                 count = str(chance.randint(1, 8))
                 site.start((sys.executable, "-m", "sealpin_edge.simulation.crash", point, count))
@@ -68,6 +68,7 @@ def measure(model: Path, photos: Path, kills: int) -> dict[str, object]:
     return {
         "kills": kills,
         "died_at": dict(died),
+        "points_never_reached": [point for point in points if not died[point]],
         "parts_placed": len(line.report.parts),
         "reported_as_stored": len(audit.reported),
         "results_missing": len(audit.missing_results),

@@ -71,7 +71,13 @@ class PlcSection:
         if not text:
             return None
         bit = key not in ("block", "serial")
-        return cast(Address, family(self.driver).parse_address(text, f"[plc] {key}", bit=bit))
+        module = family(self.driver)
+        address = cast(Address, module.parse_address(text, f"[plc] {key}", bit=bit))
+        if key in ("block", "ok") and address.area in module.READ_ONLY:
+            raise InputError(
+                "the station cannot write there", where=f"[plc] {key}", found=repr(text), allowed="a place it may write"
+            )
+        return address
 
     def faults(self) -> Iterator[Fault]:
         """What types and limits do not tell."""

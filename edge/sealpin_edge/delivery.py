@@ -1,35 +1,38 @@
 """Photos and results on their way to the servers: at once where that works, else stored and drained later.
 
-One thread does it all, away from the verdict's path. A lane whose server fails is left alone for a while that grows
-with each failure, so an outage costs a cycle nothing; what comes meanwhile goes to the store.
+One thread for each lane, away from the verdict's path, so that neither server waits for the other's. A lane whose
+server fails is left alone for a while that grows with each failure: an outage costs a cycle nothing, and what comes
+meanwhile goes to the store. When it is the store that fails, photos and results go out from memory.
 """
 
 import contextlib
 import logging
 import queue
-import random
 import threading
 import time
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from .errors import NotTaken, Refused, Unavailable
-from .outbox import Item, Outbox
+from .lane import FIRST_PAUSE_S, Lane, pause_s
+from .outbox import Inspection, Item, Outbox
 from .results import ResultsApi
 from .upload import Uploader
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 30.0
 QUEUE_PARTS = 4
 IDLE_S = 0.2
 # An item that was not taken this often, while others were within the last minutes, is itself the trouble
 ATTEMPTS = 10
-LATELY_S = 600.0
 HOUSEKEEPING_S = 5.0
 # Times that a server may break off at one item before another is tried
 SAME_ITEM = 3
+# Older than this, what waits says that a server is too slow, or hangs where no time-out reaches
+LATE_S = 60.0
+# Results that a failing disk did not take wait in memory
+UNSTORED = 1000
 
 
 @dataclass(frozen=True)
@@ -39,45 +42,6 @@ class Shipment:
     id: str
     created_at: str
     photos: tuple[tuple[str, bytes], ...]
-
-
-class Lane:
-    """Whether a server is worth trying now (a circuit breaker with growing, jittered pauses)."""
-
-    def __init__(self) -> None:
-        self._failures = 0
-        self._closed_until = 0.0
-        self._worked_at = float("-inf")
-
-    @property
-    def open(self) -> bool:
-        """True when nothing failed lately, or the pause is over."""
-        return time.monotonic() >= self._closed_until
-
-    @property
-    def healthy(self) -> bool:
-        """True when the last attempt did not fail."""
-        return self._failures == 0
-
-    @property
-    def worked_lately(self) -> bool:
-        """True when the server took something within LATELY_S."""
-        return time.monotonic() - self._worked_at < LATELY_S
-
-    def failed(self, retry_after_s: float = 0.0) -> None:
-        """Pause: twice as long after each failure in a row, give or take a fifth; longer when the server says so."""
-        pause = _pause(self._failures) * random.uniform(0.8, 1.2)
-        self._failures += 1
-        self._closed_until = time.monotonic() + max(pause, retry_after_s)
-
-    def worked(self) -> None:
-        """Back to normal."""
-        self._failures, self._closed_until = 0, 0.0
-        self._worked_at = time.monotonic()
-
-
-def _pause(failures: int) -> float:
-    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures, 10))
 
 
 class Courier:
@@ -99,48 +63,69 @@ class Courier:
         self._store_first = store_first
         self._queue: queue.Queue[Shipment | None] = queue.Queue(QUEUE_PARTS)
         self._lanes = {"photos": Lane(), "results": Lane()}
+        self._store_again_at = dict.fromkeys(self._lanes, 0.0)
+        self._unstored: deque[Inspection] = deque()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
-        self.store_failures = 0
+        self._wake = threading.Event()
+        self._threads = [
+            threading.Thread(target=run, name=name, daemon=True)
+            for name, run in (("photos", self._run_photos), ("results", self._run_results))
+        ]
         self.lost = 0
         self._aside = 0
+        self._late = False
         self._housekeeping_at = 0.0
         self._broke_off: dict[str, tuple[int, int]] = {}
         self._keep_days = keep_days
 
     def start(self) -> None:
         """Begin to deliver."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Store what is queued and end; waits for a running transfer's time-out at most."""
         self._stop.set()
-        self._queue.put(None)
-        self._thread.join()
+        self.nudge()
+        for thread in self._threads:
+            thread.join()
 
     @property
     def degraded(self) -> bool:
-        """A server fails, or something was refused and waits for a person."""
-        return self._aside > 0 or not all(lane.healthy for lane in self._lanes.values())
+        """A server fails or is too slow, or something was refused and waits for a person."""
+        return self._aside > 0 or self._late or not all(lane.healthy for lane in self._lanes.values())
+
+    @property
+    def takes_photos(self) -> bool:
+        """Whether there is anywhere to send photos to."""
+        return self._uploader is not None
 
     def ship(self, shipment: Shipment) -> None:
         """Hand over photos; goes straight to the store when the queue is full, so it never waits for a server."""
         if self._uploader is None:
             return
         if self._store_first:
-            self._store(shipment.id, shipment.created_at, shipment.photos)
+            shipment = self._keep(shipment)
+        if not shipment.photos:
             return
         try:
             self._queue.put_nowait(shipment)
         except queue.Full:
-            self._store(shipment.id, shipment.created_at, shipment.photos)
+            self._keep(shipment, or_lose=True)
+
+    def take_unstored(self, inspection: Inspection) -> None:
+        """Hand over a result that the disk did not take: it is sent from memory, or stored once the disk works."""
+        self._unstored.append(inspection)
+        if len(self._unstored) > UNSTORED:
+            self._lose(f"part {self._unstored.popleft().id}: its result is lost, the disk has failed for too long")
 
     def nudge(self) -> None:
         """Something was recorded: look at once."""
+        self._wake.set()
         with contextlib.suppress(queue.Full):  # full: it is awake already
             self._queue.put_nowait(None)
 
-    def _run(self) -> None:
+    def _run_photos(self) -> None:
         while not self._stop.is_set():
             try:
                 shipment = self._queue.get(timeout=IDLE_S)
@@ -148,21 +133,31 @@ class Courier:
                 shipment = None
             if shipment:
                 self._deliver_new(shipment)
-            while not self._stop.is_set() and self._queue.empty() and self._drain():
+            while not self._stop.is_set() and self._queue.empty() and self._drain("photos"):
                 pass
-            self._keep_house()
         while not self._queue.empty():
             if waiting := self._queue.get_nowait():
-                self._store(waiting.id, waiting.created_at, waiting.photos)
+                self._keep(waiting, or_lose=True)
         if self._uploader:
             self._uploader.close()
+
+    def _run_results(self) -> None:
+        while not self._stop.is_set():
+            self._wake.wait(IDLE_S)
+            self._wake.clear()
+            while not self._stop.is_set() and (self._settle_unstored() or self._drain("results")):
+                pass
+            self._keep_house()
+        while self._settle_unstored():
+            pass
+        for inspection in self._unstored:
+            self._lose(f"part {inspection.id}: its result is lost, it could be neither sent nor stored")
 
     def _deliver_new(self, shipment: Shipment) -> None:
         assert self._uploader is not None
         lane = self._lanes["photos"]
-        left = list(shipment.photos)
-        while left and lane.open:
-            name, data = left[0]
+        while shipment.photos and lane.open:
+            name, data = shipment.photos[0]
             try:
                 self._uploader.upload(name, data)
             except Unavailable as fault:
@@ -177,29 +172,63 @@ class Courier:
             else:
                 lane.worked()
                 log.info("part %s: %s sent", shipment.id, name)
-                left.pop(0)
-        self._store(shipment.id, shipment.created_at, tuple(left))
+                shipment = replace(shipment, photos=shipment.photos[1:])
+        self._keep(shipment, or_lose=True)
 
-    def _store(self, id: str, created_at: str, photos: tuple[tuple[str, bytes], ...]) -> None:
-        for name, data in photos:
+    def _keep(self, shipment: Shipment, *, or_lose: bool = False) -> Shipment:
+        """Store the photos; what the store does not take is left over, and counted as lost when this was their end."""
+        left = []
+        for name, data in shipment.photos:
             try:
-                kept = self._outbox.store_photo(id, name, data, created_at)
-                self.store_failures = 0
-                if kept:
-                    log.info("part %s: %s stored, to be sent later", id, name)
+                kept, why = self._outbox.store_photo(shipment.id, name, data, shipment.created_at), "the store is full"
             except Exception as error:  # a full or failing disk must not end the courier
-                self.store_failures += 1
-                self.lost += 1
-                log.error("part %s: %s is lost, it could be neither sent nor stored: %s", id, name, error)
+                kept, why = False, str(error)
+            if kept:
+                log.info("part %s: %s stored, to be sent later", shipment.id, name)
+            else:
+                left.append((name, data))
+                if or_lose:
+                    self._lose(f"part {shipment.id}: {name} is lost, it could be neither sent nor stored: {why}")
+        return replace(shipment, photos=tuple(left))
 
-    def _drain(self) -> bool:
-        """Deliver one item of each lane that is open; False when there was none."""
-        return any([self._drain_lane(lane) for lane in self._lanes])
+    def _lose(self, message: str) -> None:
+        self.lost += 1
+        self._outbox.note_trouble()
+        log.error(message)
 
-    def _drain_lane(self, name: str) -> bool:
+    def _settle_unstored(self) -> bool:
+        """Send or store the oldest result that the disk did not take; False when there is none, or neither works."""
+        if not self._unstored:
+            return False
+        inspection, lane = self._unstored[0], self._lanes["results"]
+        try:
+            if self._api and lane.open:
+                self._api.put(inspection.id, inspection.result)
+                lane.worked()
+                log.info("part %s: result sent", inspection.id)
+            else:
+                self._outbox.record(inspection, send_result=self._api is not None)
+        except NotTaken as fault:  # nothing to do but to let the others pass
+            self._unstored.rotate(-1)
+            self._lane_failed("results", fault)
+            return False
+        except Unavailable as fault:
+            self._lane_failed("results", fault)
+            return False
+        except Refused as fault:
+            self._lose(f"part {inspection.id}: its result is lost: {fault}")
+        except Exception as error:
+            log.debug("part %s is not stored yet: %s", inspection.id, error)
+            return False
+        with contextlib.suppress(ValueError):  # there were too many, and it went as the oldest
+            self._unstored.remove(inspection)
+        return True
+
+    def _drain(self, name: str) -> bool:
+        """Deliver the next item of a lane; False when there is none, or it does not go."""
         lane = self._lanes[name]
         server = self._uploader if name == "photos" else self._api
-        if server is None or not lane.open:
+        if server is None or not lane.open or time.monotonic() < self._store_again_at[name]:
             return False
         item = None
         try:
@@ -218,9 +247,8 @@ class Courier:
         except Refused as fault:
             assert item is not None
             return self._set_aside(item, fault)
-        except Exception as error:  # the store itself fails: try again after a pause
-            lane.failed()
-            log.error("the store fails: %s", error)
+        except Exception as error:
+            self._leave_store(name, error)
             return False
         lane.worked()
         return True
@@ -243,7 +271,7 @@ class Courier:
         if item.attempts + 1 >= ATTEMPTS and lane.worked_lately:
             return self._set_aside(item, fault)
         try:
-            self._outbox.postpone(item, _pause(item.attempts))
+            self._outbox.postpone(item, pause_s(item.attempts))
         except Exception as error:
             log.error("the store fails: %s", error)
         self._lane_failed(item.lane, fault)
@@ -253,23 +281,31 @@ class Courier:
         try:
             self._outbox.set_aside(item, str(fault))
         except Exception as error:  # a full disk: it will be refused and set aside later
-            self._lanes[item.lane].failed()
-            log.error("the store fails: %s", error)
+            self._leave_store(item.lane, error)
             return False
         self._aside += 1
         log.error("set aside: %s", fault)
         return True
 
+    def _leave_store(self, name: str, error: Exception) -> None:
+        """The store fails, not the server: what is new still goes out directly."""
+        self._store_again_at[name] = time.monotonic() + FIRST_PAUSE_S
+        log.error("the store fails: %s", error)
+
     def _send(self, item: Item) -> None:
         if item.lane == "results":
             assert self._api is not None
             self._api.put(item.id, item.result)
+            log.info("part %s: result sent", item.id)
             return
         assert self._uploader is not None
         try:
             data = item.file.read_bytes()
-        except FileNotFoundError:
-            raise Refused("the stored photo is gone", where=str(item.file)) from None
+        except OSError as error:
+            raise Refused("the stored photo cannot be read", where=str(item.file), found=str(error)) from None
+        if len(data) != item.bytes:
+            found, allowed = f"{len(data)} bytes", f"{item.bytes} bytes"
+            raise Refused("the stored photo is damaged", where=str(item.file), found=found, allowed=allowed)
         self._uploader.upload(item.name, data)
         log.info("part %s: %s sent from the store", item.id, item.name)
 
@@ -285,9 +321,9 @@ class Courier:
         self._housekeeping_at = time.monotonic() + HOUSEKEEPING_S
         try:
             self._aside = self._outbox.depth()["aside"]
+            self._late = self._outbox.oldest_age_s() > LATE_S
+            self._outbox.check()
             if self._keep_days:
                 self._outbox.forget((datetime.now(UTC) - timedelta(days=self._keep_days)).isoformat())
-            self.store_failures = 0
         except Exception as error:  # a full or failing disk: the next time, perhaps
-            self.store_failures += 1
             log.error("the store fails: %s", error)

@@ -1,12 +1,11 @@
 """Looking over a real installation before the first part: what works, what does not, and what to do about it."""
 
 import shutil
-import socket
-import ssl
 import statistics
 import subprocess
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,8 @@ from .errors import SealpinError
 from .golden import prove_on_golden
 from .model import Model
 from .plc import Target, make_driver
-from .plc.block import BLOCK_BYTES, BLOCK_VERSION
+from .plc.block import BLOCK_BYTES, BLOCK_VERSION, STATION_OFFSET
+from .results import ResultsApi
 from .upload import make_uploader
 
 ROUNDS = 100
@@ -88,7 +88,13 @@ def _plc(config: StationConfig) -> Iterator[Finding]:
         for key in ("serial", "serial_ready"):
             if place := plc.address(key):
                 driver.read_bit(place) if key == "serial_ready" else driver.read_text(place, plc.serial_length)
-        block, trigger = plc.address("block"), plc.address("trigger")
+        block, trigger, ok = plc.address("block"), plc.address("trigger"), plc.address("ok")
+        # What stands there is written once more: it shows the right to write, and changes nothing
+        if block:
+            outputs = block.at(STATION_OFFSET)
+            driver.write(outputs, driver.read(outputs, BLOCK_BYTES - STATION_OFFSET))
+        elif ok:
+            driver.write_bit(ok, driver.read_bit(ok))
         rounds = []
         first = last = b""
         for number in range(ROUNDS):
@@ -164,15 +170,14 @@ def _results(config: StationConfig) -> Iterator[Finding]:
     if config.results is None:
         yield Finding("results", "warning", "no [results] url: they stay in the station's database")
         return
-    parts = urlsplit(config.results.url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
     began = time.perf_counter()
-    with socket.create_connection((parts.hostname or "", port), config.timers.server_ms / 1000) as plain:
-        if parts.scheme == "https":
-            context = ssl.create_default_context(cafile=config.results.ca_file)
-            context.wrap_socket(plain, server_hostname=parts.hostname).close()
+    status = ResultsApi(config.results, config.timers.server_ms / 1000).ask(str(uuid.UUID(int=0)))
     took = (time.perf_counter() - began) * 1000
-    yield Finding("results", "ok", f"{parts.hostname}:{port} answers in {took:.0f} ms (nothing was sent)")
+    found = f"{config.results.url} answers a question for a result that is not there with {status}, in {took:.0f} ms"
+    if status in (401, 403):
+        yield Finding("results", "fault", found, "the token is not the right one: look at [results] token_file")
+    else:
+        yield Finding("results", "ok", f"{found} (nothing was sent)")
 
 
 def _clock(config: StationConfig) -> Iterator[Finding]:

@@ -1,7 +1,13 @@
-"""Log lines that a person can follow: one part's id stands in each of its lines, from the trigger to the upload."""
+"""Log lines that a person can follow: one part's id stands in each of its lines, from the trigger to the upload.
 
+A thread of their own writes them: a pipe that nobody reads, or a journal on a dying disk, must not hold up a verdict.
+"""
+
+import atexit
 import logging
 import os
+import queue
+from logging.handlers import QueueHandler, QueueListener
 
 # sd-daemon(3): journald takes the level from these
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
@@ -9,16 +15,50 @@ _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ER
 _QUIET = ("snap7", "pymodbus", "pymodbus.logging", "paramiko", "smbprotocol", "spnego")
 
 
-def set_up_logging() -> None:
-    """Lines with time and level to standard error; for journald, which has the time, with its priorities instead."""
-    handler = logging.StreamHandler()
+WAITING_LINES = 5000
+
+
+def set_up_logging() -> QueueListener:
+    """Lines with time and level to standard error; for journald, which has the time, with its priorities instead.
+
+    Returns the thread that writes them; its `stop` waits for the last line. The end of the program does that too.
+    """
+    writer = logging.StreamHandler()
     journal = bool(os.environ.get("JOURNAL_STREAM"))
-    handler.setFormatter(
+    writer.setFormatter(
         _Journal("%(message)s") if journal else logging.Formatter("%(asctime)s %(levelname)-7s %(message)s")
     )
+    waiting: queue.Queue[logging.LogRecord] = queue.Queue(WAITING_LINES)
+    listener = _Writer(waiting, writer)
+    listener.start()
+    atexit.register(listener.stop)
+    handler = _Dropping(waiting)
+    handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    return listener
+
+
+class _Writer(QueueListener):
+    def stop(self) -> None:
+        if self._thread is not None:
+            super().stop()
+
+
+class _Dropping(QueueHandler):
+    """Never waits: lines that are too many are dropped, and counted in the next that is not."""
+
+    dropped = 0
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        if self.dropped:
+            record.msg = f"{record.msg} ({self.dropped} lines before this one were dropped)"
+        try:
+            self.queue.put_nowait(record)
+            self.dropped = 0
+        except queue.Full:
+            self.dropped += 1
 
 
 class _Journal(logging.Formatter):

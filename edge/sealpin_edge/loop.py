@@ -14,6 +14,7 @@ from .ids import uuid7
 from .inspector import Acquired, Inspector, Job, Judged
 from .notify import ServiceManager
 from .plc import Target, make_driver
+from .plc.block import ErrorCode
 from .plc.exchange import Exchange, FullExchange, SimpleExchange
 from .plc.handshake import Handshake, Outcome, Timers
 from .plc.serial import SerialReader
@@ -188,7 +189,8 @@ class PlcLoop:
     def _void(self, judged: Judged) -> Judged:
         """A part whose verdict the PLC did not get: to everybody else it must not look like a good one either."""
         log.error("part %s: the PLC did not take the verdict %s", judged.job.id, judged.verdict.value)
-        return replace(judged, verdict=Verdict.NOT_INSPECTED, serial=self._serial.serial)
+        error = judged.error or ErrorCode.VERDICT_NOT_TAKEN
+        return replace(judged, verdict=Verdict.NOT_INSPECTED, error=error, serial=self._serial.serial)
 
     def _feed_watchdog(self) -> None:
         """Only this loop does, and only while the inspector is not stuck: whatever hangs, systemd starts us anew."""

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from .errors import EnvironmentFault
@@ -32,6 +33,8 @@ RESERVED_BYTES = 100_000_000
 BUSY_S = 15.0
 # Of 4 kB each, after which the write-ahead log is folded into the database
 LOG_PAGES = 64
+# Trouble stays told for this long, so that a disk that fails now and then is not well in between
+TROUBLE_S = 10.0
 # The longest pause of one item; a later time can only come of a clock that was set back
 LONGEST_PAUSE_S = 3600.0
 
@@ -80,6 +83,31 @@ class Outbox:
         self._ready = self._suspect = False
         self._opening = threading.Lock()
         self._kept_open: sqlite3.Connection | None = None
+        self._trouble_at: float | None = None
+
+    @property
+    def failing(self) -> bool:
+        """The disk has failed or has been full lately; `check` ends it."""
+        return self._trouble_at is not None
+
+    def note_trouble(self) -> None:
+        """Something could not be kept."""
+        self._trouble_at = time.monotonic()
+
+    def check(self) -> None:
+        """After trouble: see whether the disk takes a file and a row again. Raises when it does not."""
+        if self._trouble_at is None or time.monotonic() - self._trouble_at < TROUBLE_S:
+            return
+        probe = self._photos / "probe.part"
+        try:
+            write_whole(probe, b"probe")
+            probe.unlink()
+            with self._open() as db:
+                db.execute("UPDATE station SET clean = 0")
+        except OSError:
+            self.note_trouble()
+            raise
+        self._trouble_at = None
 
     def open(self) -> None:
         """Make the store ready: created, migrated, a broken one set aside, what a crash left finished.
@@ -101,18 +129,24 @@ class Outbox:
                     self._kept_open = sqlite3.connect(self._database, check_same_thread=False)
                     self._kept_open.execute("SELECT 1 FROM station").fetchall()
             except (OSError, sqlite3.Error) as error:
+                self.note_trouble()
                 raise EnvironmentFault(
                     "the station's store cannot be opened", where=str(self._database.parent), found=str(error)
                 ) from None
             self._ready, self._suspect = True, False
 
     def _begin(self, db: sqlite3.Connection) -> None:
-        """Finish what the last shift left."""
+        """Finish what the last shift left: items that were sent or dropped and not yet taken out."""
         begin_shift(db, suspect=self._suspect)
         for item in [self._item(row) for row in db.execute(_SELECT + "WHERE item.state = 'sent'")]:
             if item.lane == "photos":
                 item.file.unlink(missing_ok=True)
         db.execute("DELETE FROM item WHERE state = 'sent'")
+        for item in [self._item(row) for row in db.execute(_SELECT + "WHERE lane = 'photos'")]:
+            if not item.file.exists():
+                log.warning("the stored photo %s is gone", item.name)
+                db.execute("DELETE FROM item WHERE number = ?", (item.number,))
+                db.execute("UPDATE station SET dropped = dropped + 1")
         recover_photos(db, self._photos)
 
     def close(self) -> None:
@@ -151,13 +185,19 @@ class Outbox:
         return int(sequence)
 
     def store_photo(self, id: str, name: str, data: bytes, created_at: str) -> bool:
-        """Keep a photo for later; `name` is what it will be called on the server. False when it was dropped instead."""
-        raw = not name.endswith("_defects.jpg")
-        if not self._make_room(len(data)) and raw:
-            self._count_drops(1)
+        """Keep a photo for later; `name` is what it will be called on the server. False when there is no room for it.
+
+        Raises OSError or sqlite3.Error when the disk fails.
+        """
+        if not self._make_room(len(data), marked=name.endswith("_defects.jpg")):
+            self.note_trouble()
             return False
         file = self._file(id, name)
-        write_whole(file, data)
+        try:
+            write_whole(file, data)
+        except OSError:
+            self.note_trouble()
+            raise
         try:
             with self._open() as db:
                 db.execute(
@@ -235,11 +275,11 @@ class Outbox:
         with self._open() as db:
             return int(db.execute("SELECT dropped FROM station").fetchone()[0])
 
-    def oldest_stored_at(self) -> str | None:
-        """Since when the oldest waiting item waits, ISO 8601."""
+    def oldest_age_s(self) -> float:
+        """For how long the oldest waiting item waits, in seconds; 0 when nothing does."""
         with self._open() as db:
-            row = db.execute("SELECT min(stored_at) FROM item WHERE state = 'pending'").fetchone()
-        return str(row[0]) if row[0] else None
+            (since,) = db.execute("SELECT min(stored_at) FROM item WHERE state = 'pending'").fetchone()
+        return (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds() if since else 0.0
 
     def forget(self, before: str) -> int:
         """Delete inspections before an ISO 8601 time of which nothing is left to deliver; returns how many.
@@ -253,12 +293,16 @@ class Outbox:
                 (before, FORGOTTEN_AT_ONCE),
             ).rowcount
 
-    def _make_room(self, wanted: int) -> bool:
-        """Drop raw photos, good parts' first and the oldest first, until `wanted` bytes fit; whether they do."""
+    def _make_room(self, wanted: int, *, marked: bool) -> bool:
+        """Drop raw photos, good parts' first and the oldest first, until `wanted` bytes fit; whether they do.
+
+        Marked photos are let in above the store's size too, and into half of what is kept free: the other half is for
+        the results' rows alone, and for SQLite, which needs some room to delete anything at all.
+        """
         stored, disk = self.stored_bytes(), shutil.disk_usage(self._photos)
-        # The results' rows need room too, and SQLite some more to delete anything at all
         reserve = min(RESERVED_BYTES, disk.total // 4)
         excess = stored + wanted - min(self._max_bytes, stored + disk.free - reserve)
+        fits_marked = marked and wanted <= disk.free - reserve // 2
         while excess > 0:
             with self._open() as db:
                 rows = db.execute(
@@ -267,7 +311,7 @@ class Outbox:
                     (DROPPED_AT_ONCE,),
                 ).fetchall()
             if not rows:
-                return False
+                return fits_marked
             for item in map(self._item, rows):
                 if excess > 0:
                     self._clean_up(item)
@@ -276,6 +320,7 @@ class Outbox:
         return True
 
     def _count_drops(self, photos: int) -> None:
+        self.note_trouble()
         log.warning("the store is full: %d photos dropped", photos)
         with self._open() as db:
             db.execute("UPDATE station SET dropped = dropped + ?", (photos,))
@@ -301,10 +346,11 @@ class Outbox:
                 db.execute("PRAGMA synchronous=FULL")
                 db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
                 yield db
-        except (sqlite3.OperationalError, sqlite3.IntegrityError):
-            raise
-        except sqlite3.DatabaseError:  # malformed: checked, and set aside if it is broken, before the next call
-            self._ready, self._suspect = False, True
+        except sqlite3.DatabaseError as error:
+            self.note_trouble()
+            if not isinstance(error, (sqlite3.OperationalError, sqlite3.IntegrityError)):
+                # Malformed: checked, and set aside if it is broken, before the next call
+                self._ready, self._suspect = False, True
             raise
 
 

@@ -53,7 +53,6 @@ class Recorder:
         self._queue: queue.Queue[Judged | None] = queue.Queue(QUEUE_PARTS)
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self.lost = 0
-        self.failing = False
         self.shift = shift
         self.recorded = 0
         self.last: dict[str, Any] | None = None
@@ -84,14 +83,13 @@ class Recorder:
 
     def _lose(self) -> None:
         self.lost += 1
-        self.failing = True
+        self._outbox.note_trouble()
 
     def _run(self) -> None:
         while (judged := self._queue.get()) is not None:
             try:
                 self._record(judged)
-                self.failing = False
-            except Exception:  # a full or failing disk: the line runs on, degraded
+            except Exception:  # whatever it is, the line runs on, degraded
                 self._lose()
                 log.exception("part %s is not recorded", judged.job.id)
 
@@ -99,33 +97,20 @@ class Recorder:
         job = judged.job
         self.recorded += 1
         self.shift.add(judged.verdict, datetime.now().astimezone())
-        marked = None
-        if judged.frame:
-            try:
-                marked = encode_jpeg(draw_overlay(judged.frame.photo, judged.verdict, judged.detections), 90)
-            except Exception:  # an empty photo, say: the result is recorded all the same
-                log.exception("part %s cannot be drawn", job.id)
+        raw, marked = self._photos(judged)
         self.last = self._summary(judged)
         self.recent.append({key: self.last[key] for key in ("id", "number", "serial", "verdict", "at")})
         self._metrics.part(judged)
         if self._display:
             self._display.show(job.id, marked)
-        stem = _file_stem(judged.serial)
-        day = datetime.fromisoformat(job.created_at).astimezone().date()
-        name = self._outbox.free_name(f"{day}/{stem or job.id}")
-        result = {**self._result(judged), "image_path": f"{name}.jpg" if judged.frame else ""}
-        self._outbox.record(
-            Inspection(job.id, job.created_at, stem, judged.verdict.value, json.dumps(result), name),
-            send_result=self._send_results,
-        )
-        if judged.frame and marked:
-            photos = [(f"{name}.jpg", encode_jpeg(judged.frame.photo))]
-            if judged.verdict is Verdict.NG:
-                photos.append((f"{name}_defects.jpg", marked))
-            self._courier.ship(Shipment(job.id, job.created_at, tuple(photos)))
+        name, stored = self._store(judged, with_photo=raw is not None)
+        photos = [(f"{name}.jpg", raw)] if raw else []
+        if judged.verdict is Verdict.NG and marked:
+            photos.append((f"{name}_defects.jpg", marked))
+        self._courier.ship(Shipment(job.id, job.created_at, tuple(photos)))
         self._courier.nudge()
         log.info(
-            "part %s serial %s seq %d %s: %s, %d defects, photo %.1f, model %.1f, verdict after %.1f ms",
+            "part %s serial %s seq %d %s: %s, %d defects, photo %.1f, model %.1f, verdict after %.1f ms%s",
             job.id,
             judged.serial or "-",
             job.part_seq,
@@ -135,7 +120,40 @@ class Recorder:
             judged.acquired_ms,
             judged.model_ms,
             judged.cycle_ms,
+            "" if stored else ", not stored",
         )
+
+    def _photos(self, judged: Judged) -> tuple[bytes | None, bytes | None]:
+        """The photo and the marked photo as JPEG; None without a frame, or when it is none that can be drawn."""
+        if judged.frame is None:
+            return None, None
+        try:
+            marked = draw_overlay(judged.frame.photo, judged.verdict, judged.detections)
+            return encode_jpeg(judged.frame.photo), encode_jpeg(marked, 90)
+        except Exception:  # an empty photo, say: the result is recorded all the same
+            log.exception("part %s cannot be drawn", judged.job.id)
+            return None, None
+
+    def _store(self, judged: Judged, *, with_photo: bool) -> tuple[str, bool]:
+        """Commit the result, else let it go out from memory; returns the photos' name, and whether it was committed."""
+        job, stem = judged.job, _file_stem(judged.serial)
+        day = datetime.fromisoformat(job.created_at).astimezone().date()
+
+        def inspection(name: str) -> Inspection:
+            path = f"{name}.jpg" if with_photo and self._courier.takes_photos else ""
+            result = json.dumps({**self._result(judged), "image_path": path})
+            return Inspection(job.id, job.created_at, stem, judged.verdict.value, result, name)
+
+        try:
+            name = self._outbox.free_name(f"{day}/{stem or job.id}")
+            self._outbox.record(inspection(name), send_result=self._send_results)
+        except Exception as error:
+            log.error("part %s: its result is not stored: %s", job.id, error)
+            # Without the database only the id is known to be nobody else's
+            name = f"{day}/{stem}_{job.id}" if stem else f"{day}/{job.id}"
+            self._courier.take_unstored(inspection(name))
+            return name, False
+        return name, True
 
     def _summary(self, judged: Judged) -> dict[str, Any]:
         return {

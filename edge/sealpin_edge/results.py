@@ -59,12 +59,8 @@ class ResultsApi:
         Unavailable for everything else.
         """
         where = f"{self._url}/{id}"
-        headers = {"Content-Type": "application/json"} | (
-            {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        )
-        request = urllib.request.Request(where, body.encode(), headers, method="PUT")
         try:
-            with self._opener.open(request, timeout=self._timeout_s) as answer:
+            with self._opener.open(self._request(id, "PUT", body.encode()), timeout=self._timeout_s) as answer:
                 echoed = json.loads(answer.read(65_536)).get("id")
         except urllib.error.HTTPError as error:
             with error:
@@ -77,6 +73,23 @@ class ResultsApi:
             raise NotTaken(
                 "the results API did not confirm", where=where, found=repr(echoed), allowed=f'{{"id": "{id}"}}'
             )
+
+    def ask(self, id: str) -> int:
+        """The HTTP status of GET {url}/{id}, whatever it is. Raises Unavailable when there is none."""
+        try:
+            with self._opener.open(self._request(id, "GET"), timeout=self._timeout_s) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+        except (OSError, http.client.HTTPException) as error:
+            raise Unavailable("the results API cannot be reached", where=self._url, found=str(error)) from None
+
+    def _request(self, id: str, method: str, body: bytes | None = None) -> urllib.request.Request:
+        headers = {"Content-Type": "application/json"} | (
+            {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        )
+        return urllib.request.Request(f"{self._url}/{id}", body, headers, method=method)
 
 
 def _fault(error: urllib.error.HTTPError, where: str) -> Refused | Unavailable:

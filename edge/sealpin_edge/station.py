@@ -130,7 +130,7 @@ class Station:
             "last": self._last(),
             "recent": list(self._recorder.recent),
         }
-        return {**health, "alarms": _alarms(health, storing=not self._store_fails)}
+        return {**health, "alarms": _alarms(health, storing=not self._outbox.failing)}
 
     def _last(self) -> dict[str, Any] | None:
         """The newest part, with its age: the display's own clock may differ."""
@@ -141,11 +141,9 @@ class Station:
 
     def _outbox_health(self) -> dict[str, Any]:
         try:
-            since = self._outbox.oldest_stored_at()
-            age = (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds() if since else 0.0
             return {
                 **self._outbox.depth(),
-                "oldest_s": round(age, 1),
+                "oldest_s": round(self._outbox.oldest_age_s(), 1),
                 "dropped": self._outbox.dropped(),
                 "stored_mb": round(self._outbox.stored_bytes() / 1e6, 1),
                 "disk_free_mb": round(shutil.disk_usage(self._config.station.data_dir).free / 1e6),
@@ -155,11 +153,7 @@ class Station:
 
     @property
     def _degraded(self) -> bool:
-        return self._courier.degraded or self._store_fails
-
-    @property
-    def _store_fails(self) -> bool:
-        return self._recorder.failing or self._courier.store_failures > 0
+        return self._courier.degraded or self._outbox.failing
 
     def _open_display(self) -> Display | None:
         address = self._config.display.address
@@ -187,7 +181,8 @@ def _alarms(health: dict[str, Any], *, storing: bool) -> list[str]:
     elif health["state"] in ("not ready", "halted"):
         found.append(f"not ready: no part will be judged ({health['state']})")
     if not storing or health["outbox"].get("error"):
-        found.append(f"the disk is full or broken: {health['lost']} records lost")
+        dropped = health["outbox"].get("dropped", 0)
+        found.append(f"the store is full or fails: {health['lost']} records lost, {dropped} photos dropped")
     return found
 
 

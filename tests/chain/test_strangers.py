@@ -31,9 +31,11 @@ def test_photos_reach_a_server_of_each_kind_also_after_it_hung(site: Site, tmp_p
         line.start()
         site.start()
         line.run(4)
+        site.wait_until_drained()
         peer.hang()
         try:
             line.run(4)
+            site.wait_for(lambda: site.health()["degraded"])
         finally:
             peer.go_on()
         site.wait_until_drained()
@@ -45,6 +47,7 @@ def test_photos_reach_a_server_of_each_kind_also_after_it_hung(site: Site, tmp_p
     assert [part.verdict for part in line.report.parts] == VERDICTS * 2
     assert audit.ok and len(audit.reported) == 8, audit
     assert len(arrived) == 4
+    assert "photos are stored until the server is back" in site.log.read_text()
 
 
 def play(put: Callable[[bytes], None], get: Callable[[], bytes], parts: int) -> list[str]:

@@ -8,6 +8,7 @@ import getpass
 import grp
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
@@ -40,11 +42,16 @@ class Peer:
 
     def hang(self) -> None:
         """Stop the server without ending it: connections are taken and nothing is answered."""
-        os.killpg(self.process.pid, 19)
+        self._signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
         """End of `hang`."""
-        os.killpg(self.process.pid, 18)
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        for process in [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
 
 def program(name: str) -> str:

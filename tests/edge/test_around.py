@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -177,9 +178,22 @@ def test_lines_for_the_journal_carry_its_priorities(
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr(root, "level", root.level)
     monkeypatch.setenv("JOURNAL_STREAM", "8:1")
-    set_up_logging()
+    listener = set_up_logging()
     logging.getLogger("sealpin_edge.test").error("first\nsecond")
+    listener.stop()
     assert capsys.readouterr().err == "<3>first\n<3>second\n"
+
+
+def test_a_log_that_nobody_reads_holds_up_nothing() -> None:
+    talk = (
+        "import logging; from sealpin_edge.logs import set_up_logging; set_up_logging(); log = logging.getLogger()\n"
+        "for number in range(20_000): log.info('line %d %s', number, 'x' * 100)\n"
+        "print('done', flush=True); import os; os._exit(0)"
+    )
+    program = [sys.executable, "-c", talk]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "done\n", "with standard error full and unread"
 
 
 def health(**changes: object) -> dict[str, object]:

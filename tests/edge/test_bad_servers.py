@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sealpin_edge import delivery
+from sealpin_edge import lane
 from sealpin_edge.config import PhotosSection, ResultsSection
 from sealpin_edge.delivery import Courier
 from sealpin_edge.errors import NotTaken, Refused, Unavailable
@@ -148,8 +148,8 @@ def confirmed(id: str) -> tuple[int, dict[str, str], str]:
 
 @pytest.fixture
 def quick_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(delivery, "LONGEST_PAUSE_S", 0.05)
+    monkeypatch.setattr(lane, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(lane, "LONGEST_PAUSE_S", 0.05)
 
 
 @pytest.mark.parametrize("poison", [(500, {}, ""), (200, {}, "<html>"), (502, {}, "")])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sealpin_edge.camera import CAMERAS, arrange, make_camera
-from sealpin_edge.camera.opencv import OpenCvCamera
+from sealpin_edge.camera.opencv import OpenCvCamera, Pace
 from sealpin_edge.config import CameraSection
 from sealpin_edge.errors import CameraFault, EnvironmentFault, InputError
 from sealpin_edge.photo import Photo, encode_jpeg
@@ -23,7 +23,7 @@ class NetworkCamera:
     """An MJPEG stream over HTTP, 25 frames a second; each frame is a grey that says when it was made."""
 
     def __init__(self) -> None:
-        self.frozen, self.closing = threading.Event(), threading.Event()
+        self.frozen, self.held, self.closing = threading.Event(), threading.Event(), threading.Event()
         self.began = time.monotonic()
         camera = self
 
@@ -32,12 +32,16 @@ class NetworkCamera:
                 self.send_response(200)
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
                 self.end_headers()
+                held = b""
                 try:
                     while not camera.closing.wait(0.04):
                         if not camera.frozen.is_set():
                             data = encode_jpeg(np.full((64, 96, 3), camera.grey(), np.uint8))
                             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
-                            self.wfile.write(head.encode() + data + b"\r\n")
+                            held += head.encode() + data + b"\r\n"
+                        if held and not camera.held.is_set():
+                            self.wfile.write(held)
+                            held = b""
                 except OSError:
                     return
 
@@ -94,6 +98,36 @@ def test_a_network_camera_gives_photos_made_after_they_were_asked_for(
         assert frame.exposed_at >= asked_at
         assert (grey - before) % 250 < 125, "not a frame from before"
         assert frame.photo.shape == (64, 96, 3)
+
+
+def test_what_a_network_has_held_back_is_not_taken_for_new(network_camera: NetworkCamera, camera: OpenCvCamera) -> None:
+    first_photo(camera)
+    threading.Event().wait(1.0)
+    network_camera.held.set()
+    threading.Event().wait(1.3)
+    threading.Timer(0.2, network_camera.held.clear).start()
+    before, asked_at = network_camera.grey(), time.monotonic()
+    frame = camera.capture()
+    grey = round(float(frame.photo.mean()) / 10) * 10
+    assert (grey - before) % 250 <= 60, "not a frame from before"
+    assert frame.exposed_at >= asked_at
+    threading.Event().wait(1.0)
+    began = time.monotonic()
+    camera.capture()
+    assert time.monotonic() - began < 0.6, "what was late has been made up for"
+
+
+def test_a_stream_that_lost_frames_in_a_stall_is_on_time_again() -> None:
+    now, pace = 0.0, Pace(0.0)
+    for gap in [*[0.04] * 50, 1.5, *[0.002] * 10]:
+        now += gap
+        pace.arrived(now)
+    assert pace.behind_s == pytest.approx(1.5 - 0.04 - 10 * 0.038, abs=0.05)
+    for _ in range(26):
+        now += 0.04
+        pace.arrived(now)
+    assert pace.behind_s == 0
+    assert pace.period == pytest.approx(0.04, abs=0.001)
 
 
 def test_a_stream_that_stops_is_told_in_time_and_taken_up_again(

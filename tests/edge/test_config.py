@@ -51,6 +51,8 @@ def test_a_good_config_has_defaults_and_paths_relative_to_its_file(tmp_path: Pat
         ('mode = "full"', 'mode = "simple"', r"\[plc\] block"),
         ('block = "DB100"', 'block = "DB100"\nok = "M1.0"', r"\[plc\] ok"),
         ('block = "DB100"', 'block = "M76.6"', r"\[plc\] block"),
+        ('block = "DB100"', 'block = "IB0"', r"\[plc\] block"),
+        ('block = "DB100"', 'block = "IR100"\ndriver = "modbus"', r"\[plc\] block"),
         ('block = "DB100"', 'block = "DB100"\nport = "102"', r"\[plc\] port"),
         ('block = "DB100"', 'block = "DB100"\nport = 70000', r"\[plc\] port"),
         ('host = "192.0.2.10"', "", r"\[plc\] host"),

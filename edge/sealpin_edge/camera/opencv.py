@@ -3,11 +3,13 @@
 Such cameras queue frames, and a queued one may show the part before. So a thread takes every frame off the queue as it
 comes, and `capture` waits for one that began after it was called: the time of its arrival, less [camera] `latency_ms`,
 less two frames' time, the one in which it was exposed and the one in which it travelled; or the device's own time
-(V4L2), if that is earlier.
+(V4L2), if that is earlier. After a stall the network delivers what it has held back, all at once: until that has been
+made up for, frames count as late by as much as they are behind.
 """
 
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -23,7 +25,36 @@ if TYPE_CHECKING:
 REOPEN_S = 1.0
 OPEN_MS = 3000
 FRAMES_BEHIND = 2
-PERIOD_SHARE = 0.1  # of the newest frame in the running mean of the time between frames
+
+
+class Pace:
+    """How far behind a stream's frames are, from the times of their arrival alone, in monotonic seconds."""
+
+    SHARE = 0.1  # of the newest frame in the running mean of the time between frames
+    STALL = 3  # of that time without a frame is a stall
+    STEADY = 25  # frames at the usual pace: what is still missing was dropped on the way, and does not come
+
+    def __init__(self, now: float) -> None:
+        self.period = 0.0
+        self.behind_s = 0.0
+        self._before, self._frames = now, 0
+        self._since: deque[float] = deque(maxlen=self.STEADY)
+
+    def arrived(self, now: float) -> None:
+        """Note a frame."""
+        gap, self._before = now - self._before, now
+        self._frames += 1
+        if self._frames <= self.STEADY:  # some come at once when a device is opened
+            self.period += (gap - self.period) * max(self.SHARE, 1 / self._frames)
+        elif self.behind_s or gap > self.STALL * self.period:
+            self.behind_s = max(0.0, self.behind_s + gap - self.period)
+            if gap > self.STALL * self.period:
+                self._since.clear()
+            self._since.append(now)
+            if len(self._since) == self.STEADY and now - self._since[0] > 0.95 * self.period * (self.STEADY - 1):
+                self.behind_s = 0.0
+        else:
+            self.period += self.SHARE * (gap - self.period)
 
 
 class OpenCvCamera:
@@ -86,12 +117,11 @@ class OpenCvCamera:
         """Take frames off the queue until there are no more."""
         import cv2
 
-        before, period = time.monotonic(), 0.0
+        pace = Pace(time.monotonic())
         while not self._closing.is_set() and device.grab():
             now = time.monotonic()
-            period = period + PERIOD_SHARE * (now - before - period) if period else now - before
-            before = now
-            begun = now - self._settings.latency_ms / 1000 - FRAMES_BEHIND * period
+            pace.arrived(now)
+            begun = now - self._settings.latency_ms / 1000 - FRAMES_BEHIND * pace.period - pace.behind_s
             own = device.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if now - self._timeout_s < own <= now:  # V4L2's stamp; a stream counts from its own start
                 begun = min(begun, own - self._settings.exposure_us / 1e6)

@@ -26,6 +26,7 @@ class ErrorCode(IntEnum):
     DEADLINE = 3
     RESULT_NOT_ACKNOWLEDGED = 4
     PLC_SILENT = 5
+    VERDICT_NOT_TAKEN = 6
     TOO_DARK = 10
     TOO_BRIGHT = 11
     OUT_OF_FOCUS = 12

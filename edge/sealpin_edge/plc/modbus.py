@@ -11,6 +11,7 @@ from .words import to_bytes, to_words
 
 PORT = 502
 SERIES: tuple[str, ...] = ()
+READ_ONLY: tuple[str, ...] = ("DI", "IR")
 _BIT_READS = {"C": "read_coils", "DI": "read_discrete_inputs"}
 _WORD_READS = {"HR": "read_holding_registers", "IR": "read_input_registers"}
 

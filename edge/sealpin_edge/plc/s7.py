@@ -18,6 +18,7 @@ from .address import Address, no_address
 
 PORT = 102
 SERIES: tuple[str, ...] = ()
+READ_ONLY: tuple[str, ...] = ("I",)
 _AREAS = {"DB": Area.DB, "M": Area.MK, "I": Area.PE, "Q": Area.PA}
 _DB = re.compile(r"DB(\d{1,5})(?:\.(DBX|DBB|STRING)(\d{1,5})(?:\.([0-7]))?)?")
 _AREA = re.compile(r"([MIQ])(B?)(\d{1,5})(?:\.([0-7]))?")

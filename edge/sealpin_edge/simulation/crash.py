@@ -49,15 +49,16 @@ def arm(point: str, count: int) -> None:
         owner = getattr(owner, parent)
     countdown = _Countdown(count)
     real = getattr(owner, last)
-    setattr(owner, last, _connect(real, when, countdown) if name == "commit" else _wrapped(real, when, countdown))
+    setattr(owner, last, _connect(real, when, countdown) if name == "commit" else _wrapped(real, when, countdown, name))
 
 
-def _wrapped(real: Callable[..., Any], when: str, countdown: _Countdown) -> Callable[..., Any]:
+def _wrapped(real: Callable[..., Any], when: str, countdown: _Countdown, name: str) -> Callable[..., Any]:
     def call(*arguments: Any, **options: Any) -> Any:
-        if when == "before":
+        counts = name != "unlink" or arguments[0].suffix == ".jpg"  # a photo's, not that of something unfinished
+        if counts and when == "before":
             countdown()
         result = real(*arguments, **options)
-        if when == "after":
+        if counts and when == "after":
             countdown()
         return result
 

@@ -106,9 +106,13 @@ class ResultsServer:
 
 def _handler(store: ResultsServer, token: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self._may():
+                document = store.results.get(self.path.removeprefix("/results/"))
+                self._answer(404 if document is None else 200, document or {"error": "no such result"})
+
         def do_PUT(self) -> None:
-            if self.headers.get("Authorization") != f"Bearer {token}":
-                self._answer(401, {"error": "token"})
+            if not self._may():
                 return
             try:
                 document = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
@@ -125,6 +129,12 @@ def _handler(store: ResultsServer, token: str) -> type[BaseHTTPRequestHandler]:
                 self.connection.shutdown(socket.SHUT_RDWR)
             else:
                 self._send(*answer)
+
+        def _may(self) -> bool:
+            if right := self.headers.get("Authorization") == f"Bearer {token}":
+                return right
+            self._answer(401, {"error": "token"})
+            return False
 
         def _keep(self, id: str, document: dict[str, Any]) -> None:
             try:

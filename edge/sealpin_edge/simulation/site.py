@@ -29,7 +29,7 @@ from .servers import FtpServer, ResultsServer, free_port
 FTP_PASSWORD, API_TOKEN = "simulated-ftp", "simulated-api"
 PLACES = {"s7": 'block = "DB100"', "mc": 'block = "D100"\nseries = "iq-r"', "modbus": 'block = "HR100"'}
 # What the recorder logs once a part is in the database, and under "store first" its photos are on the disk
-_REPORTED = re.compile(r"part (\S+) serial .* verdict after")
+_REPORTED = re.compile(r"part (\S+) serial .* verdict after [\d.]+ ms$", re.MULTILINE)
 
 
 @dataclass
@@ -184,9 +184,16 @@ class Site:
                 if source not in expected:
                     expected[source] = hashlib.sha256(encode_jpeg(read_photo(self.photos / source))).digest()
                 file = self.uploads / "line" / result["image_path"]
-                if not file.is_file():
+                marked = file.with_name(f"{file.stem}_defects.jpg")
+                if not file.is_file() or (result["verdict"] == "NG" and not marked.is_file()):
                     audit.missing_photos.append(id)
-                elif hashlib.sha256(file.read_bytes()).digest() != expected[source]:
+                elif hashlib.sha256(file.read_bytes()).digest() != expected[source] or not _whole(marked):
                     audit.wrong_photos.append(id)
         audit.unreported = len(set(results) - set(audit.reported))
         return audit
+
+
+def _whole(photo: Path) -> bool:
+    """Whether a JPEG, where there is one, has its beginning and its end."""
+    data = photo.read_bytes() if photo.is_file() else b""
+    return not photo.is_file() or (data[:2], data[-2:]) == (b"\xff\xd8", b"\xff\xd9")

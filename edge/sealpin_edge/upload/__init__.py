@@ -1,5 +1,6 @@
 """Where photos go: one file and one line in this table each."""
 
+import socket
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 from urllib.parse import urlsplit
@@ -29,6 +30,12 @@ class Uploader(Protocol):
 
     def close(self) -> None:
         """Drop the connection; the next upload makes a new one."""
+
+
+def bound_sends(connection: socket.socket, timeout_s: float) -> None:
+    """Break a connection whose other end has taken nothing for so long: what sends over it may wait for ever."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(timeout_s * 1000))
 
 
 def make_uploader(photos: "PhotosSection", timeout_s: float) -> Uploader:

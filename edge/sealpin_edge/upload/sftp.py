@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 from ..errors import InputError, NotTaken, Refused, Unavailable
 from ..extras import need
 from ..secret import read_secret
+from . import bound_sends
 
 if TYPE_CHECKING:
     from ..config import PhotosSection
@@ -120,6 +121,7 @@ class SftpUploader:
                 allow_agent=False,
                 look_for_keys=False,
             )
+            bound_sends(client.get_transport().sock, self._timeout_s)
             self._sftp = client.open_sftp()
             self._sftp.get_channel().settimeout(self._timeout_s)
         return self._sftp

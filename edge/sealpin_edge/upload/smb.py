@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from ..errors import NotTaken, Refused, Unavailable
 from ..extras import need
 from ..secret import read_secret
+from . import bound_sends
 
 if TYPE_CHECKING:
     from ..config import PhotosSection
@@ -75,6 +76,8 @@ class SmbUploader:
             connection_timeout=self._timeout_s,
             connection_cache=self._sessions,
         )
+        for connection in self._sessions.values():
+            bound_sends(connection.transport._sock, self._timeout_s)
 
     def _put(self, target: str, data: bytes) -> None:
         here: dict[str, Any] = {"connection_cache": self._sessions, "port": self._port}
