@@ -104,6 +104,7 @@ class Outbox:
             probe.unlink()
             with self._open() as db:
                 db.execute("UPDATE station SET clean = 0")
+                self._clean_up_sent(db)
         except OSError:
             self.note_trouble()
             raise
@@ -138,10 +139,7 @@ class Outbox:
     def _begin(self, db: sqlite3.Connection) -> None:
         """Finish what the last shift left: items that were sent or dropped and not yet taken out."""
         begin_shift(db, suspect=self._suspect)
-        for item in [self._item(row) for row in db.execute(_SELECT + "WHERE item.state = 'sent'")]:
-            if item.lane == "photos":
-                item.file.unlink(missing_ok=True)
-        db.execute("DELETE FROM item WHERE state = 'sent'")
+        self._clean_up_sent(db)
         for item in [self._item(row) for row in db.execute(_SELECT + "WHERE lane = 'photos'")]:
             if not item.file.exists():
                 log.warning("the stored photo %s is gone", item.name)
@@ -254,7 +252,10 @@ class Outbox:
         """How many items wait in each lane, and `aside` how many were refused."""
         with self._open() as db:
             found = dict(
-                db.execute("SELECT CASE state WHEN 'aside' THEN state ELSE lane END, count(*) FROM item GROUP BY 1")
+                db.execute(
+                    "SELECT CASE state WHEN 'aside' THEN state ELSE lane END, count(*) "
+                    "FROM item WHERE state != 'sent' GROUP BY 1"
+                )
             )
         return {key: int(found.get(key, 0)) for key in (*LANES, "aside")}
 
@@ -330,6 +331,12 @@ class Outbox:
             item.file.unlink(missing_ok=True)
         with self._open() as db:
             db.execute("DELETE FROM item WHERE number = ?", (item.number,))
+
+    def _clean_up_sent(self, db: sqlite3.Connection) -> None:
+        for item in [self._item(row) for row in db.execute(_SELECT + "WHERE state = 'sent'")]:
+            if item.lane == "photos":
+                item.file.unlink(missing_ok=True)
+        db.execute("DELETE FROM item WHERE state = 'sent'")
 
     def _file(self, id: str, name: str) -> Path:
         return self._photos / (f"{id}_defects.jpg" if name.endswith("_defects.jpg") else f"{id}.jpg")

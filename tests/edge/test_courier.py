@@ -261,5 +261,14 @@ def test_trouble_is_told_for_a_while_and_ends_when_the_disk_takes_a_write(
         outbox.check()
     assert outbox.failing
     monkeypatch.setattr(store, "write_whole", writes)
+    id = record(outbox)
+    assert outbox.store_photo(id, f"{id}.jpg", b"photo", NOW)
+    item = next(outbox.items())
+    with monkeypatch.context() as patched:
+        patched.setattr(outbox, "_clean_up", fails)
+        with pytest.raises(OSError, match="Input/output"):
+            outbox.delivered(item)
+    assert outbox.depth()["photos"] == 0, "it has arrived"
     outbox.check()
     assert not outbox.failing
+    assert not item.file.exists()
