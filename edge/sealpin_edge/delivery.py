@@ -122,8 +122,9 @@ class Courier:
     def nudge(self) -> None:
         """Something was recorded: look at once."""
         self._wake.set()
-        with contextlib.suppress(queue.Full):  # full: it is awake already
-            self._queue.put_nowait(None)
+        if self._queue.empty():  # else it is awake already, and the room is for photos
+            with contextlib.suppress(queue.Full):
+                self._queue.put_nowait(None)
 
     def _run_photos(self) -> None:
         while not self._stop.is_set():
