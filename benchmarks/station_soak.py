@@ -8,8 +8,10 @@ end. Day: both servers are away for all parts, the store is bounded; then they a
 
 import argparse
 import json
+import shutil
 import tempfile
 import time
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,15 @@ import psutil
 from machine import describe
 from tqdm import tqdm
 
+from sealpin_edge.detection import above
+from sealpin_edge.model import Model
+from sealpin_edge.photo import read_photo
 from sealpin_edge.simulation.site import Site
 
 SETTLED = 1000
 STORE_MB = 500
 INTERVAL_S = 0.02
+GOOD_TO_ONE_BAD = 39
 
 
 def soak(model: Path, photos: Path, parts: int) -> dict[str, Any]:
@@ -62,10 +68,23 @@ def soak(model: Path, photos: Path, parts: int) -> dict[str, Any]:
     }
 
 
+def mostly_good(model: Path, photos: Path, folder: Path) -> None:
+    """Photos as a line gives them: one bad part in GOOD_TO_ONE_BAD and one."""
+    station = Model(model)
+    thresholds = station.thresholds(None, "")
+    sorted_out: dict[bool, list[Path]] = {True: [], False: []}
+    for photo in sorted(photos.glob("*.jpg")):
+        sorted_out[bool(above(station.detect(read_photo(photo)), thresholds))].append(photo)
+    folder.mkdir()
+    for number, photo in enumerate([*islice(cycle(sorted_out[False]), GOOD_TO_ONE_BAD), sorted_out[True][0]]):
+        shutil.copy(photo, folder / f"part_{number:03d}.jpg")
+
+
 def day(model: Path, photos: Path, parts: int) -> dict[str, Any]:
     """A day's parts without network, then the network is back."""
     with tempfile.TemporaryDirectory() as folder:
-        site = Site(Path(folder), model, photos, store_mb=STORE_MB)
+        mostly_good(model, photos, Path(folder, "photos"))
+        site = Site(Path(folder, "site"), model, Path(folder, "photos"), store_mb=STORE_MB)
         site.cut()
         most = 0.0
 
@@ -73,8 +92,7 @@ def day(model: Path, photos: Path, parts: int) -> dict[str, Any]:
             nonlocal most
             bar.update()
             if number % 200 == 0:
-                stored = sum(file.stat().st_size for file in (site.folder / "data/photos").glob("*.jpg"))
-                most = max(most, stored / 1e6)
+                most = max(most, site.health()["outbox"]["stored_mb"])
 
         line = site.line(interval_s=INTERVAL_S, before_part=before_part)
         line.start()
@@ -96,20 +114,24 @@ def day(model: Path, photos: Path, parts: int) -> dict[str, Any]:
         line.stop()
         audit = site.audit()
         marked = len(list(site.uploads.rglob("*_defects.jpg")))
-        rejected = sum(part.verdict == "NG" for part in line.report.parts)
+        rejected = [result for result in site.api.results.values() if result["verdict"] == "NG"]
+        # The drop order: raw photos of good parts first, so those of bad ones must all be there
+        there = {file.relative_to(site.uploads / "line").as_posix() for file in site.uploads.rglob("*.jpg")}
+        dropped_bad = sum(result["image_path"] not in there for result in rejected)
         site.close()
     return {
         "parts": len(line.report.parts),
         "violations": line.report.violations,
         "produced_s": round(produced_s),
         "store_mb": {"allowed": STORE_MB, "most": round(most, 1)},
-        "dropped": health["outbox"]["dropped"],
+        "raw_photos_dropped": health["outbox"]["dropped"],
+        "raw_photos_of_rejected_parts_dropped": dropped_bad,
         "lost": health["lost"],
         "waiting_items_when_the_network_was_back": before,
         "drained_s": round(drained_s, 1),
         "drained_items_per_s": round(before / drained_s, 1),
         "results_missing": len(audit.missing_results),
-        "marked_photos_of_rejected_parts": [marked, rejected],
+        "marked_photos_of_rejected_parts": [marked, len(rejected)],
         "trigger_to_verdict_ms_p50_p99": {
             "without network": [round(float(np.percentile(alone, q)), 1) for q in (50, 99)],
             "while draining": [round(float(np.percentile(draining, q)), 1) for q in (50, 99)],

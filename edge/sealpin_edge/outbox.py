@@ -358,6 +358,8 @@ class Outbox:
             if not isinstance(error, (sqlite3.OperationalError, sqlite3.IntegrityError)):
                 # Malformed: checked, and set aside if it is broken, before the next call
                 self._ready, self._suspect = False, True
+            elif "no such table" in str(error):  # somebody has deleted the database
+                self._ready = False
             raise
 
 

@@ -219,3 +219,15 @@ def test_a_disk_that_fails_at_the_start_is_tried_again(tmp_path: Path) -> None:
     (tmp_path / "data").unlink()
     record(outbox)
     assert outbox.depth()["results"] == 1
+
+
+def test_a_database_that_somebody_deletes_under_a_running_station_is_begun_anew(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    record(outbox)
+    for file in tmp_path.glob("station.db*"):
+        file.unlink()
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        record(outbox)
+    assert outbox.failing
+    record(outbox)
+    assert outbox.depth()["results"] == 1
