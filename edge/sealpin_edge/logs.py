@@ -4,10 +4,12 @@ A thread of their own writes them: a pipe that nobody reads, or a journal on a d
 """
 
 import atexit
+import contextlib
 import logging
 import os
 import queue
-from logging.handlers import QueueHandler, QueueListener
+import threading
+from logging.handlers import QueueHandler
 
 # sd-daemon(3): journald takes the level from these
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
@@ -16,9 +18,11 @@ _QUIET = ("snap7", "pymodbus", "pymodbus.logging", "paramiko", "smbprotocol", "s
 
 
 WAITING_LINES = 5000
+LATE_S = 0.1
+STOP_S = 2.0
 
 
-def set_up_logging() -> QueueListener:
+def set_up_logging() -> LogWriter:
     """Lines with time and level to standard error; for journald, which has the time, with its priorities instead.
 
     Returns the thread that writes them; its `stop` waits for the last line. The end of the program does that too.
@@ -29,21 +33,40 @@ def set_up_logging() -> QueueListener:
         _Journal("%(message)s") if journal else logging.Formatter("%(asctime)s %(levelname)-7s %(message)s")
     )
     waiting: queue.Queue[logging.LogRecord] = queue.Queue(WAITING_LINES)
-    listener = _Writer(waiting, writer)
-    listener.start()
-    atexit.register(listener.stop)
+    log_writer = LogWriter(waiting, writer)
+    log_writer.start()
+    atexit.register(log_writer.stop)
     handler = _Dropping(waiting)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    return listener
+    return log_writer
 
 
-class _Writer(QueueListener):
+class LogWriter(threading.Thread):
+    """Writes a tenth of a second late: woken by each line it would want the processor when the verdict does."""
+
+    def __init__(self, waiting: "queue.Queue[logging.LogRecord]", writer: logging.Handler) -> None:
+        super().__init__(name="log", daemon=True)
+        self._waiting, self._writer = waiting, writer
+        self._ending = threading.Event()
+
+    def run(self) -> None:
+        """Write until `stop`, and then what is left."""
+        while not self._ending.wait(LATE_S):
+            self._write()
+        self._write()
+
     def stop(self) -> None:
-        if self._thread is not None:
-            super().stop()
+        """Write what waits, but do not wait for a reader that is not there."""
+        self._ending.set()
+        self.join(STOP_S)
+
+    def _write(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._writer.handle(self._waiting.get_nowait())
 
 
 class _Dropping(QueueHandler):
