@@ -22,7 +22,7 @@ LATE_S = 0.1
 STOP_S = 2.0
 
 
-def set_up_logging() -> LogWriter:
+def set_up_logging() -> "LogWriter":
     """Lines with time and level to standard error; for journald, which has the time, with its priorities instead.
 
     Returns the thread that writes them; its `stop` waits for the last line. The end of the program does that too.
