@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ import numpy as np
 from machine import describe
 from tqdm import tqdm
 
+from sealpin_edge.errors import EnvironmentFault
 from sealpin_edge.simulation.line import Line
 from sealpin_edge.simulation.misbehaviour import API_FAULTS, ftp_faults
 from sealpin_edge.simulation.site import Site
@@ -240,6 +241,8 @@ def outcome(model: Path, photos: Path, fault: Fault) -> dict[str, Any]:
         if aside:
             _edge("outbox", "retry", "--config", site.config)
             _settled(site)
+        with suppress(EnvironmentFault):
+            site.wait_for(lambda: not site.health()["degraded"], 20)
         after = site.health()
         code = site.stop()
         verdicts = [part.verdict for part in line.report.parts]

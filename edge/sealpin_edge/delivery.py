@@ -146,9 +146,9 @@ class Courier:
         while not self._stop.is_set():
             self._wake.wait(IDLE_S)
             self._wake.clear()
-            while not self._stop.is_set() and (self._settle_unstored() or self._drain("results")):
-                pass
             self._keep_house()
+            while not self._stop.is_set() and (self._settle_unstored() or self._drain("results")):
+                self._keep_house()
         while self._settle_unstored():
             pass
         for inspection in self._unstored:
