@@ -49,7 +49,10 @@ def measure(model: Path, photos: Path, kills: int) -> dict[str, object]:
             else:
                 site.start()
             assert site.station
-            until = time.monotonic() + chance.uniform(0.7, 1.6)
+            if chance.random() < 0.8:  # the others die while they start
+                line.forget_station()
+                line.wait_ready(10)
+            until = time.monotonic() + chance.uniform(0.0, 1.2)
             while time.monotonic() < until and site.station.poll() is None:
                 time.sleep(0.005)
             died[point if site.station.poll() is not None else "any moment"] += 1
