@@ -51,7 +51,8 @@ def measure(model: Path, photos: Path, kills: int) -> dict[str, object]:
             assert site.station
             if chance.random() < 0.8:  # the others die while they start
                 line.forget_station()
-                line.wait_ready(10)
+                while not line.wait_ready(0.05) and site.station.poll() is None:
+                    pass
             until = time.monotonic() + chance.uniform(0.0, 1.2)
             while time.monotonic() < until and site.station.poll() is None:
                 time.sleep(0.005)
