@@ -96,6 +96,11 @@ class Courier:
         return self._aside > 0 or self._late or not all(lane.healthy for lane in self._lanes.values())
 
     @property
+    def in_hand(self) -> int:
+        """What waits in memory for a server, or for the store."""
+        return self._queue.unfinished_tasks + len(self._unstored)
+
+    @property
     def takes_photos(self) -> bool:
         """Whether there is anywhere to send photos to."""
         return self._uploader is not None
@@ -131,9 +136,11 @@ class Courier:
             try:
                 shipment = self._queue.get(timeout=IDLE_S)
             except queue.Empty:
-                shipment = None
-            if shipment:
-                self._deliver_new(shipment)
+                pass
+            else:
+                if shipment:
+                    self._deliver_new(shipment)
+                self._queue.task_done()
             while not self._stop.is_set() and self._queue.empty() and self._drain("photos"):
                 pass
         while not self._queue.empty():

@@ -58,6 +58,11 @@ class Recorder:
         self.last: dict[str, Any] | None = None
         self.recent: deque[dict[str, Any]] = deque(maxlen=RECENT_PARTS)
 
+    @property
+    def in_hand(self) -> int:
+        """Parts that are judged and not yet recorded."""
+        return self._queue.unfinished_tasks
+
     def start(self) -> None:
         """Begin to record."""
         self._thread.start()
@@ -92,6 +97,7 @@ class Recorder:
             except Exception:  # whatever it is, the line runs on, degraded
                 self._lose()
                 log.exception("part %s is not recorded", judged.job.id)
+            self._queue.task_done()
 
     def _record(self, judged: Judged) -> None:
         job = judged.job

@@ -122,6 +122,8 @@ class Station:
             "camera": self._config.camera.driver,
             "camera_taught": self._taught,
             "uptime_s": round(time.monotonic() - self._started_at),
+            # In the order in which a part passes them, so that none is missed on its way
+            "in_hand": self._recorder.in_hand + self._courier.in_hand,
             "outbox": self._outbox_health(),
             "degraded": self._degraded,
             "lost": self._recorder.lost + self._courier.lost,

@@ -156,7 +156,12 @@ class Site:
 
     def wait_until_drained(self, timeout_s: float = 60.0) -> float:
         """Wait until nothing is left to send; returns the seconds that it took. Raises EnvironmentFault."""
-        return self.wait_for(lambda: {self.health()["outbox"][lane] for lane in LANES} == {0}, timeout_s)
+
+        def drained() -> bool:
+            health = self.health()
+            return health["in_hand"] == 0 and {health["outbox"][lane] for lane in LANES} == {0}
+
+        return self.wait_for(drained, timeout_s)
 
     def wait_for(self, done: Callable[[], bool], timeout_s: float = 60.0) -> float:
         """Wait until it is so, also for a station that does not answer yet; as `wait_until_drained`."""
