@@ -219,10 +219,10 @@ class Courier:
         except NotTaken as fault:  # nothing to do but to let the others pass
             self._unstored.rotate(-1)
             self._lane_failed("results", fault)
-            return False
+            return self._settle_unstored()
         except Unavailable as fault:
             self._lane_failed("results", fault)
-            return False
+            return self._settle_unstored()  # to the disk, now that this lane is closed
         except Refused as fault:
             self._lose(f"part {inspection.id}: its result is lost: {fault}")
         except Exception as error:

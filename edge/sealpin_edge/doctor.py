@@ -89,12 +89,6 @@ def _plc(config: StationConfig) -> Iterator[Finding]:
             if place := plc.address(key):
                 driver.read_bit(place) if key == "serial_ready" else driver.read_text(place, plc.serial_length)
         block, trigger, ok = plc.address("block"), plc.address("trigger"), plc.address("ok")
-        # What stands there is written once more: it shows the right to write, and changes nothing
-        if block:
-            outputs = block.at(STATION_OFFSET)
-            driver.write(outputs, driver.read(outputs, BLOCK_BYTES - STATION_OFFSET))
-        elif ok:
-            driver.write_bit(ok, driver.read_bit(ok))
         rounds = []
         first = last = b""
         for number in range(ROUNDS):
@@ -106,6 +100,11 @@ def _plc(config: StationConfig) -> Iterator[Finding]:
             rounds.append((time.perf_counter() - began) * 1000)
             first = last if number == 0 else first
             time.sleep(0.005)
+        # The right to write, shown by zeroes: unlike what stood there, they can never be taken for an OK
+        if block and first[STATION_OFFSET + 1] == last[STATION_OFFSET + 1]:  # else a station is at work here
+            driver.write(block.at(STATION_OFFSET), bytes(BLOCK_BYTES - STATION_OFFSET))
+        elif ok:
+            driver.write_bit(ok, False)
     finally:
         driver.close()
     middle, worst = statistics.median(rounds), max(rounds)

@@ -165,6 +165,18 @@ def test_results_that_the_disk_did_not_take_go_out_from_memory_or_to_the_disk_th
     assert courier.lost == 0
 
 
+def test_a_station_that_stops_puts_unstored_results_on_the_disk_that_works_again(outbox: Outbox) -> None:
+    api = Api()
+    api.fault = Unavailable("down")
+    courier = Courier(outbox, None, api, store_first=False)  # type: ignore[arg-type]
+    for _ in range(3):
+        courier.take_unstored(inspection())
+    courier._stop.set()
+    courier.start()
+    courier.stop()
+    assert (courier.lost, outbox.depth()["results"]) == (0, 3)
+
+
 def test_an_unstored_result_that_the_api_does_not_take_lets_others_pass_and_is_counted_at_the_end(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
