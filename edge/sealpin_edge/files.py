@@ -1,8 +1,8 @@
 """Outputs that appear whole or not at all: written beside their place, then renamed."""
 
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,8 +47,9 @@ def new_folder(path: Path) -> Iterator[Path]:
             hint=f"choose another name, or remove it first: rm -r {path}",
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
+        partial.mkdir(mode=0o700)  # within: a Ctrl-C right after it leaves nothing either
         yield partial
         partial.chmod(0o755)
         if path.exists():
