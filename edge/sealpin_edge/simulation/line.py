@@ -78,7 +78,7 @@ class Line:
         self._plc.client_added = self._on_connect
         self._interval_s, self._verdict_timeout_s, self._before_part = interval_s, verdict_timeout_s, before_part
         self._changed = threading.Condition()
-        self._inputs = Inputs(enable=True)
+        self._inputs = Inputs()
         self._outputs = Outputs()
         self._fresh_connection = False
         self._off = threading.Event()
