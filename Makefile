@@ -1,5 +1,5 @@
 # Each target does all the set-up it needs. A Debian machine with python3.11, its venv and make is enough; no root.
-.PHONY: setup demo test check peers
+.PHONY: setup demo test check peers wheels
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
@@ -14,7 +14,14 @@ $(INSTALLED): pyproject.toml edge/pyproject.toml constraints.txt edge/constraint
 demo: setup
 	$(BIN)/sealpin demo
 
-test: setup
+# What a station of this machine's kind installs, for the tests, which have no package index
+wheels: .venv/wheels/complete
+
+.venv/wheels/complete: $(INSTALLED)
+	$(BIN)/python -m pip download --quiet --dest .venv/wheels --only-binary=:all: --constraint edge/constraints.txt ./edge
+	touch $@
+
+test: setup wheels
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: setup

@@ -1,22 +1,135 @@
-"""sealpin bundle."""
+"""sealpin bundle, and the keys that sign bundles."""
 
+from datetime import date
 from pathlib import Path
 
 import click
 
+from sealpin_edge.errors import InputError
+from sealpin_edge.program import answer, json_option
+
 PATH = click.Path(path_type=Path)
 
 
-@click.command()
+def default_key() -> Path:
+    """Where `sealpin keys new` puts the key, and `sealpin bundle` looks for it."""
+    return Path(click.get_app_dir("sealpin", force_posix=False), "signing-key")
+
+
+class MakeUnlessNamed(click.Group):
+    """`sealpin bundle MODEL ...` is `sealpin bundle make MODEL ...`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the command in front of a model."""
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["make", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=MakeUnlessNamed)
+def bundle() -> None:
+    """One signed file with all that a station needs."""
+
+
+@bundle.command()
 @click.argument("model", type=PATH)
 @click.option("--station", type=PATH, required=True, help="The station.toml that the station will run with.")
+@click.option("--version", default="1", show_default=True, help="Grows: stations refuse an older one.")
+@click.option("--golden", type=PATH, help="Photos that every station must judge as the model does here.")
 @click.option("--labels", type=PATH, help="A label a line, for a model of someone else's that carries none.")
+@click.option("--expires", help="The last day, YYYY-MM-DD, on which a station takes it.")
+@click.option(
+    "--budget-ms", type=click.IntRange(min=1), help="What a photo may take on the station [its inference_ms]."
+)
+@click.option("--platform", "platforms", multiple=True, help="Packages for it, such as cp311-x86_64 [both of the Pi].")
+@click.option("--no-wheels", is_flag=True, help="No packages: the station keeps those that it runs with.")
+@click.option("--key", type=PATH, help="The key to sign with [the one of `sealpin keys new`].")
 @click.option("--out", type=PATH, required=True, help="The bundle file to write.")
-def bundle(model: Path, station: Path, labels: Path | None, out: Path) -> None:
-    """Pack MODEL and a station's config into one file with a manifest of hashes."""
+def make(
+    model: Path,
+    station: Path,
+    version: str,
+    golden: Path | None,
+    labels: Path | None,
+    expires: str | None,
+    budget_ms: int | None,
+    platforms: tuple[str, ...],
+    no_wheels: bool,
+    key: Path | None,
+    out: Path,
+) -> None:
+    """Pack MODEL, a station's config, golden photos and packages into one signed file."""
     from sealpin_edge.card import read_labels
-    from sealpin_export.bundle import make_bundle
+    from sealpin_export.bundle import Contents, make_bundle
+    from sealpin_export.wheels import PLATFORMS
 
-    make_bundle(model, station, out, read_labels(labels))
-    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
-    click.echo(f"next, on the station: sealpin-edge unpack {out.name} DIR")
+    if key is None and default_key().exists():
+        key = default_key()
+    contents = Contents(
+        model,
+        station,
+        version,
+        read_labels(labels),
+        golden,
+        () if no_wheels else platforms or PLATFORMS,
+        _day(expires),
+        budget_ms or 0,
+    )
+    manifest = make_bundle(contents, out, key)
+    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {manifest.release}")
+    if key is None:
+        click.echo("not signed, so no station takes it by deploy: sealpin keys new", err=True)
+    if golden is None:
+        click.echo("no golden photos, so no station can prove its arithmetic: --golden PHOTOS", err=True)
+    click.echo(f"next: sealpin deploy {out} NAME; or by hand, on the station: sealpin-edge unpack {out.name} DIR")
+
+
+@bundle.command()
+@click.argument("file", type=PATH)
+@json_option
+def show(file: Path, as_json: bool) -> None:
+    """Tell what is in the bundle FILE; every member is verified."""
+    from sealpin_edge.bundle import Bundle
+
+    opened = Bundle(file)
+    for _ in opened.members():
+        pass
+    manifest, said = opened.manifest, opened.manifest.content
+    card, metrics = said["model"], said["model"]["metrics"]
+    rows = [
+        f"release    {manifest.release}" + (f", until {said['expires']}" if said.get("expires") else ""),
+        f"signed     {'yes' if opened.signature else 'no'}",
+        f"model      run {card['run']}, {', '.join(card['classes'])}; "
+        + ", ".join(f"{name} {value:.3f}" for name, value in metrics.items()),
+        f"dataset    {card['dataset_digest'][:12]}",
+        f"versions   sealpin {said['sealpin']}, "
+        + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in said["versions"].items()),
+        f"needs      {', '.join(f'{name} {value}' for name, value in said['minimum_runtime'].items())}; "
+        f"{said['budget_ms']} ms a photo",
+        f"packages   {', '.join(said['platforms']) or 'none'}",
+        *(f"  {member.bytes:>12,}  {member.sha256[:12]}  {name}" for name, member in manifest.members.items()),
+    ]
+    answer({"release": manifest.release, "signed": bool(opened.signature), **said}, as_json, "\n".join(rows))
+
+
+@click.group()
+def keys() -> None:
+    """The key that signs bundles."""
+
+
+@keys.command()
+@click.option("--out", type=PATH, help="Where to put it [a folder of yours for settings].")
+def new(out: Path | None) -> None:
+    """Make an Ed25519 key. Stations take what it signs once `sealpin station prepare` has told them."""
+    from sealpin_edge.signature import fingerprint, new_key
+
+    path = out or default_key()
+    public = new_key(path, "sealpin")
+    click.echo(f"{path}: keep it secret; {path}.pub is what stations know it by, {fingerprint(public)}")
+
+
+def _day(text: str | None) -> str:
+    try:
+        return date.fromisoformat(text).isoformat() if text else ""
+    except ValueError:
+        raise InputError("this is no day", where="--expires", found=str(text), allowed="YYYY-MM-DD") from None

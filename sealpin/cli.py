@@ -13,9 +13,10 @@ from sealpin_edge import __version__  # noqa: E402
 from sealpin_edge.cli import benchmark  # noqa: E402
 from sealpin_edge.program import ENVIRONMENT, Program  # noqa: E402
 
-from .bundle import bundle  # noqa: E402
+from .bundle import bundle, keys  # noqa: E402
 from .dataset import dataset  # noqa: E402
 from .demo import demo  # noqa: E402
+from .deploy import deploy, rollback, station, stations  # noqa: E402
 from .evaluate import compare, evaluate, promote  # noqa: E402
 from .export import export  # noqa: E402
 from .label import label  # noqa: E402
@@ -48,11 +49,12 @@ class Toolkit(Program):
 def main() -> None:
     """From labelled photos to the OK bit in a PLC.
 
-    The order of work: label, dataset check, dataset convert, recipe, train, evaluate, export, bundle; then sealpin-edge
-    on the station. `sealpin demo` shows all of it on rendered parts.
+    The order of work: label, dataset check, dataset convert, recipe, train, evaluate, export, bundle, deploy;
+    then sealpin-edge on the station. `sealpin demo` shows all of it on rendered parts.
     """
 
 
 BEFORE_EXPORT = (label, dataset, recipe, pretrained, train, runs, evaluate, compare, promote)
-for command in (*BEFORE_EXPORT, export, model, predict, benchmark, bundle, demo):
+ON_STATIONS = (keys, bundle, station, deploy, rollback, stations)
+for command in (*BEFORE_EXPORT, export, model, predict, benchmark, *ON_STATIONS, demo):
     main.add_command(command)

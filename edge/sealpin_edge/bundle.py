@@ -1,95 +1,202 @@
-"""A bundle: one file with everything that a station needs, and how it is unpacked.
+"""A bundle: one file with everything that a station needs.
 
-A ZIP archive. `manifest.json` is its first member and lists the others with their SHA-256 and size:
+A ZIP archive. `manifest.json` is its first member and lists the others with their SHA-256 and size; `manifest.json.sig`
+is its signature (see signature.py), so that whoever trusts the manifest trusts every member:
 
-    {"format": 1, "sealpin": "0.1.0", "model": {...sealpin.json...}, "members": {NAME: {"sha256", "bytes"}, ...}}
+    {"format": 2, "version": "1.4", "expires": "2027-06-30", "sealpin": "0.1.0", "extras": ["sftp"],
+     "versions": {"config": 1, "database": 2, "plc_block": 1}, "minimum_runtime": "1.5.0", "budget_ms": 500,
+     "platforms": ["cp311-aarch64", "cp313-aarch64"], "model": {...sealpin.json...},
+     "members": {NAME: {"sha256", "bytes"}, ...}}
+
+Only Python's own library is needed to read one: it is read on stations that have no sealpin yet.
 """
 
 import hashlib
 import json
+import re
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
 from .files import new_folder
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.json.sig"
 MODEL = "model.tflite"
 STATION = "station.toml"
-MEMBERS = (MODEL, STATION)
+UNIT = "sealpin-edge.service"
+GOLDEN = "golden"
+WHEELS = "wheels"
+REQUIRED = (MODEL, STATION, UNIT)
 MAX_MEMBER_BYTES = 512 << 20
+# No folder but these two, nothing hidden, nothing that leads out of them
+_NAME = re.compile(rf"(?:{GOLDEN}|{WHEELS})/[A-Za-z0-9][A-Za-z0-9_.+!-]*")
+_VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){0,3}")
 # What zipfile, json and our own look-ups raise on bytes that are no bundle, or not all of one
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError, TypeError, ValueError)
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError, TypeError, ValueError, AttributeError)
 # The earliest time that ZIP can say: the same content gives the same bytes on any day
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
-def write_bundle(path: Path, members: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
-    """Write the archive at `path`; `manifest` is completed with format, hashes and sizes. Same content, same bytes."""
-    listed = {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in members.items()}
-    head = json.dumps({"format": FORMAT, **manifest, "members": listed}, indent=1) + "\n"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in {MANIFEST: head.encode(), **members}.items():
-            archive.writestr(zipfile.ZipInfo(name, _TIMESTAMP), data, zipfile.ZIP_DEFLATED)
+@dataclass(frozen=True)
+class Member:
+    """What a manifest says of a file."""
+
+    sha256: str
+    bytes: int
 
 
-def read_bundle(path: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Read and verify a bundle: its manifest and its members, each of the size and hash that the manifest gives.
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest: `head` are its bytes, which are signed; `content` is all that it says."""
 
-    Raises InputError when it is no bundle, of another format, holds a member too many or too few, or a wrong hash.
+    head: bytes
+    content: Mapping[str, Any]
+    members: Mapping[str, Member]
+
+    @property
+    def version(self) -> str:
+        """Its version, dotted numbers."""
+        return str(self.content["version"])
+
+    @property
+    def release(self) -> str:
+        """What a station calls it: the version, and twelve digits of the manifest's hash."""
+        return f"{self.version}-{hashlib.sha256(self.head).hexdigest()[:12]}"
+
+    @property
+    def wheels(self) -> dict[str, Member]:
+        """The packages in it."""
+        return {name: member for name, member in self.members.items() if name.startswith(f"{WHEELS}/")}
+
+
+def version_order(version: str) -> tuple[int, ...]:
+    """The key by which versions are older or newer. Raises InputError when it is no version."""
+    if not _VERSION.fullmatch(version):
+        raise InputError("this is no version", found=repr(version), allowed="numbers with dots, such as 3 or 2026.11.2")
+    return tuple(int(part) for part in version.split("."))
+
+
+def parse_manifest(head: bytes, where: str) -> Manifest:
+    """Read a manifest's bytes. Raises InputError when it is none, of another format, or names what no bundle holds."""
+    try:
+        content = json.loads(head)
+        found = content.get("format")
+        if found != FORMAT:
+            raise _refused(where, "this bundle is of another format", str(found), f"format {FORMAT}")
+        members = {
+            str(name): Member(str(said["sha256"]), int(said["bytes"])) for name, said in content["members"].items()
+        }
+        version_order(str(content["version"]))
+        _check_names(members, where)
+    except _BROKEN as error:
+        raise _refused(where, "this is not a whole bundle", f"{type(error).__name__}: {error}") from None
+    return Manifest(head, content, members)
+
+
+def write_bundle(
+    path: Path, members: Mapping[str, bytes], about: Mapping[str, Any], signature: Mapping[str, bytes] | None = None
+) -> Manifest:
+    """Write the archive at `path`, its manifest made of `about`, hashes and sizes. Same content, same bytes.
+
+    `signature` is what `sign_manifest` returned for these bytes, or nothing. Returns the manifest.
     """
+    manifest = make_manifest(members, about)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in {MANIFEST: manifest.head, **(signature or {}), **members}.items():
+            # A wheel is a compressed archive already
+            kind = zipfile.ZIP_STORED if name.endswith(".whl") else zipfile.ZIP_DEFLATED
+            archive.writestr(zipfile.ZipInfo(name, _TIMESTAMP), data, kind)
+    return manifest
 
-    def refuse(problem: str, found: str, allowed: str = "a file that `sealpin bundle` wrote") -> InputError:
-        return InputError(
-            problem,
-            where=str(path),
-            found=found,
-            allowed=allowed,
-            hint="copy the bundle again, or make it anew: sealpin bundle",
+
+def make_manifest(members: Mapping[str, bytes], about: Mapping[str, Any]) -> Manifest:
+    """The manifest of these members."""
+    listed = {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in members.items()}
+    head = json.dumps({"format": FORMAT, **about, "members": listed}, indent=1) + "\n"
+    return parse_manifest(head.encode(), "the new bundle")
+
+
+class Bundle:
+    """A bundle file, its manifest read; members are verified as they are read."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it. Raises InputError when it is no bundle, or holds a member too many or too few."""
+        self.path = path
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+                self.manifest = parse_manifest(_read(archive, MANIFEST), str(path))
+                self.signature = _read(archive, SIGNATURE) if SIGNATURE in names else b""
+        except FileNotFoundError:
+            raise InputError(
+                "no such bundle", where=str(path), hint="sealpin bundle make MODEL --station station.toml --out FILE"
+            ) from None
+        except _BROKEN as error:
+            raise _refused(str(path), "this is not a whole bundle", f"{type(error).__name__}: {error}") from None
+        expected = [MANIFEST, *([SIGNATURE] if self.signature else []), *self.manifest.members]
+        if sorted(names) != sorted(expected):
+            odd = sorted(set(names) ^ set(expected)) or names
+            raise _refused(str(path), "this bundle has other members than its manifest says", ", ".join(odd))
+
+    def members(self) -> Iterator[tuple[str, bytes]]:
+        """Name and content of each member. Raises InputError at one that is not what the manifest says."""
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                for name, member in self.manifest.members.items():
+                    data = _read(archive, name)
+                    check_member(name, data, member, str(self.path))
+                    yield name, data
+        except _BROKEN as error:
+            raise _refused(str(self.path), "this is not a whole bundle", f"{type(error).__name__}: {error}") from None
+
+
+def check_member(name: str, data: bytes, member: Member, where: str) -> None:
+    """Raise InputError when a member's bytes are not those of the manifest."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    if sha256 != member.sha256:
+        raise _refused(
+            where,
+            f"{name} in this bundle is not what the manifest says",
+            f"SHA-256 {sha256}",
+            f"SHA-256 {member.sha256}",
         )
 
-    try:
-        with zipfile.ZipFile(path) as archive:
-            manifest: dict[str, Any] = json.loads(_read(archive, MANIFEST))
-            if not isinstance(manifest, dict):
-                raise ValueError("the manifest is no object")
-            if manifest.get("format") != FORMAT:
-                raise refuse("this bundle is of another format", str(manifest.get("format")), f"format {FORMAT}")
-            listed = manifest["members"]
-            if sorted(listed) != sorted(MEMBERS) or sorted(archive.namelist()) != sorted([MANIFEST, *MEMBERS]):
-                raise refuse(
-                    "this bundle has other members than it should", ", ".join(archive.namelist()), ", ".join(MEMBERS)
-                )
-            members = {}
-            for name in MEMBERS:
-                members[name] = _read(archive, name)
-                sha256 = hashlib.sha256(members[name]).hexdigest()
-                if sha256 != listed[name]["sha256"]:
-                    raise refuse(
-                        f"{name} in this bundle is not what the manifest says",
-                        f"SHA-256 {sha256}",
-                        f"SHA-256 {listed[name]['sha256']}",
-                    )
-    except FileNotFoundError:
-        raise InputError(
-            "no such bundle", where=str(path), hint="sealpin bundle MODEL --station station.toml --out FILE"
-        ) from None
-    except _BROKEN as error:
-        raise refuse("this is not a whole bundle", f"{type(error).__name__}: {error}") from None
-    return manifest, members
 
-
-def unpack(path: Path, out: Path) -> dict[str, Any]:
-    """Verify a bundle and unpack it into the new folder `out`; returns the manifest. Raises as `read_bundle` does."""
-    manifest, members = read_bundle(path)
+def unpack(path: Path, out: Path) -> Manifest:
+    """Verify a bundle's hashes and unpack it into the new folder `out`. Raises as `Bundle` does."""
+    bundle = Bundle(path)
     with new_folder(out) as folder:
-        for name, data in members.items():
+        (folder / MANIFEST).write_bytes(bundle.manifest.head)
+        for name, data in bundle.members():
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(data)
-    return manifest
+    return bundle.manifest
+
+
+def release_of(folder: Path) -> str:
+    """Which release was unpacked into a folder; "" when none was."""
+    try:
+        return parse_manifest((folder / MANIFEST).read_bytes(), str(folder)).release
+    except FileNotFoundError:
+        return ""
+
+
+def _check_names(members: Mapping[str, Member], where: str) -> None:
+    for name, member in members.items():
+        if name not in REQUIRED and not _NAME.fullmatch(name):
+            raise _refused(
+                where, "a bundle holds no such member", repr(name), f"{', '.join(REQUIRED)}, golden/, wheels/"
+            )
+        if not re.fullmatch(r"[0-9a-f]{64}", member.sha256) or not 0 <= member.bytes <= MAX_MEMBER_BYTES:
+            raise _refused(where, f"what the manifest says of {name} is no SHA-256 and size", str(member))
+    if missing := [name for name in REQUIRED if name not in members]:
+        raise _refused(where, "this bundle has too few members", f"no {', '.join(missing)}")
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -98,3 +205,13 @@ def _read(archive: zipfile.ZipFile, name: str) -> bytes:
     if len(data) > MAX_MEMBER_BYTES:
         raise ValueError(f"{name} is larger than {MAX_MEMBER_BYTES >> 20} MiB")
     return data
+
+
+def _refused(where: str, problem: str, found: str, allowed: str = "a file that `sealpin bundle` wrote") -> InputError:
+    return InputError(
+        problem,
+        where=where,
+        found=found,
+        allowed=allowed,
+        hint="copy the bundle again, or make it anew: sealpin bundle",
+    )

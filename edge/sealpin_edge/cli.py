@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from . import __version__
-from .commission_cli import doctor, status, teach_camera
+from .commission_cli import doctor, preflight, status, teach_camera
+from .config import StationConfig
 from .outbox_cli import outbox
-from .program import Program, answer, json_option
+from .program import Program, answer, json_option, with_config
 from .simulation_cli import plc_sim, simulate
 
 EXISTING_OR_NOT = click.Path(path_type=Path)
@@ -26,16 +27,15 @@ def main() -> None:
     """Judge parts on a line: PLC trigger in, photo taken, OK or NG out."""
 
 
-for command in (doctor, outbox, plc_sim, simulate, status, teach_camera):
+for command in (doctor, outbox, plc_sim, preflight, simulate, status, teach_camera):
     main.add_command(command)
 
 
 @main.command()
-@click.option("--config", type=EXISTING_OR_NOT, required=True, help="The station's station.toml.")
+@with_config
 @click.option("--wait-for-plc", is_flag=True, help="Start although the PLC does not answer, and wait for it.")
-def run(config: Path, wait_for_plc: bool) -> None:
+def run(config: StationConfig, wait_for_plc: bool) -> None:
     """Run the station until it is stopped (Ctrl-C, SIGTERM)."""
-    from .config_file import load_config
     from .logs import set_up_logging
     from .station import Station
 
@@ -44,7 +44,7 @@ def run(config: Path, wait_for_plc: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Station(load_config(config)).run(stop, plc_patience_s=float("inf") if wait_for_plc else PLC_PATIENCE_S)
+    Station(config).run(stop, plc_patience_s=float("inf") if wait_for_plc else PLC_PATIENCE_S)
 
 
 @main.command()
@@ -60,12 +60,13 @@ def window(address: str) -> None:
 @click.argument("bundle", type=EXISTING_OR_NOT)
 @click.argument("out", type=EXISTING_OR_NOT)
 def unpack(bundle: Path, out: Path) -> None:
-    """Verify BUNDLE and unpack it into the new folder OUT."""
+    """Verify the hashes of BUNDLE and unpack it into the new folder OUT; `sealpin deploy` verifies its signature."""
     from .bundle import STATION
     from .bundle import unpack as unpack_bundle
 
     manifest = unpack_bundle(bundle, out)
-    click.echo(f"model {manifest['model']['run']} ({', '.join(manifest['model']['classes'])}) is in {out}")
+    card = manifest.content["model"]
+    click.echo(f"model {card['run']} ({', '.join(card['classes'])}), release {manifest.release}, is in {out}")
     click.echo(f"next: sealpin-edge run --config {out / STATION}")
 
 

@@ -9,18 +9,29 @@ from typing import Any
 
 import click
 
-from .config_file import load_config
+from .config import StationConfig
 from .errors import EnvironmentFault, InputError
-from .program import answer, json_option
+from .program import answer, json_option, with_config
 
 PLACE = click.Path(path_type=Path)
-config_option = click.option("--config", type=PLACE, required=True, help="The station's station.toml.")
 
 
 @click.command()
-@config_option
+@with_config
 @json_option
-def doctor(config: Path, as_json: bool) -> None:
+def preflight(config: StationConfig, as_json: bool) -> None:
+    """Prove a release on this machine without touching the one that runs: config, model, golden photos, database."""
+    from .preflight import preflight as prove
+
+    found = prove(config)
+    text = f"{found.golden} golden photos as they should be, at most {found.slowest_ms} ms of {found.budget_ms:g}"
+    answer(asdict(found), as_json, text)
+
+
+@click.command()
+@with_config
+@json_option
+def doctor(config: StationConfig, as_json: bool) -> None:
     """Look over an installation: PLC, camera, servers, clock, disk; say what is wrong and what to do.
 
     Puts a small file, sealpin-doctor.txt, on the photo server. A running station is not disturbed.
@@ -30,7 +41,7 @@ def doctor(config: Path, as_json: bool) -> None:
 
     set_up_logging()
     findings = []
-    for one in examine(load_config(config)):
+    for one in examine(config):
         findings.append(one)
         if not as_json:
             hint = f"\n{'':<24}next: {one.hint}" if one.hint else ""
@@ -43,11 +54,11 @@ def doctor(config: Path, as_json: bool) -> None:
 
 
 @click.command()
-@config_option
+@with_config
 @json_option
-def status(config: Path, as_json: bool) -> None:
+def status(config: StationConfig, as_json: bool) -> None:
     """Say how the running station is; exit code 1 when it would not take a part, or is degraded."""
-    address = load_config(config).display.address
+    address = config.display.address
     if address == "off":
         raise InputError("this station tells nothing", where="[display] address", found='"off"', allowed="an address")
     try:
@@ -80,10 +91,10 @@ def status(config: Path, as_json: bool) -> None:
 
 
 @click.command("teach-camera")
-@config_option
+@with_config
 @click.option("--shots", type=click.IntRange(min=5), default=20, show_default=True, help="How many photos to take.")
 @click.argument("photos", type=PLACE, required=False)
-def teach_camera(config: Path, shots: int, photos: Path | None) -> None:
+def teach_camera(config: StationConfig, shots: int, photos: Path | None) -> None:
     """Learn from good parts what a photo should look like: light, focus, size, and that there is a part.
 
     From the folder PHOTOS, as the station stores them, or from photos that its camera takes now, one for each Enter.
@@ -93,10 +104,8 @@ def teach_camera(config: Path, shots: int, photos: Path | None) -> None:
     from .checks import learn, save_limits
     from .photo import read_photo
 
-    settings = load_config(config)
-
     def taken() -> Iterator[Frame]:
-        camera = make_camera(settings.camera, settings.timers.capture_ms / 1000)
+        camera = make_camera(config.camera, config.timers.capture_ms / 1000)
         try:
             for number in range(1, shots + 1):
                 click.prompt(f"part {number} of {shots} in place? Enter", default="", show_default=False, err=True)
@@ -110,7 +119,7 @@ def teach_camera(config: Path, shots: int, photos: Path | None) -> None:
         limits = learn(read_photo(file) for file in files)
     else:
         limits = learn(frame.photo for frame in taken())
-    path = save_limits(limits, settings.station.data_dir)
+    path = save_limits(limits, config.station.data_dir)
     click.echo(
         f"{path}: {limits.width}x{limits.height}, mean grey {limits.darkest:.0f} to {limits.brightest:.0f}, "
         f"sharpness from {limits.sharpness:.0f}, likeness from {limits.likeness:.2f}"

@@ -16,6 +16,8 @@ from .plc import DRIVERS, family
 from .plc.address import Address
 from .upload import UPLOADERS
 
+# Of this file's format; bundles say it
+CONFIG_VERSION = 1
 # A rule that a section breaks: its key, what was found, what is allowed
 Fault = tuple[str, str, str]
 

@@ -15,11 +15,30 @@ from .errors import InputError, raise_all
 _KINDS = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
 
 
-def load_config(path: Path, *, template: bool = False) -> StationConfig:
+def load_config(path: Path, *, own: Path | None = None, template: bool = False) -> StationConfig:
     """Read and check a station.toml; a `template` may leave out what a bundle fills in, [model] file and sha256.
 
-    Raises InputError that lists every fault with its line and key.
+    `own` is a file of what this station alone has: its keys replace those of `path`, and relative paths but the model's
+    count from its folder, which stays when releases go. It need not be there. Raises InputError that lists every fault
+    with its line and key.
     """
+    reader = _Reader(path.resolve().parent, own.parent.resolve() if own else None)
+    content = _read(path, reader)
+    if own and own.exists():
+        for name, section in _read(own, reader).items():
+            if name == "model" and isinstance(section, dict):
+                reader.refuse_release_keys(section)
+            both = isinstance(section, dict) and isinstance(content.get(name), dict)
+            content[name] = {**content[name], **section} if both else section
+    if template:
+        content.setdefault("model", {})
+        if isinstance(content["model"], dict):
+            content["model"] = {"file": "model.tflite", "sha256": "0" * 64, **content["model"]}
+    return reader.config(content)
+
+
+def _read(path: Path, reader: "_Reader") -> dict[str, Any]:
+    """A file's content; the reader learns where each of its keys stands."""
     try:
         text = path.read_text(encoding="utf-8")
         content = tomllib.loads(text)
@@ -29,20 +48,29 @@ def load_config(path: Path, *, template: bool = False) -> StationConfig:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError("this is not TOML", where=str(path), found=str(error)) from None
-    if template:
-        content.setdefault("model", {})
-        if isinstance(content["model"], dict):
-            content["model"] = {"file": "model.tflite", "sha256": "0" * 64, **content["model"]}
-    return _Reader(path, text).config(content)
+    reader.learn(path, text)
+    return content
 
 
 class _Reader:
-    """One pass over a file, collecting its faults."""
+    """One pass over a station's config, collecting its faults; `folder` is where it lies, `home` the station's own."""
 
-    def __init__(self, path: Path, text: str) -> None:
-        self._path, self._folder = path, path.resolve().parent
-        self._lines = _lines(text)
+    def __init__(self, folder: Path, home: Path | None) -> None:
+        self._folder, self._home = folder, home or folder
+        self._places: dict[tuple[str, str], str] = {}
+        self._path = ""
         self._faults: list[InputError] = []
+
+    def learn(self, path: Path, text: str) -> None:
+        """Where the keys of a file stand, for messages; they replace those of the file before it."""
+        self._path = self._path or str(path)
+        self._places |= {key: f"{path}:{line}" for key, line in _lines(text).items()}
+
+    def refuse_release_keys(self, model: dict[str, Any]) -> None:
+        """A station's own config must not put another model in the place of its release's."""
+        for key in ("file", "sha256", "golden"):
+            if key in model:
+                self._fault("model", key, "the release says which model this is", found=repr(model[key]))
 
     def config(self, content: dict[str, Any]) -> StationConfig:
         sections: dict[str, Any] = {"folder": self._folder}
@@ -71,19 +99,20 @@ class _Reader:
         keys: dict[str, Field[Any]] = {item.name: item for item in fields(cls)}
         hints = typing.get_type_hints(cls)
         values: dict[str, Any] = {}
+        folder = self._folder if name == "model" else self._home
         for key, raw in content.items():
             if key not in keys:
                 self._fault(name, key, "unknown key", found=repr(raw), allowed=", ".join(keys))
                 continue
             try:
-                values[key] = _value(hints[key], raw, self._folder)
+                values[key] = _value(hints[key], raw, folder)
             except ValueError as error:
                 self._fault(name, key, "wrong kind of value", found=repr(raw), allowed=str(error))
             else:
                 self._broken(name, _limits(key, keys[key], values[key]))
         for key, item in keys.items():
             if key not in content and isinstance(item.default, Path):
-                values[key] = self._folder / item.default
+                values[key] = folder / item.default
             if item.default is MISSING and key not in content:
                 self._fault(name, key, "missing key")
         if len(self._faults) > before:
@@ -97,8 +126,7 @@ class _Reader:
             self._fault(section, key, "this value is not allowed", found=found, allowed=allowed)
 
     def _fault(self, section: str, key: str, problem: str, found: str = "", allowed: str = "") -> None:
-        line = self._lines.get((section, key)) or self._lines.get((section, ""))
-        where = f"{self._path}:{line}" if line else str(self._path)
+        where = self._places.get((section, key)) or self._places.get((section, "")) or self._path
         self._faults.append(
             InputError(problem, where=f"{where}: [{section}] {key}".strip(), found=found, allowed=allowed)
         )

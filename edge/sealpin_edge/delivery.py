@@ -23,7 +23,7 @@ from .upload import Uploader
 log = logging.getLogger(__name__)
 
 QUEUE_PARTS = 4
-IDLE_S = 0.2
+IDLE_S = 0.5
 # An item that was not taken this often, while others were within the last minutes, is itself the trouble
 ATTEMPTS = 10
 HOUSEKEEPING_S = 5.0

@@ -4,14 +4,18 @@ A folder of photos with `golden.json`, which is what `sealpin predict --json` pr
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .config import StationConfig
 from .detection import Detection, above
 from .errors import InputError
 from .model import Model
-from .photo import read_photo
+from .photo import Photo, read_photo
+
+log = logging.getLogger(__name__)
 
 GOLDEN_FILE = "golden.json"
 # The same file on another processor: arithmetic differs in the last bits, and int8 rounds them to a step or two
@@ -19,15 +23,44 @@ SCORE_TOLERANCE = 0.05
 BOX_TOLERANCE = 0.02
 
 
-def prove_on_golden(model: Model, thresholds: Mapping[str, float], folder: Path) -> int:
-    """Judge the golden photos; returns how many. Boxes may differ by BOX_TOLERANCE of the photo's longer side.
+def proven_model(config: StationConfig) -> tuple[Model, Mapping[str, float]]:
+    """The model, loaded, warm, the one that the config names, and right about the golden photos; its thresholds.
 
-    Raises InputError when the model finds anything else in one of them than it did, or the folder is broken.
+    Raises InputError when it is not.
     """
+    model = Model(config.model.file)
+    if model.sha256 != config.model.sha256:
+        raise InputError(
+            "this is not the model that the station was given",
+            where=f"[model] file = {config.model.file}",
+            found=f"SHA-256 {model.sha256}",
+            allowed=f"[model] sha256 = {config.model.sha256}",
+            hint="unpack the bundle again: sealpin-edge unpack BUNDLE DIR",
+        )
+    for name in sorted(set(config.model.notice) - set(model.card.classes)):
+        raise InputError(
+            "the model knows no such category",
+            where="[model] notice",
+            found=name,
+            allowed=", ".join(model.card.classes),
+        )
+    thresholds = model.thresholds(config.model.threshold, "[model] threshold")
+    if config.model.golden:
+        proven = prove_on_golden(model, thresholds, config.model.golden)
+        log.info("%d golden photos are judged as they should be", proven)
+    return model, thresholds
+
+
+def golden_photos(folder: Path) -> list[Photo]:
+    """The photos themselves, uint8 RGB."""
+    return [read_photo(folder / Path(name).name) for name in _expected(folder)]
+
+
+def _expected(folder: Path) -> dict[str, list[Detection]]:
     path = folder / GOLDEN_FILE
     try:
         photos = json.loads(path.read_text(encoding="utf-8"))["photos"]
-        expected = {str(one["photo"]): [_detection(found) for found in one["detections"]] for one in photos}
+        return {str(one["photo"]): [_detection(found) for found in one["detections"]] for one in photos}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             "these golden photos cannot be used",
@@ -35,6 +68,14 @@ def prove_on_golden(model: Model, thresholds: Mapping[str, float], folder: Path)
             found=f"{type(error).__name__}: {error}",
             allowed="what `sealpin predict MODEL PHOTOS --json` prints, beside the photos",
         ) from None
+
+
+def prove_on_golden(model: Model, thresholds: Mapping[str, float], folder: Path) -> int:
+    """Judge the golden photos; returns how many. Boxes may differ by BOX_TOLERANCE of the photo's longer side.
+
+    Raises InputError when the model finds anything else in one of them than it did, or the folder is broken.
+    """
+    expected = _expected(folder)
     for name, known in expected.items():
         photo = read_photo(folder / Path(name).name)
         found = model.detect(photo)

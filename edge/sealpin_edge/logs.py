@@ -18,7 +18,7 @@ _QUIET = ("snap7", "pymodbus", "pymodbus.logging", "paramiko", "smbprotocol", "s
 
 
 WAITING_LINES = 5000
-LATE_S = 0.1
+LATE_S = 0.25
 STOP_S = 2.0
 
 
@@ -45,7 +45,7 @@ def set_up_logging() -> "LogWriter":
 
 
 class LogWriter(threading.Thread):
-    """Writes a tenth of a second late: woken by each line it would want the processor when the verdict does."""
+    """Writes a quarter of a second late: woken by each line it would want the processor when the verdict does."""
 
     def __init__(self, waiting: "queue.Queue[logging.LogRecord]", writer: logging.Handler) -> None:
         super().__init__(name="log", daemon=True)

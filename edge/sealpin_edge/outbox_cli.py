@@ -5,10 +5,10 @@ from pathlib import Path, PurePosixPath
 
 import click
 
-from .config_file import load_config
+from .config import StationConfig
 from .files import new_folder
 from .outbox import Item, Outbox
-from .program import answer, json_option
+from .program import answer, json_option, with_config
 
 PLACE = click.Path(path_type=Path)
 
@@ -18,17 +18,14 @@ def outbox() -> None:
     """Look at what could not be delivered yet, and at what servers refused."""
 
 
-config_option = click.option("--config", type=PLACE, required=True, help="The station's station.toml.")
-
-
-def _store(config: Path) -> Outbox:
-    return Outbox(load_config(config).station.data_dir, owns=False)
+def _store(config: StationConfig) -> Outbox:
+    return Outbox(config.station.data_dir, owns=False)
 
 
 @outbox.command("list")
-@config_option
+@with_config
 @json_option
-def list_items(config: Path, as_json: bool) -> None:
+def list_items(config: StationConfig, as_json: bool) -> None:
     """List what waits and what was set aside, oldest first."""
     items = list(_store(config).items())
     rows = [f"{'stored':<25}{'lane':<9}{'state':<9}{'tries':>6}{'kB':>8}  name"]
@@ -45,16 +42,16 @@ def list_items(config: Path, as_json: bool) -> None:
 
 
 @outbox.command()
-@config_option
-def retry(config: Path) -> None:
+@with_config
+def retry(config: StationConfig) -> None:
     """Send again what a server has refused; the running station takes it up within seconds."""
     click.echo(f"{_store(config).retry()} items are to be sent again")
 
 
 @outbox.command()
-@config_option
+@with_config
 @click.argument("out", type=PLACE)
-def export(config: Path, out: Path) -> None:
+def export(config: StationConfig, out: Path) -> None:
     """Copy everything that is still here into the new folder OUT, named as on the servers; nothing is deleted."""
     photos = results = 0
     with new_folder(out) as folder:

@@ -1,5 +1,6 @@
 """What both command lines share: errors told without a traceback, exit codes, output for scripts."""
 
+import functools
 import json
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import click
 from .errors import InputError, SealpinError
 
 ENVIRONMENT = 3
+PATH = click.Path(path_type=Path)
 
 
 class Program(click.Group):
@@ -35,6 +37,20 @@ class Program(click.Group):
 json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document to standard output."
 )
+
+
+def with_config(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options --config and --own, and the StationConfig that they name as `config`."""
+
+    @click.option("--config", type=PATH, required=True, help="The station's station.toml.")
+    @click.option("--own", type=PATH, help="Keys of this station alone, which replace those of --config.")
+    @functools.wraps(command)
+    def read(config: Path, own: Path | None, **others: Any) -> None:
+        from .config_file import load_config
+
+        command(config=load_config(config, own=own), **others)
+
+    return read
 
 
 def check_place(path: Path | None) -> None:

@@ -14,17 +14,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from . import __version__
+from .bundle import release_of
 from .camera import make_camera
 from .checks import Checks, load_limits
 from .config import StationConfig
 from .delivery import Courier
 from .display import Display
-from .errors import EnvironmentFault, InputError
-from .golden import prove_on_golden
+from .errors import EnvironmentFault
+from .golden import proven_model
 from .inspector import Inspector
 from .loop import PlcLoop
 from .metrics import Metrics
-from .model import Model
 from .outbox import Outbox
 from .recorder import Recorder
 from .results import ResultsApi
@@ -41,8 +41,8 @@ class Station:
         """Load and prove the model, open camera and display. Raises InputError or EnvironmentFault if one fails."""
         self._config = config
         timers, photos, results = config.timers, config.photos, config.results
-        model, thresholds = _proven_model(config)
-        self._model_sha256 = model.sha256
+        model, thresholds = proven_model(config)
+        self._model_sha256, self._release = model.sha256, release_of(config.folder)
         self._started_at = time.monotonic()
         self._outbox = Outbox(config.station.data_dir, config.station.store_mb * 1_000_000)
         server_s = timers.server_ms / 1000
@@ -117,6 +117,7 @@ class Station:
             "state": self._loop.state,
             "error": self._loop.error,
             "version": __version__,
+            "release": self._release,
             "model_sha256": self._model_sha256,
             "plc": "connected" if self._loop.connected else "not connected",
             "camera": self._config.camera.driver,
@@ -186,28 +187,3 @@ def _alarms(health: dict[str, Any], *, storing: bool) -> list[str]:
         dropped = health["outbox"].get("dropped", 0)
         found.append(f"the store is full or fails: {health['lost']} records lost, {dropped} photos dropped")
     return found
-
-
-def _proven_model(config: StationConfig) -> tuple[Model, Any]:
-    """The model, loaded, warm, the one that the config names, and right about the golden photos; its thresholds."""
-    model = Model(config.model.file)
-    if model.sha256 != config.model.sha256:
-        raise InputError(
-            "this is not the model that the station was given",
-            where=f"[model] file = {config.model.file}",
-            found=f"SHA-256 {model.sha256}",
-            allowed=f"[model] sha256 = {config.model.sha256}",
-            hint="unpack the bundle again: sealpin-edge unpack BUNDLE DIR",
-        )
-    for name in sorted(set(config.model.notice) - set(model.card.classes)):
-        raise InputError(
-            "the model knows no such category",
-            where="[model] notice",
-            found=name,
-            allowed=", ".join(model.card.classes),
-        )
-    thresholds = model.thresholds(config.model.threshold, "[model] threshold")
-    if config.model.golden:
-        proven = prove_on_golden(model, thresholds, config.model.golden)
-        log.info("%d golden photos are judged as they should be", proven)
-    return model, thresholds

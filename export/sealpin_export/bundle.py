@@ -1,39 +1,123 @@
-"""Pack a model and a station's config into a bundle."""
+"""Pack a model, a station's config and what both need into a bundle."""
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import tomlkit
 
-from sealpin_edge import bundle
+from sealpin_edge import bundle, store_schema
+from sealpin_edge.bundle import Manifest, make_manifest, version_order, write_bundle
+from sealpin_edge.config import CONFIG_VERSION, StationConfig
 from sealpin_edge.config_file import load_config
+from sealpin_edge.errors import InputError
 from sealpin_edge.files import write_whole
+from sealpin_edge.golden import GOLDEN_FILE
 from sealpin_edge.model import Model, read_model
+from sealpin_edge.plc.block import BLOCK_VERSION
+from sealpin_edge.signature import sign
 
 from .metadata import with_labels
+from .predict import predict
+from .wheels import download_wheels, extras_for, unit
+
+MAX_GOLDEN = 50
 
 
-def make_bundle(model: Path, station: Path, out: Path, labels: Sequence[str] | None = None) -> None:
-    """Write the bundle `out`; [model] file and sha256 of the station's config are filled in, the rest stays as it is.
+@dataclass(frozen=True)
+class Contents:
+    """What goes into a bundle: `golden` a folder of photos, `platforms` whose wheels, `expires` a day (YYYY-MM-DD).
 
-    `labels` are packed into a model of someone else's that carries none. Raises InputError when a station cannot run
-    the model, or the config has a fault.
+    `labels` are packed into a model of someone else's that carries none; `budget_ms` is what a photo may take on the
+    station, by default the config's inference_ms.
     """
-    load_config(station, template=True)
-    data = read_model(model)
-    card = Model(model, labels=labels).card
-    if labels:
-        data = with_labels(data, labels, str(model))
+
+    model: Path
+    station: Path
+    version: str
+    labels: Sequence[str] | None = None
+    golden: Path | None = None
+    platforms: Sequence[str] = ()
+    expires: str = ""
+    budget_ms: int = 0
+
+
+def make_bundle(contents: Contents, out: Path, key: Path | None = None) -> Manifest:
+    """Write the bundle `out`, signed with `key` where there is one; the same contents give the same bytes.
+
+    [model] file, sha256 and golden of the station's config are filled in, the rest stays as it is. Raises
+    InputError when a station cannot run the model, or config, version or golden photos have a fault.
+    """
+    version_order(contents.version)
+    config = load_config(contents.station, template=True)
+    model = read_model(contents.model)
+    card = Model(contents.model, labels=contents.labels).card
+    if contents.labels:
+        model = with_labels(model, contents.labels, str(contents.model))
+    golden = _golden(contents, model)
+    members = {bundle.MODEL: model, bundle.STATION: _config(contents.station, model, bool(golden)), bundle.UNIT: unit()}
+    extras = extras_for(config)
+    wheels = download_wheels(contents.platforms, extras) if contents.platforms else {}
+    members |= golden | {f"{bundle.WHEELS}/{name}": data for name, data in wheels.items()}
+    about = _about(contents, config, extras) | {"model": asdict(card)}
+    signature = {}
+    if key:
+        signature = {bundle.SIGNATURE: sign(make_manifest(members, about).head, key)}
+    with tempfile.TemporaryDirectory() as folder:
+        partial = Path(folder, "bundle")
+        manifest = write_bundle(partial, members, about, signature)
+        write_whole(out, partial.read_bytes())
+    return manifest
+
+
+def _about(contents: Contents, config: StationConfig, extras: Sequence[str]) -> dict[str, Any]:
+    return {
+        "version": contents.version,
+        "expires": contents.expires,
+        "sealpin": version("sealpin"),
+        "versions": {"config": CONFIG_VERSION, "database": store_schema.VERSION, "plc_block": BLOCK_VERSION},
+        "minimum_runtime": {"python": "3.11", "ai-edge-litert": "2.0"},
+        "budget_ms": contents.budget_ms or config.timers.inference_ms,
+        "extras": list(extras),
+        "platforms": sorted(contents.platforms),
+    }
+
+
+def _config(station: Path, model: bytes, has_golden: bool) -> bytes:
     document = tomlkit.parse(station.read_text(encoding="utf-8"))
     section = document.setdefault("model", tomlkit.table())
     section["file"] = bundle.MODEL
-    section["sha256"] = hashlib.sha256(data).hexdigest()
-    members = {bundle.MODEL: data, bundle.STATION: tomlkit.dumps(document).encode()}
+    section["sha256"] = hashlib.sha256(model).hexdigest()
+    section.pop("golden", None)
+    if has_golden:
+        section["golden"] = bundle.GOLDEN
+    return str(tomlkit.dumps(document)).encode()
+
+
+def _golden(contents: Contents, model: bytes) -> dict[str, bytes]:
+    """The golden photos, and what the model finds in them here; numbered, so that their names can be anything."""
+    if contents.golden is None:
+        return {}
+    members: dict[str, bytes] = {}
+    photos = []
     with tempfile.TemporaryDirectory() as folder:
-        partial = Path(folder, "bundle")
-        bundle.write_bundle(partial, members, {"sealpin": version("sealpin"), "model": asdict(card)})
-        write_whole(out, partial.read_bytes())
+        file = Path(folder, "model.tflite")
+        file.write_bytes(model)
+        for number, found in enumerate(predict(Model(file), contents.golden)):
+            if number >= MAX_GOLDEN:
+                raise InputError(
+                    "these are many golden photos", where=str(contents.golden), allowed=f"up to {MAX_GOLDEN}"
+                )
+            source = contents.golden / found.photo if contents.golden.is_dir() else contents.golden
+            if found.verdict.value == "NOT INSPECTED":
+                raise InputError("this golden photo cannot be read", where=str(source))
+            name = f"{number:02d}{source.suffix.lower()}"
+            photos.append({**found.as_dict(), "photo": name})
+            members[f"{bundle.GOLDEN}/{name}"] = source.read_bytes()
+    members[f"{bundle.GOLDEN}/{GOLDEN_FILE}"] = json.dumps({"photos": photos}, indent=1).encode()
+    return members

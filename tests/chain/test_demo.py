@@ -8,7 +8,7 @@ import pytest
 from sealpin_edge.bundle import unpack
 from sealpin_edge.errors import InputError, SealpinError
 from sealpin_edge.simulation.servers import free_port
-from sealpin_export.bundle import make_bundle
+from sealpin_export.bundle import Contents, make_bundle
 from sealpin_export.demo import chain
 from sealpin_export.demo.line import CUT_AT, play_shift
 from sealpin_export.demo.report import COLUMNS, TILE, score_model, table, write_report
@@ -30,7 +30,7 @@ def prepared(tmp_path: Path, toy_model: Path) -> tuple[Path, dict[str, int]]:
     ports = {name: free_port() for name in ("plc", "ftp", "api", "display")}
     (tmp_path / "station.toml").write_text(chain.STATION.format(**ports))
     (tmp_path / "model.tflite").write_bytes(toy_model.read_bytes())
-    make_bundle(toy_model, tmp_path / "station.toml", tmp_path / "bundle.sealpin")
+    make_bundle(Contents(toy_model, tmp_path / "station.toml", "1"), tmp_path / "bundle.sealpin")
     unpack(tmp_path / "bundle.sealpin", tmp_path / "station")
     return tmp_path, ports
 

@@ -1,17 +1,30 @@
 """Bundles: the same bytes for the same content, and nothing but a whole and true one is unpacked."""
 
+import io
 import json
+import subprocess
+import sys
+import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from sealpin_edge.bundle import MANIFEST, read_bundle, unpack, write_bundle
+from sealpin.cli import main as toolkit
+from sealpin_edge.bundle import Bundle, parse_manifest, release_of, unpack, version_order, write_bundle
 from sealpin_edge.cli import main
 from sealpin_edge.config_file import load_config
 from sealpin_edge.errors import InputError
-from sealpin_export.bundle import make_bundle
+from sealpin_edge.golden import prove_on_golden, proven_model
+from sealpin_edge.signature import allowed_signers, new_key, verify
+from sealpin_export.bundle import Contents, make_bundle
+from sealpin_export.deploy.connection import agent_archive
+from sealpin_export.wheels import edge_wheel, extras_for
+from tests.conftest import write_parts
 
 TEMPLATE = """
 # our line
@@ -25,13 +38,21 @@ block = "DB100"
 driver = "folder"
 path = "photos"
 """
-MEMBERS = {"model.tflite": b"model", "station.toml": b"[station]"}
+MEMBERS = {"model.tflite": b"model", "station.toml": b"[station]", "sealpin-edge.service": b"[Unit]"}
+ABOUT = {"version": "1", "model": {}}
 
 
 @pytest.fixture
-def bundle(toy_model: Path, tmp_path: Path) -> Path:
+def contents(toy_model: Path, tmp_path: Path) -> Contents:
+    """Without packages."""
     (tmp_path / "template.toml").write_text(TEMPLATE)
-    make_bundle(toy_model, tmp_path / "template.toml", tmp_path / "one.sealpin")
+    write_parts(tmp_path / "golden", [[], [("PR", 2, 3)]])
+    return Contents(toy_model, tmp_path / "template.toml", "1.2", golden=tmp_path / "golden")
+
+
+@pytest.fixture
+def bundle(contents: Contents, tmp_path: Path) -> Path:
+    make_bundle(contents, tmp_path / "one.sealpin")
     return tmp_path / "one.sealpin"
 
 
@@ -45,11 +66,53 @@ def test_what_is_packed_is_unpacked_and_the_config_knows_its_model(
     config = load_config(tmp_path / "out/station.toml")
     assert config.model.file == tmp_path / "out/model.tflite"
     assert "# our line" in (tmp_path / "out/station.toml").read_text()
+    assert config.model.golden
+    model, thresholds = proven_model(config)
+    assert prove_on_golden(model, thresholds, config.model.golden) == 2
+    assert release_of(tmp_path / "out") == Bundle(bundle).manifest.release
 
 
-def test_the_same_content_gives_the_same_bytes(bundle: Path, toy_model: Path, tmp_path: Path) -> None:
-    make_bundle(toy_model, tmp_path / "template.toml", tmp_path / "again.sealpin")
+def test_the_same_content_gives_the_same_bytes(contents: Contents, bundle: Path, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    new_key(key, "test")
+    for again in ("again.sealpin", "signed.sealpin", "signed_again.sealpin"):
+        make_bundle(contents, tmp_path / again, key if "signed" in again else None)
     assert (tmp_path / "again.sealpin").read_bytes() == bundle.read_bytes()
+    assert (tmp_path / "signed.sealpin").read_bytes() == (tmp_path / "signed_again.sealpin").read_bytes()
+
+
+def test_a_signature_is_of_one_key_and_one_manifest(contents: Contents, tmp_path: Path) -> None:
+    keys = [new_key(tmp_path / name, "test") for name in ("ours", "theirs")]
+    make_bundle(contents, tmp_path / "signed.sealpin", tmp_path / "ours")
+    made = Bundle(tmp_path / "signed.sealpin")
+    signers = tmp_path / "signers"
+    signers.write_text(allowed_signers(keys[:1]))
+    verify(made.manifest.head, made.signature, signers, "it")
+    for head, signature in ((made.manifest.head + b" ", made.signature), (made.manifest.head, b"")):
+        with pytest.raises(InputError, match=r"not one that this station trusts|not signed"):
+            verify(head, signature, signers, "it")
+    signers.write_text(allowed_signers(keys[1:]))
+    with pytest.raises(InputError, match="not one that this station trusts"):
+        verify(made.manifest.head, made.signature, signers, "it")
+    with pytest.raises(InputError, match="a key already"):
+        new_key(tmp_path / "ours", "test")
+    assert (tmp_path / "ours").stat().st_mode & 0o077 == 0
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.integers(0, 99), min_size=1, max_size=4),
+    st.lists(st.integers(0, 99), min_size=1, max_size=4),
+)
+def test_versions_are_ordered_as_numbers(one: list[int], other: list[int]) -> None:
+    texts = [".".join(map(str, version)) for version in (one, other)]
+    assert (version_order(texts[0]) < version_order(texts[1])) == (one < other)
+
+
+@pytest.mark.parametrize("version", ["", "v1", "1.", "1.2.3.4.5", "1 2", "latest", "-1", "1e3", "../1"])
+def test_what_is_no_version_is_refused(contents: Contents, tmp_path: Path, version: str) -> None:
+    with pytest.raises(InputError, match="no version"):
+        make_bundle(replace(contents, version=version), tmp_path / "x.sealpin")
 
 
 def rewritten(bundle: Path, **changes: bytes | None) -> Path:
@@ -76,8 +139,8 @@ def rewritten(bundle: Path, **changes: bytes | None) -> Path:
         ({"../escape": b"x"}, "other members"),
         ({"manifest__json": None}, "not a whole bundle"),
         ({"manifest__json": b"[]"}, "not a whole bundle"),
-        ({"manifest__json": b'{"format": 2}'}, "another format"),
-        ({"manifest__json": b'{"format": 1, "members": {"../x": {}}}'}, "other members"),
+        ({"manifest__json": b'{"format": 1}'}, "another format"),
+        ({"manifest__json": b'{"format": 2, "version": "1", "members": {"../x": {}}}'}, "not a whole bundle"),
     ],
 )
 def test_a_bundle_that_was_tampered_with_is_refused_and_nothing_is_written(
@@ -93,27 +156,99 @@ def test_a_bundle_that_was_tampered_with_is_refused_and_nothing_is_written(
 
 def test_every_flipped_or_missing_byte_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "small.sealpin"
-    write_bundle(path, MEMBERS, {"model": {}})
+    write_bundle(path, MEMBERS, ABOUT)
     whole = path.read_bytes()
     start = whole.index(b"model.tflite") + len("model.tflite")
     for position in range(start, whole.index(b"PK\x01\x02"), 3):
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x10]) + whole[position + 1 :])
         try:
-            assert read_bundle(path)[1] == MEMBERS
+            assert dict(Bundle(path).members()) == MEMBERS
         except InputError:
             continue
     for length in range(0, len(whole) - 1, 7):
         path.write_bytes(whole[:length])
         with pytest.raises(InputError):
-            read_bundle(path)
+            dict(Bundle(path).members())
+
+
+PLAIN_NAMES = st.from_regex(r"(golden|wheels)/[A-Za-z0-9][A-Za-z0-9_.+!-]{0,20}", fullmatch=True)
+
+
+@settings(max_examples=300)
+@given(
+    st.one_of(st.text(max_size=30), st.builds("{}{}".format, PLAIN_NAMES, st.sampled_from(["", "/x", "/../x", "\0"])))
+)
+def test_no_name_leads_out_of_a_release(name: str) -> None:
+    listed = {one: {"sha256": "0" * 64, "bytes": 1} for one in (*MEMBERS, name)}
+    head = json.dumps({"format": 2, "version": "1", "members": listed}).encode()
+    try:
+        members = parse_manifest(head, "x").members
+    except InputError:
+        return
+    for one in members:
+        assert Path("/release", one).resolve().is_relative_to("/release")
+        assert one.count("/") <= 1 and not one.startswith((".", "/"))
+
+
+def test_a_link_in_the_archive_becomes_a_plain_file(tmp_path: Path) -> None:
+    members = {**MEMBERS, "golden/link": b"/etc/hostname"}
+    write_bundle(tmp_path / "one.sealpin", members, ABOUT)
+    with zipfile.ZipFile(tmp_path / "one.sealpin") as old, zipfile.ZipFile(tmp_path / "two.sealpin", "w") as new:
+        for entry in old.infolist():
+            if entry.filename == "golden/link":
+                entry.external_attr = 0o120777 << 16
+            new.writestr(entry, old.read(entry))
+    unpack(tmp_path / "two.sealpin", tmp_path / "out")
+    assert not (tmp_path / "out/golden/link").is_symlink()
+    assert (tmp_path / "out/golden/link").read_bytes() == b"/etc/hostname"
 
 
 def test_the_manifest_tells_what_is_inside(bundle: Path) -> None:
-    with zipfile.ZipFile(bundle) as archive:
-        manifest = json.loads(archive.read(MANIFEST))
-    assert manifest["format"] == 1
+    result = CliRunner().invoke(toolkit, ["bundle", "show", str(bundle), "--json"])
+    assert result.exit_code == 0, result.output
+    manifest = json.loads(result.stdout)
+    assert (manifest["format"], manifest["version"], manifest["signed"]) == (2, "1.2", False)
     assert manifest["model"]["classes"] == ["PR", "QA"]
-    assert set(manifest["members"]) == {"model.tflite", "station.toml"}
+    assert manifest["versions"] == {"config": 1, "database": 2, "plc_block": 1}
+    assert {"model.tflite", "station.toml", "sealpin-edge.service", "golden/golden.json"} <= set(manifest["members"])
+    shown = CliRunner().invoke(toolkit, ["bundle", "show", str(bundle)])
+    assert "release    1.2-" in shown.output
+
+
+def test_the_packages_a_config_needs_are_named(contents: Contents, tmp_path: Path) -> None:
+    camera = TEMPLATE.replace('driver = "folder"\npath = "photos"', 'driver = "picamera2"')
+    contents.station.write_text(camera + '[photos]\nurl = "sftp://u@h/x"\n')
+    assert extras_for(load_config(contents.station, template=True)) == ["picamera2", "sftp"]
+    assert make_bundle(contents, tmp_path / "x.sealpin").content["extras"] == ["picamera2", "sftp"]
+
+
+def test_the_stations_own_wheel_is_reproducible_and_whole(tmp_path: Path) -> None:
+    name, data = edge_wheel()
+    assert (name, data) == edge_wheel()
+    with zipfile.ZipFile(io.BytesIO(data)) as wheel:
+        names = wheel.namelist()
+        record = wheel.read(next(one for one in names if one.endswith("RECORD"))).decode().splitlines()
+        assert {line.rsplit(",", 2)[0] for line in record} == set(names)
+        assert "sealpin_edge/cli.py" in names and "sealpin_edge/display.html" in names
+        wheel.extractall(tmp_path)
+    code = "import sealpin_edge.device.agent, sealpin_edge; print(sealpin_edge.__file__)"
+    done = subprocess.run([sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {code}"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert done.stdout.startswith(str(tmp_path))
+
+
+def test_the_agent_needs_only_pythons_library() -> None:
+    """It runs on stations that have nothing else."""
+    code = (
+        "import sys; before = set(sys.modules); sys.path.insert(0, sys.argv[1]); import sealpin_edge.device.agent; "
+        "new = {name.partition('.')[0] for name in set(sys.modules) - before}; "
+        "print(sorted(new - sys.stdlib_module_names - {'sealpin_edge'}))"
+    )
+    with tempfile.NamedTemporaryFile(suffix=".pyz") as file:
+        file.write(agent_archive())
+        file.flush()
+        done = subprocess.run([sys.executable, "-I", "-c", code, file.name], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
 
 
 def test_a_folder_that_is_taken_is_left_alone(bundle: Path, tmp_path: Path) -> None:
@@ -124,8 +259,8 @@ def test_a_folder_that_is_taken_is_left_alone(bundle: Path, tmp_path: Path) -> N
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["precious"]
 
 
-def test_a_template_with_a_fault_is_refused(toy_model: Path, tmp_path: Path) -> None:
-    (tmp_path / "template.toml").write_text(TEMPLATE.replace("DB100", "DB"))
+def test_a_template_with_a_fault_is_refused(contents: Contents, tmp_path: Path) -> None:
+    contents.station.write_text(TEMPLATE.replace("DB100", "DB"))
     with pytest.raises(InputError, match=r"\[plc\] block"):
-        make_bundle(toy_model, tmp_path / "template.toml", tmp_path / "one.sealpin")
+        make_bundle(contents, tmp_path / "one.sealpin")
     assert not (tmp_path / "one.sealpin").exists()

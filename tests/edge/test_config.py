@@ -115,3 +115,36 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(tmp_path: Path) ->
         with pytest.raises(InputError) as caught:
             load_config(write(tmp_path, GOOD.replace("ftp://station@", f"{scheme}://station:hunter2@")))
         assert "hunter2" not in str(caught.value)
+
+
+def test_a_stations_own_keys_replace_the_releases_and_paths_are_its_own(tmp_path: Path) -> None:
+    release, home = tmp_path / "release", tmp_path / "home"
+    release.mkdir()
+    home.mkdir()
+    write(release, GOOD)
+    (home / "station.toml").write_text(
+        '[station]\nname = "welding 7"\n[plc]\nhost = "192.0.2.77"\n'
+        '[model]\nthreshold = 0.4\n[display]\naddress = "off"\n'
+    )
+    config = load_config(release / "station.toml", own=home / "station.toml")
+    assert (config.station.name, config.station.mode, config.plc.host) == ("welding 7", "full", "192.0.2.77")
+    assert (config.model.threshold, config.model.notice, config.display.address) == (0.4, ("QA",), "off")
+    assert config.model.file == release / "model.tflite"
+    assert (config.station.data_dir, config.camera.path) == (home / "data", home / "photos")
+    assert config.photos and config.photos.password_file == home / "ftp.secret"
+    assert load_config(release / "station.toml", own=home / "none.toml").station.name == "welding 1"
+
+
+def test_a_stations_own_config_brings_no_other_model_and_its_faults_are_told_with_their_file(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, GOOD)
+    own = tmp_path / "own.toml"
+    own.write_text(f'[model]\nfile = "other.tflite"\nsha256 = "{"cd" * 32}"\n[timers]\npoll = 3\n')
+    with pytest.raises(InputError) as caught:
+        load_config(tmp_path / "station.toml", own=own)
+    for place in ("own.toml:2: [model] file", "own.toml:3: [model] sha256", "own.toml:5: [timers] poll"):
+        assert place in str(caught.value)
+    own.write_text("[plc\n")
+    with pytest.raises(InputError, match=r"own.toml: this is not TOML"):
+        load_config(tmp_path / "station.toml", own=own)

@@ -1,5 +1,6 @@
 """MLflow's model registry: which run's network is to go on to the line."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sealpin_edge.errors import InputError
@@ -9,6 +10,7 @@ from .tracking import first_line, mlflow_client
 
 MODEL = "sealpin"
 CANDIDATE = "candidate"
+CHAMPION = "champion"
 
 
 @dataclass(frozen=True)
@@ -49,3 +51,26 @@ def promote(run: Run) -> Version:
             hint=f"sealpin runs sync {run.name}",
         ) from None
     return Version(MODEL, int(version.version))
+
+
+def deployed(run_id: str, stations: Mapping[str, str]) -> str:
+    """Tell MLflow which release of a run's network runs on which stations; its registered version becomes the champion.
+
+    Returns what MLflow did not take, "" when it took all.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if not run_id:
+        return "this model is of no run that MLflow knows"
+    client = mlflow_client(STORE)
+    try:
+        for station, release in stations.items():
+            client.set_tag(run_id, f"deployed.{station}", release)
+        versions = client.search_model_versions(f"run_id = '{run_id}'")
+        if not versions:
+            return f"its run is not registered: sealpin promote {client.get_run(run_id).info.run_name}"
+        newest = max(versions, key=lambda version: int(version.version))
+        client.set_registered_model_alias(newest.name, CHAMPION, newest.version)
+    except MlflowException as error:
+        return first_line(error)
+    return ""

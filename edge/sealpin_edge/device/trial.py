@@ -1,0 +1,172 @@
+"""A release on trial: it runs, and goes unless it is confirmed, whatever happens to cable, power or this program.
+
+`trial.json` is on the disk before the running release is touched. Who finds it there and no trial going on (after a
+reboot, or past its deadline) puts the earlier release back: a timer and the boot do, by `heal`.
+"""
+
+import fcntl
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ..errors import EnvironmentFault, SealpinError
+from ..files import fsync_folder, write_whole
+from . import service
+from .layout import BASE, TRIAL, record
+from .releases import current, load_manifest, switch
+
+START_S = 60.0
+CONFIRM_S = 30.0
+POLL_S = 0.5
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class NotWell(SealpinError):
+    """The new release is not well; the earlier one was put back."""
+
+
+def try_release(release: str, watch_s: float, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Put a release in the place of the running one and watch it for `watch_s` seconds; returns its health.
+
+    Then it waits for `confirm`. Raises NotWell, with the earlier release back in its place, when the new one does not
+    start, says it is another than it should be, starts anew, loses camera or PLC, or `tell` fails: nobody is there.
+    """
+    earlier = current()
+    before = service.health(earlier) if earlier else None
+    deadline = _clock() + watch_s + START_S + CONFIRM_S
+    with _changing():
+        _write({"from": earlier, "to": release, "boot": _boot(), "deadline": deadline})
+    try:
+        tell("halt")
+        if earlier:
+            service.stop()
+        tell("switch")
+        switch(release)
+        tell("start")
+        service.start()
+        return _watch(release, before, watch_s, tell)
+    except (SealpinError, OSError) as error:
+        with suppress(OSError):  # whoever listened may be gone
+            tell("back")
+        go_back(str(error))
+        raise NotWell(
+            f"{release} was taken back",
+            found=str(error),
+            hint=f"{earlier} runs again" if earlier else "nothing ran before it; journalctl -u sealpin-edge -e",
+        ) from None
+
+
+def confirm(release: str, **about: Any) -> None:
+    """Let a release on trial stay. Raises NotWell when it has been taken back meanwhile."""
+    with _changing():
+        trial = _read()
+        if trial is None or trial["to"] != release or current() != release:
+            raise NotWell(f"{release} was taken back", found="no confirmation in time")
+        _forget()
+    record("deployed", release=release, earlier=trial["from"], **about)
+
+
+def go_back(why: str, *, booting: bool = False) -> None:
+    """Put the release before the trial back, if there is a trial; the trial ends when it is up."""
+    with _changing():
+        if (trial := _read()) is None:
+            return
+        switch(trial["from"])
+        if booting:
+            service.systemctl("daemon-reload")  # systemd starts the station after us
+        else:
+            with suppress(EnvironmentFault):
+                service.stop()
+            if trial["from"]:
+                service.start()
+        _forget()
+    record("rolled back", release=trial["from"], earlier=trial["to"], why=why)
+
+
+def on_trial() -> str | None:
+    """The release on trial, if one is."""
+    trial = _read()
+    return str(trial["to"]) if trial else None
+
+
+def heal(*, booting: bool) -> bool:
+    """End a trial that nobody follows any more; whether there was one."""
+    trial = _read()
+    if trial is None or (trial["boot"] == _boot() and _clock() < trial["deadline"]):
+        return False
+    go_back("nobody confirmed it", booting=booting)
+    return True
+
+
+def _watch(release: str, before: dict[str, Any] | None, watch_s: float, tell: Callable[[str], None]) -> dict[str, Any]:
+    """The release's health after `watch_s` seconds in which nothing was wrong with it."""
+    manifest = load_manifest(release)
+    silent = service.address(release) == "off"
+    begin = service.process()
+    ready_by, until, told = _clock() + START_S, _clock() + watch_s, 0.0
+    found: dict[str, Any] = {}
+    while True:
+        now = service.process()
+        if not now.active or now.pid != begin.pid or now.restarts != begin.restarts:
+            raise EnvironmentFault("the station ended or started anew", hint="journalctl -u sealpin-edge -e")
+        found = service.health(release) or {}
+        worse = "" if silent else _worse(found, before, release, manifest.members["model.tflite"].sha256)
+        if worse and _clock() >= min(ready_by, until):
+            raise EnvironmentFault(worse, found=f"state {found.get('state')}, {'; '.join(found.get('alarms', []))}")
+        if not worse and _clock() >= until:
+            return found
+        if _clock() - told >= 1:
+            told = _clock()
+            tell("watch")
+        time.sleep(POLL_S)
+
+
+def _worse(found: dict[str, Any], before: dict[str, Any] | None, release: str, model_sha256: str) -> str:
+    """What is wrong with the new station, in comparison with the one before it; empty when nothing is."""
+    if not found:
+        return "the station does not answer"
+    if found.get("release") != release:
+        return f"another release answers: {found.get('release')}"
+    if found.get("model_sha256") != model_sha256:
+        return "the station judges by another model"
+    if service.works(before) and not service.works(found):
+        return "the station does not get Ready, as the earlier one was"
+    return ""
+
+
+def _clock() -> float:
+    """Seconds of this boot, the same for every process, whatever is done to the time of day."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _boot() -> str:
+    return _BOOT_ID.read_text().strip()
+
+
+@contextmanager
+def _changing() -> Iterator[None]:
+    """Only one at a time decides what runs: a deploy, or the timer that heals."""
+    BASE.mkdir(parents=True, exist_ok=True)
+    with open(BASE / ".changing", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _write(trial: dict[str, Any]) -> None:
+    write_whole(TRIAL, json.dumps(trial).encode())
+
+
+def _read() -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(TRIAL.read_bytes())
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def _forget() -> None:
+    TRIAL.unlink()
+    fsync_folder(BASE)
