@@ -1,5 +1,5 @@
 # Each target does all the set-up it needs. A Debian machine with python3.11, its venv and make is enough; no root.
-.PHONY: setup demo test check peers wheels
+.PHONY: setup demo test check peers wheels test-aarch64
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
@@ -33,3 +33,8 @@ check: setup
 peers: setup
 	test -x .venv-peers/bin/python || python3.11 -m venv .venv-peers
 	$(BIN)/uv pip install --quiet --python .venv-peers/bin/python --constraint tests/export/peers.txt tflite-support tflite-runtime mediapipe libusb-package
+
+# A bundle with a Raspberry Pi's packages on a real aarch64 Debian, emulated: as root, with debootstrap, qemu-user-static,
+# binfmt-support and openssh-server
+test-aarch64: setup wheels
+	$(BIN)/python -m pytest -p no:xdist -s tests/deploy/aarch64.py

@@ -3,7 +3,8 @@
     .venv/bin/python benchmarks/station_latency.py --model demo/model.tflite --photos demo/photos --parts 2000
 
 The emulator runs in this process, the station and the servers in others, as on a line. Blocks of parts with FTP server
-and results API at work take turns with blocks in which both are black holes: they take connections and do not answer.
+and results API at work take turns with blocks in which both are black holes: they take connections and do not answer. Then
+parts pile up without the servers, and 300 are judged while what is stored goes out.
 Also: seconds from start to Ready, CPU and memory of an idle station, memory at the end. JSON on standard output.
 """
 
@@ -31,6 +32,7 @@ WARM_UP = 20
 BLOCKS = 8
 INTERVAL_S = 0.1
 IDLE_S = 20.0
+BACKLOG, BACKLOG_INTERVAL_S, DRAINING = 3000, 0.01, 300
 
 
 def serve(folder: str, ports: tuple[int, int]) -> None:
@@ -64,7 +66,15 @@ def measure(model: Path, photos: Path, parts: int) -> dict[str, Any]:
             # A stopped process takes connections, since the kernel does, and answers nothing
             os.kill(servers.pid, signal.SIGCONT if kind == "servers up" else signal.SIGSTOP)
             line.run(size)
+        # What piles up without the servers is drained while the next parts are judged
+        os.kill(servers.pid, signal.SIGSTOP)
+        line.interval_s = BACKLOG_INTERVAL_S
+        line.run(BACKLOG)
+        line.interval_s = INTERVAL_S
+        waiting = sum(site.health()["outbox"][lane] for lane in ("photos", "results"))
         os.kill(servers.pid, signal.SIGCONT)
+        line.run(DRAINING)
+        left = sum(site.health()["outbox"][lane] for lane in ("photos", "results"))
         assert site.station
         memory = psutil.Process(site.station.pid).memory_info().rss / 1e6
         drained_s = site.wait_until_drained(300)
@@ -75,13 +85,17 @@ def measure(model: Path, photos: Path, parts: int) -> dict[str, Any]:
             rows = [json.loads(row[0]) for row in db.execute("SELECT result FROM inspection ORDER BY sequence")]
     model_ms = [row["model_ms"] for row in rows]
     figures: dict[str, Any] = {}
-    for kind in dict.fromkeys(kinds):
-        chosen = [
+    places = {
+        kind: [
             place
             for block, name in enumerate(kinds)
             if name == kind
             for place in range(WARM_UP + block * size, WARM_UP + (block + 1) * size)
         ]
+        for kind in dict.fromkeys(kinds)
+    }
+    end = len(line.report.parts)
+    for kind, chosen in {**places, "draining what was stored": list(range(end - DRAINING, end))}.items():
         total = np.array([line.report.parts[place].latency_ms for place in chosen], float)
         models = np.array([model_ms[place] for place in chosen])
         figures[kind] = {
@@ -96,6 +110,7 @@ def measure(model: Path, photos: Path, parts: int) -> dict[str, Any]:
         "start_to_ready_s": round(ready_s, 2),
         "idle": idle,
         "memory_mb": round(memory, 1),
+        "stored_items_before_and_after_draining": [waiting, left],
         "drained_s": round(drained_s, 1),
     }
 

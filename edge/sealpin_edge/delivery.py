@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -27,6 +28,8 @@ IDLE_S = 0.5
 # An item that was not taken this often, while others were within the last minutes, is itself the trouble
 ATTEMPTS = 10
 HOUSEKEEPING_S = 5.0
+GIVE_WAY_S = 0.5
+LOOK_S = 0.005
 # Times that a server may break off at one item before another is tried
 SAME_ITEM = 3
 # Older than this, what waits says that a server is too slow, or hangs where no time-out reaches
@@ -55,8 +58,9 @@ class Courier:
         *,
         store_first: bool,
         keep_days: int = 0,
+        judging: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Delivered results are forgotten after `keep_days` days, 0 for never."""
+        """Delivered results are forgotten after `keep_days` days, 0 for never; what is stored waits while `judging`."""
         self._outbox = outbox
         self._uploader = uploader
         self._api = api
@@ -77,6 +81,7 @@ class Courier:
         self._housekeeping_at = 0.0
         self._broke_off: dict[str, tuple[int, int]] = {}
         self._keep_days = keep_days
+        self._judging = judging
 
     def start(self) -> None:
         """Begin to deliver."""
@@ -232,12 +237,19 @@ class Courier:
             self._unstored.remove(inspection)
         return True
 
+    def _give_way(self) -> None:
+        """What was stored can wait until a part is judged; not for ever, on a line without pauses."""
+        until = time.monotonic() + GIVE_WAY_S
+        while self._judging() and time.monotonic() < until and not self._stop.is_set():
+            time.sleep(LOOK_S)
+
     def _drain(self, name: str) -> bool:
         """Deliver the next item of a lane; False when there is none, or it does not go."""
         lane = self._lanes[name]
         server = self._uploader if name == "photos" else self._api
         if server is None or not lane.open or time.monotonic() < self._store_again_at[name]:
             return False
+        self._give_way()
         item = None
         try:
             item = self._outbox.oldest(name)

@@ -68,7 +68,7 @@ class Inspector:
         notice: Set[str],
         expected_sha256: str,
     ) -> None:
-        self.events: queue.Queue[Acquired | Judged] = queue.Queue()
+        self.events: queue.SimpleQueue[Acquired | Judged] = queue.SimpleQueue()  # the cheapest to wait at
         self._camera = camera
         self._checks = checks
         self._model = model

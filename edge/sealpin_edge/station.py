@@ -53,6 +53,7 @@ class Station:
             store_first=bool(photos and photos.first == "store"),
             # Without a server to send them to, the results in the database are the only ones
             keep_days=config.station.keep_days if results else 0,
+            judging=lambda: not self._inspector.idle,
         )
         self._metrics = Metrics(self.health)
         shift = ShiftCounter(config.display.shifts, datetime.now().astimezone())

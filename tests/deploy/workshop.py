@@ -5,7 +5,7 @@ import os
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from sealpin_export.deploy.inventory import Device, scan_host_keys
 ROOT = Path(__file__).parents[2]
 WHEELS = ROOT / ".venv/wheels"
 WATCH_S = 1.0
+# Emulated machines take their time
+VERDICT_S = 60.0
 TEMPLATE = """
 [station]
 name = "line"
@@ -100,10 +102,24 @@ class Station:
 
 
 class Workshop:
-    """Keys, a model, photos; `first` is the bundle that every new station runs."""
+    """Keys, a model, photos; `first` is the bundle that every new station runs.
 
-    def __init__(self, folder: Path, model: Path, photos: Path) -> None:
+    Stations have the Debian root `base`, and get packages for `target`: those of `make wheels` for this machine's
+    kind, from the package index for others.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        model: Path,
+        photos: Path,
+        *,
+        base: Path = Path("/"),
+        target: str = "",
+        template: str = TEMPLATE,
+    ) -> None:
         self.folder, self.model, self.photos = folder, model, photos
+        self._base, self._target, self._template = base, target or platform(), template
         self.key, self.login = folder / "signing-key", folder / "login"
         self.public = new_key(self.key, "test")
         run_program(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.login)])
@@ -111,14 +127,14 @@ class Workshop:
         self.first, self.second = self.bundle("1"), self.bundle("2")
         self.image = self._make_image()
 
-    def bundle(self, version: str, *, template: str = TEMPLATE, key: Path | None = None, **changes: Any) -> Bundle:
-        """A bundle of the model, signed, with packages for this machine."""
+    def bundle(self, version: str, *, key: Path | None = None, **changes: Any) -> Bundle:
+        """A bundle of the model, signed, with packages for the stations."""
         self._count += 1
         station = self.folder / f"template{self._count}.toml"
-        station.write_text(template)
-        given = {"golden": self.photos, "platforms": (platform(),), **changes}
+        station.write_text(self._template)
+        given = {"golden": self.photos, "platforms": (self._target,), **changes}
         out = self.folder / f"{self._count}.sealpin"
-        with offline():
+        with offline() if self._target == platform() else nullcontext():
             make_bundle(Contents(given.pop("model", self.model), station, version, **given), out, key or self.key)
         return Bundle(out)
 
@@ -146,7 +162,7 @@ class Workshop:
         folder = self.folder / f"{self._count}-{name}"
         machine = self.image.copy(folder) if prepared else self._blank(folder)
         plc_port = free_port()
-        line = Line("127.0.0.1", plc_port, block="DB100", interval_s=0.05)
+        line = Line("127.0.0.1", plc_port, block="DB100", interval_s=0.05, verdict_timeout_s=VERDICT_S)
         line.start()
         home = machine.disk / "var/lib/sealpin"
         home.mkdir(parents=True, exist_ok=True)
@@ -154,11 +170,11 @@ class Workshop:
         (home / "station.toml").write_text(keys)
         made = Station(machine, self._switch_on(machine, name), line)
         if prepared:
-            made.running()
+            made.running(VERDICT_S)
         return made
 
     def _blank(self, folder: Path) -> StandIn:
-        machine = StandIn(folder)
+        machine = StandIn(folder, self._base)
         machine.install(self.login.with_name("login.pub").read_text().strip())
         return machine
 

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from sealpin.cli import main
 from sealpin_edge.errors import InputError, SealpinError
 from sealpin_training.dataset.manifest import Dataset
+from sealpin_training.registry import deployed
 from sealpin_training.resume import resume
 from sealpin_training.run import Run, State, load_run, locked
 from sealpin_training.tracking import read_metrics
@@ -167,6 +168,13 @@ def test_runs_are_compared_and_one_is_promoted(whole: Run, place: Path, dataset:
     client = mlflow.MlflowClient(f"sqlite:///{place}/mlruns/mlflow.db")
     version = client.get_model_version_by_alias("sealpin", "candidate")
     assert (version.run_id, int(version.version)) == (whole.run_id, promoted["version"])
+    assert deployed(whole.run_id, {"line1": "3-abc", "line2": "3-abc"}) == ""
+    champion = client.get_model_version_by_alias("sealpin", "champion")
+    assert champion.version == version.version
+    assert client.get_run(whole.run_id).data.tags["deployed.line2"] == "3-abc"
+    assert "sealpin promote wider" in deployed(load_run("wider").run_id, {"line1": "4-abc"})
+    assert deployed("0" * 32, {"line1": "4-abc"}) != "" != deployed("", {"line1": "4-abc"})
+    assert client.get_model_version_by_alias("sealpin", "champion").version == version.version
     listed = json.loads(CliRunner().invoke(main, ["runs", "list", "--json"]).stdout)["runs"]
     assert {"whole", "wider"} <= {run["run"] for run in listed}
     assert CliRunner().invoke(main, ["runs", "sync", "whole"]).exit_code == 0

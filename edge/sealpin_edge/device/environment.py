@@ -57,7 +57,9 @@ def install(manifest: Manifest, folder: Path) -> Path:
         extras = ",".join(manifest.content.get("extras", []))
         package = f"sealpin-edge[{extras}]" if extras else "sealpin-edge"
         # The camera's packages are the system's: Raspberry Pi OS has them nowhere else
-        run_program(["python3", "-m", "venv", "--system-site-packages", str(path)], hint="apt install python3-venv")
+        run_program(
+            [sys.executable, "-m", "venv", "--system-site-packages", str(path)], hint="apt install python3-venv"
+        )
         pip = [str(path / "bin/python"), "-m", "pip", "--isolated", "--disable-pip-version-check"]
         wheels = str(folder / WHEELS)
         run_program([*pip, "install", "--quiet", "--no-index", "--ignore-installed", "--find-links", wheels, package])

@@ -23,7 +23,7 @@ ConditionPathExists={BASE}/trial.json
 
 [Service]
 Type=oneshot
-ExecStart=/usr/bin/env python3 -I {AGENT} heal
+ExecStart=/usr/bin/python3 -I {AGENT} heal
 """,
     f"{HEAL}.timer": f"""[Unit]
 Description=look after sealpin releases on trial
@@ -45,7 +45,7 @@ After=local-fs.target
 
 [Service]
 Type=oneshot
-ExecStart=/usr/bin/env python3 -I {AGENT} heal --booting
+ExecStart=/usr/bin/python3 -I {AGENT} heal --booting
 
 [Install]
 WantedBy=multi-user.target

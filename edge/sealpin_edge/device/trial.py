@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ..bundle import MODEL
 from ..errors import EnvironmentFault, SealpinError
 from ..files import fsync_folder, write_whole
 from . import service
@@ -19,6 +20,8 @@ from .layout import BASE, TRIAL, record
 from .releases import current, load_manifest, switch
 
 START_S = 60.0
+# A station that is up connects to its PLC, or finds it again, within this
+READY_S = 15.0
 CONFIRM_S = 30.0
 POLL_S = 0.5
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -36,7 +39,7 @@ def try_release(release: str, watch_s: float, tell: Callable[[str], None]) -> di
     """
     earlier = current()
     before = service.health(earlier) if earlier else None
-    deadline = _clock() + watch_s + START_S + CONFIRM_S
+    deadline = _clock() + START_S + 2 * READY_S + watch_s + CONFIRM_S
     with _changing():
         _write({"from": earlier, "to": release, "boot": _boot(), "deadline": deadline})
     try:
@@ -102,22 +105,27 @@ def heal(*, booting: bool) -> bool:
 
 
 def _watch(release: str, before: dict[str, Any] | None, watch_s: float, tell: Callable[[str], None]) -> dict[str, Any]:
-    """The release's health after `watch_s` seconds in which nothing was wrong with it."""
+    """The release's health after `watch_s` seconds on end in which nothing was wrong with it."""
     manifest = load_manifest(release)
     silent = service.address(release) == "off"
     begin = service.process()
-    ready_by, until, told = _clock() + START_S, _clock() + watch_s, 0.0
-    found: dict[str, Any] = {}
+    well_since: float | None = None
+    worse_since: float | None = _clock()
+    told = 0.0
     while True:
         now = service.process()
         if not now.active or now.pid != begin.pid or now.restarts != begin.restarts:
             raise EnvironmentFault("the station ended or started anew", hint="journalctl -u sealpin-edge -e")
         found = service.health(release) or {}
-        worse = "" if silent else _worse(found, before, release, manifest.members["model.tflite"].sha256)
-        if worse and _clock() >= min(ready_by, until):
-            raise EnvironmentFault(worse, found=f"state {found.get('state')}, {'; '.join(found.get('alarms', []))}")
-        if not worse and _clock() >= until:
-            return found
+        worse = "" if silent else _worse(found, before, release, manifest.members[MODEL].sha256)
+        if worse:
+            well_since, worse_since = None, worse_since or _clock()
+            if _clock() - worse_since >= READY_S:
+                raise EnvironmentFault(worse, found=f"state {found.get('state')}, {'; '.join(found.get('alarms', []))}")
+        else:
+            well_since, worse_since = well_since or _clock(), None
+            if _clock() - well_since >= watch_s:
+                return found
         if _clock() - told >= 1:
             told = _clock()
             tell("watch")

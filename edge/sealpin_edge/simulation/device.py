@@ -20,7 +20,18 @@ from .servers import free_port
 
 BOOT_S = 20.0
 SSHD = "/usr/sbin/sshd"
-_UNSHARE = ("/usr/bin/unshare", "--mount", "--pid", "--fork", "--kill-child", "--")
+# It goes with the program that switched it on, however that ends
+_UNSHARE = (
+    "/usr/bin/setpriv",
+    "--pdeathsig",
+    "KILL",
+    "/usr/bin/unshare",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--",
+)
 # Its own power button, in the order of a boot; each boot has another id, as a kernel's has
 _BOOT = """
 set -e
@@ -94,6 +105,7 @@ class StandIn:
 
     def boot(self) -> None:
         """Switch it on; returns when its sshd answers. Raises EnvironmentFault when it does not."""
+        assert self._process is None, "it is on"
         (self.folder / "boot_id").write_text(f"{uuid.uuid4()}\n")
         options = ["UsePAM=no", "StrictModes=no", "PermitRootLogin=yes", "PasswordAuthentication=no", "PidFile=none"]
         options += ["HostKey=/etc/ssh/standin_key", "AuthorizedKeysFile=/root/.ssh/authorized_keys", "MaxStartups=100"]

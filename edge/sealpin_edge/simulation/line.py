@@ -76,7 +76,7 @@ class Line:
         self._plc = make_plc(driver, host, port, places)
         self._plc.written = self._on_write
         self._plc.client_added = self._on_connect
-        self._interval_s, self._verdict_timeout_s, self._before_part = interval_s, verdict_timeout_s, before_part
+        self.interval_s, self._verdict_timeout_s, self._before_part = interval_s, verdict_timeout_s, before_part
         self._changed = threading.Condition()
         self._inputs = Inputs()
         self._outputs = Outputs()
@@ -126,7 +126,7 @@ class Line:
             self._before_part(number)
             if stop.is_set() or not play(number, ready_timeout_s):
                 break
-            stop.wait(self._interval_s)
+            stop.wait(self.interval_s)
         return self.report
 
     def wait_ready(self, timeout_s: float) -> bool:

@@ -197,8 +197,8 @@ def _algorithms(keys: tuple[str, ...]) -> str:
 
 
 def _remote(device: Device) -> str:
-    """The command on the station: Python, as root."""
-    python = f"python3 -I -c {shlex.quote(_BOOT)}"
+    """The command on the station: the system's own Python, as root."""
+    python = f"/usr/bin/python3 -I -c {shlex.quote(_BOOT)}"
     return python if device.address.startswith("root@") else f"sudo -n {python}"
 
 
