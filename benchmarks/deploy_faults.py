@@ -118,10 +118,7 @@ def killed(station: Station, made: Bundle) -> Outcome:
         if reached == "watch":
             for process in psutil.process_iter(["cmdline"]):
                 words = process.info["cmdline"] or []
-                if (
-                    words[:3] == ["python3", "-I", "-c"]
-                    and (Path("/proc", str(process.pid), "ns/pid")).readlink() == own
-                ):
+                if words[1:3] == ["-I", "-c"] and (Path("/proc", str(process.pid), "ns/pid")).readlink() == own:
                     process.kill()
 
     own = (station.machine.path("/").parent / "ns/pid").readlink()

@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/station_latency.py --model demo/model.tflite --photos demo/photos --parts 2000
 
 The emulator runs in this process, the station and the servers in others, as on a line. Blocks of parts with FTP server
-and results API at work take turns with blocks in which both are black holes: they take connections and do not answer. Then
-parts pile up without the servers, and 300 are judged while what is stored goes out.
+and results API at work take turns with blocks in which both are black holes: they take connections and do not answer.
+Then parts pile up without the servers, and 300 are judged while what is stored goes out.
 Also: seconds from start to Ready, CPU and memory of an idle station, memory at the end. JSON on standard output.
 """
 

@@ -16,6 +16,16 @@ from sealpin_edge.photo import Photo, encode_jpeg
 # Started in the background, Ctrl-C is ignored, and so it would be in every program that a test starts and interrupts
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# What takes minutes begins first, so that no core waits at the end; xdist hands whole files out in this order
+SLOW_FIRST = (
+    "training/test_training.py",
+    "chain/test_readme.py",
+    "deploy/test_deploy.py",
+    "training/test_warmstart.py",
+    "export/test_export.py",
+    "chain/test_station.py",
+    "chain/test_site.py",
+)
 GRID = 8
 CELL = 32
 SIDE = GRID * CELL
@@ -28,6 +38,17 @@ DETECTION_ATTRIBUTES = (
     'attr { key: "h_scale" value { f: 1.0 } } attr { key: "w_scale" value { f: 1.0 } } '
     'attr { key: "num_classes" value { i: 2 } }'
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the slow files first."""
+
+    def place(item: pytest.Item) -> int:
+        return next(
+            (n for n, name in enumerate(SLOW_FIRST) if item.nodeid.startswith(f"tests/{name}")), len(SLOW_FIRST)
+        )
+
+    items.sort(key=place)
 
 
 def part_photo(*burrs: tuple[str, int, int], seed: int = 0) -> Photo:

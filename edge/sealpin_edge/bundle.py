@@ -13,7 +13,9 @@ Only Python's own library is needed to read one: it is read on stations that hav
 
 import hashlib
 import json
+import lzma
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -34,11 +36,15 @@ GOLDEN = "golden"
 WHEELS = "wheels"
 REQUIRED = (MODEL, STATION, UNIT)
 MAX_MEMBER_BYTES = 512 << 20
+_KINDS: dict[str, type] = {"model": dict, "versions": dict, "platforms": list, "extras": list, "expires": str}
 # No folder but these two, nothing hidden, nothing that leads out of them
 _NAME = re.compile(rf"(?:{GOLDEN}|{WHEELS})/[A-Za-z0-9][A-Za-z0-9_.+!-]*")
 _VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){0,3}")
 # What zipfile, json and our own look-ups raise on bytes that are no bundle, or not all of one
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError, TypeError, ValueError, AttributeError)
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, OverflowError),
+    *(KeyError, TypeError, ValueError, AttributeError),
+)
 # The earliest time that ZIP can say: the same content gives the same bytes on any day
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
@@ -93,6 +99,9 @@ def parse_manifest(head: bytes, where: str) -> Manifest:
             str(name): Member(str(said["sha256"]), int(said["bytes"])) for name, said in content["members"].items()
         }
         version_order(str(content["version"]))
+        for key, kind in _KINDS.items():
+            if not isinstance(content.get(key, kind()), kind):
+                raise _refused(where, f"what the manifest says of {key} is of the wrong kind", repr(content[key])[:80])
         _check_names(members, where)
     except _BROKEN as error:
         raise _refused(where, "this is not a whole bundle", f"{type(error).__name__}: {error}") from None

@@ -21,7 +21,7 @@ def fsync_folder(folder: Path) -> None:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it holds all of `data`, on the disk itself, or does not appear; replaces an older one."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with open(partial, "xb") as file:
             file.write(data)

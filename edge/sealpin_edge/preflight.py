@@ -90,7 +90,8 @@ def _rehearse(data_dir: Path) -> int:
     """Open a copy of the station's database as this release would; the number of inspections that are in it still."""
     if not (data_dir / "station.db").exists():
         return 0
-    with tempfile.TemporaryDirectory() as folder:
+    # Not /tmp, which is memory on some
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         copy = Path(folder, "station.db")
         try:
             with closing(sqlite3.connect(data_dir / "station.db")) as live, closing(sqlite3.connect(copy)) as db:

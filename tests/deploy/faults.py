@@ -236,6 +236,13 @@ SLOW_ATTACKS = [Attack("crashes after 20 s", ROLLED_BACK, "ended or started anew
 STEPS = ("send", "unpack", "environment", "preflight", "halt", "switch", "start", "watch", "prune")
 
 
+def cut_cable() -> None:
+    """End the toolkit's side of every connection, as it would be with the cable cut."""
+    for child in psutil.Process().children():
+        if child.name() == "ssh":
+            os.kill(child.pid, signal.SIGKILL)
+
+
 def cut(station: Station, made: Bundle, step: str, how: str) -> Outcome:
     """A deploy whose cable or power is cut as it begins a step; the power comes back when the toolkit has ended."""
 
@@ -244,9 +251,7 @@ def cut(station: Station, made: Bundle, step: str, how: str) -> Outcome:
             if how == "power":
                 station.machine.cut_power()
             else:
-                for child in psutil.Process().children():
-                    if child.name() == "ssh":
-                        os.kill(child.pid, signal.SIGKILL)
+                cut_cable()
 
     outcome = station.deploy(made, progress=progress)
     if how == "power":

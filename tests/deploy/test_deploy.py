@@ -1,5 +1,6 @@
 """Deploys to stand-in stations: real sshd, packages, station and line; cuts and attacks at each step."""
 
+import base64
 import os
 import re
 import shlex
@@ -14,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from sealpin_edge.device.environment import platform
+from sealpin_export.deploy.connection import ConnectionLost, connect
 from tests.conftest import write_parts
-from tests.deploy.faults import ATTACKS, STEPS, Attack, cut
+from tests.deploy.faults import ATTACKS, STEPS, Attack, cut, cut_cable
 from tests.deploy.workshop import ROOT, TEMPLATE, WHEELS, Station, Workshop, missing
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
@@ -78,7 +80,8 @@ def test_what_is_not_as_it_should_be_never_replaces_what_runs(
 
 @pytest.mark.parametrize(
     ("step", "how"),
-    [(step, how) for how in ("power", "cable") for step in STEPS],
+    # The others, by cable, are in benchmarks/deploy_faults.py
+    [*((step, "power") for step in STEPS), *((step, "cable") for step in ("send", "halt", "switch", "start", "watch"))],
 )
 def test_a_cut_at_any_step_ends_on_a_working_release_and_the_next_deploy_gets_through(
     workshop: Workshop, attacked: Station, step: str, how: str
@@ -97,6 +100,38 @@ def test_a_cut_at_any_step_ends_on_a_working_release_and_the_next_deploy_gets_th
     assert attacked.judges() in ("OK", "NG")
     # That the station is silent without power is no breach of the handshake
     assert [told for told in attacked.line.report.violations if "heartbeat" not in told] == []
+
+
+def test_an_upload_goes_on_where_it_was_cut(workshop: Workshop, attacked: Station) -> None:
+    made = workshop.unlike(workshop.second)
+    data = dict(made.members())["golden/extra.jpg"]
+    sha256, half = made.manifest.members["golden/extra.jpg"].sha256, len(data) // 2
+    offer = {
+        "head": base64.b64encode(made.manifest.head).decode(),
+        "signature": base64.b64encode(made.signature).decode(),
+        "allow_downgrade": True,
+    }
+    sent: list[int] = []
+
+    def cut_half_way(count: int) -> None:
+        sent.append(count)
+        if sum(sent) >= half:
+            cut_cable()
+
+    with connect(attacked.device) as talk:
+        talk.ask("lock", holder="test")
+        assert talk.ask("offer", **offer)["missing"] == [{"sha256": sha256, "bytes": len(data), "have": 0}]
+        with pytest.raises(ConnectionLost):
+            talk.put(sha256, data, 0, cut_half_way)
+    attacked.running()
+    with connect(attacked.device) as talk:
+        talk.ask("lock", holder="test")
+        (entry,) = talk.ask("offer", **offer)["missing"]
+        assert 0 < entry["have"] < len(data)
+        sent.clear()
+        talk.put(sha256, data, entry["have"], sent.append)
+        assert sum(sent) == len(data) - entry["have"]
+        assert talk.ask("offer", **offer)["missing"] == []
 
 
 def test_what_is_the_stations_own_is_not_touched(workshop: Workshop, station: Station) -> None:

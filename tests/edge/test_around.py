@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from sealpin_edge.device.prepare import HEAL_UNITS
 from sealpin_edge.errors import PlcFault
 from sealpin_edge.inspector import Job, Judged
 from sealpin_edge.logs import set_up_logging
@@ -169,6 +170,18 @@ def test_the_unit_is_one_that_systemd_understands_and_is_hardened(tmp_path: Path
         [program, "security", "--offline=yes", "--threshold=25", copy], capture_output=True, text=True
     )
     assert security.returncode == 0, security.stdout[-200:]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_the_units_that_heal_a_station_are_ones_that_systemd_understands(tmp_path: Path) -> None:
+    for name, text in HEAL_UNITS.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / UNIT.name).write_text(
+        UNIT.read_text().replace("/opt/sealpin/current/venv/bin/sealpin-edge", "/bin/true")
+    )
+    for name in HEAL_UNITS:
+        told = subprocess.run(["systemd-analyze", "verify", tmp_path / name], capture_output=True, text=True)
+        assert (told.returncode, told.stderr) == (0, ""), name
 
 
 def test_lines_for_the_journal_carry_its_priorities(

@@ -284,3 +284,19 @@ def test_trouble_is_told_for_a_while_and_ends_when_the_disk_takes_a_write(
     outbox.check()
     assert not outbox.failing
     assert not item.file.exists()
+
+
+def test_what_was_stored_waits_while_a_part_is_judged_but_not_for_ever(outbox: Outbox) -> None:
+    server, seen = Server(), []
+
+    def judging() -> bool:
+        seen.append(dict(server.files))
+        return True
+
+    courier = Courier(outbox, server, None, store_first=True, judging=judging)
+    courier.start()
+    id = record(outbox)
+    courier.ship(Shipment(id, NOW, (("waits.jpg", b"1"),)))
+    wait_until(lambda: "waits.jpg" in server.files)
+    courier.stop()
+    assert sum("waits.jpg" not in files for files in seen) > 10, "it gave way first"

@@ -9,6 +9,7 @@ nothing is asked for IDLE_S: a deploy whose cable was cut locks nobody out.
 import base64
 import contextlib
 import fcntl
+import io
 import json
 import os
 import shutil
@@ -17,14 +18,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from ..bundle import Manifest, parse_manifest, version_order
 from ..errors import EnvironmentFault, InputError, SealpinError
 from ..files import write_whole
 from ..signature import verify
 from . import environment, releases, service, trial
-from .layout import AGENT, BASE, LOCK, SIGNERS, complete, history, record
+from .layout import AGENT, BASE, LOCK, SIGNERS, complete, confirmed, history, record
 from .prepare import prepare
 
 IDLE_S = 60
@@ -33,7 +34,7 @@ IDLE_S = 60
 class Agent:
     """One conversation. Each request is a method, and what follows it is its arguments."""
 
-    def __init__(self, requests: BinaryIO, answers: BinaryIO, program: Path) -> None:
+    def __init__(self, requests: io.BufferedReader, answers: BinaryIO, program: Path) -> None:
         self._requests, self._answers, self._program = requests, answers, program
         self._lock: Any = None
         self._holder = ""
@@ -56,6 +57,9 @@ class Agent:
                     answer = {"error": {**vars(error), "exit_code": error.exit_code, "kind": type(error).__name__}}
                 except OSError as error:
                     told = {"problem": error.strerror or str(error), "where": str(error.filename or "")}
+                    answer = {"error": {**told, "exit_code": 3, "kind": "EnvironmentFault"}}
+                except Exception as error:  # a defect of ours: told, rather than a connection that ends
+                    told = {"problem": f"the station's side failed: {type(error).__name__}: {error}"}
                     answer = {"error": {**told, "exit_code": 3, "kind": "EnvironmentFault"}}
                 self._say(answer)
         except (OSError, TimeoutError):
@@ -142,7 +146,9 @@ class Agent:
     def choose(self, version: str) -> dict[str, Any]:
         """Choose what to go back to: a version, or "" for the last good one before this."""
         running, here = releases.current(), releases.complete_releases()
-        good = [str(line["release"]) for line in history() if line["event"] == "deployed"]
+        good = confirmed()
+        if running in good:  # what came before it, and not what a rollback has left
+            good = good[: good.index(running)]
         named = [name for name in here if version in (name, name.rpartition("-")[0])]
         if version:
             found = named[-1] if named else None
@@ -193,6 +199,8 @@ class Agent:
                     hint="sealpin deploy --allow-downgrade, or sealpin rollback",
                 )
         environment.check_platform(manifest)
+        with contextlib.suppress(OSError, SealpinError):  # what earlier deploys have left must not fill the disk
+            releases.prune(manifest)
         releases.check_space(manifest)
 
     def _expect(self) -> Manifest:
@@ -217,14 +225,14 @@ class Agent:
 class _Watched:
     """The requests' stream for a long upload: it must go on, however long it takes in all."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: io.BufferedReader) -> None:
         self._stream = stream
 
     def read(self, size: int) -> bytes:
-        """As the stream's own."""
+        """What there is, at most `size` bytes: a slow link gets on, too."""
         signal.alarm(IDLE_S)
         try:
-            return self._stream.read(size)
+            return self._stream.read1(size)
         finally:
             signal.alarm(0)
 
@@ -240,7 +248,7 @@ def main(program: Path) -> None:
         trial.heal(booting="--booting" in sys.argv)
         return
     try:
-        Agent(sys.stdin.buffer, sys.stdout.buffer, program).serve()
+        Agent(cast(io.BufferedReader, sys.stdin.buffer), sys.stdout.buffer, program).serve()
     finally:
         program.unlink(missing_ok=True)
         os._exit(0)  # threads and half-closed pipes must not hold the lock

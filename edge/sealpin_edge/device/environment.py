@@ -3,14 +3,13 @@
 import hashlib
 import json
 import platform as machine
-import shutil
 import sys
 from pathlib import Path
 
 from ..bundle import WHEELS, Manifest
 from ..command import run_program
 from ..errors import InputError
-from .layout import COMPLETE, CURRENT, ENVIRONMENTS, complete
+from .layout import COMPLETE, CURRENT, ENVIRONMENTS, complete, discard
 
 
 def platform() -> str:
@@ -53,7 +52,11 @@ def install(manifest: Manifest, folder: Path) -> Path:
     """
     path = ENVIRONMENTS / environment_key(manifest) if manifest.wheels else (CURRENT / "venv").resolve()
     if not (path / COMPLETE).exists():
-        shutil.rmtree(path, ignore_errors=True)
+        if not manifest.wheels:
+            raise InputError(
+                "the packages that run here are not whole", hint="sealpin bundle make, without --no-wheels"
+            )
+        discard(path)
         extras = ",".join(manifest.content.get("extras", []))
         package = f"sealpin-edge[{extras}]" if extras else "sealpin-edge"
         # The camera's packages are the system's: Raspberry Pi OS has them nowhere else

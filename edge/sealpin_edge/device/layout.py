@@ -15,11 +15,12 @@ All but the last is root's: the station's user cannot change what it runs.
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-from ..files import write_whole
+from ..files import fsync_folder, write_whole
 
 BASE = Path("/opt/sealpin")
 HOME = Path("/var/lib/sealpin")
@@ -41,11 +42,19 @@ def complete(folder: Path) -> None:
     write_whole(folder / COMPLETE, b"")
 
 
+def discard(folder: Path) -> None:
+    """Remove a folder so that a cut in the midst leaves nothing that looks whole."""
+    if folder.exists():
+        (folder / COMPLETE).unlink(missing_ok=True)
+        fsync_folder(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def record(event: str, **about: Any) -> None:
     """Add a line to the history."""
     line = json.dumps({"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": event, **about})
     with open(HISTORY, "a", encoding="utf-8") as file:
-        file.write(line + "\n")
+        file.write(f"\n{line}\n")  # a half line that a power cut left must not swallow this one
         file.flush()
         os.fsync(file.fileno())
 
@@ -56,7 +65,14 @@ def history() -> list[dict[str, Any]]:
     if HISTORY.exists():
         for line in HISTORY.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                found.append(json.loads(line))
+                said = json.loads(line)
             except ValueError:
                 continue
+            if isinstance(said, dict):
+                found.append(said)
     return found
+
+
+def confirmed() -> list[str]:
+    """Releases that were confirmed, by deploy or rollback, in that order."""
+    return [str(line.get("release")) for line in history() if line.get("event") == "deployed"]

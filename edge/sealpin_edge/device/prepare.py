@@ -32,6 +32,7 @@ Description=look after sealpin releases on trial
 OnBootSec=15
 OnUnitActiveSec=15
 OnUnitInactiveSec=15
+AccuracySec=1
 Unit={HEAL}.service
 
 [Install]
@@ -96,8 +97,11 @@ def prepare(signers: str, authorized_key: str) -> dict[str, Any]:
 
 def _packages() -> list[str]:
     """Install what is missing; returns what was. The camera's packages only where the system has them."""
-    wanted = [name for name in (*PACKAGES, CAMERA) if not _known("dpkg-query", "-W", name)]
+    wanted = [
+        name for name in (*PACKAGES, CAMERA) if _known("dpkg-query", "-Wf${db:Status-Status}", name) != "installed"
+    ]
     if wanted:
+        run_program(["dpkg", "--configure", "-a"])  # an earlier try may have been cut
         run_program([*APT, "update"])
         if CAMERA in wanted and not _known("apt-cache", "show", CAMERA):
             wanted.remove(CAMERA)
@@ -106,12 +110,12 @@ def _packages() -> list[str]:
     return wanted
 
 
-def _known(*query: str) -> bool:
-    """Whether a query of Debian's finds something."""
+def _known(*query: str) -> str:
+    """What a query of Debian's finds."""
     try:
-        return bool(run_program(query))
+        return run_program(query).decode()
     except EnvironmentFault:
-        return False
+        return ""
 
 
 def _user() -> str:

@@ -11,7 +11,7 @@ from ..bundle import MANIFEST, SIGNATURE, Manifest, check_member, parse_manifest
 from ..errors import EnvironmentFault, InputError
 from ..files import fsync_folder, write_whole
 from .environment import environment_key
-from .layout import BASE, BLOBS, COMPLETE, CURRENT, ENVIRONMENTS, RELEASES
+from .layout import BASE, BLOBS, COMPLETE, CURRENT, ENVIRONMENTS, RELEASES, confirmed, discard
 
 KEPT = 3
 CHUNK = 1 << 20
@@ -121,8 +121,8 @@ def receive(stream: Stream, sha256: str, size: int) -> None:
 def unpack(manifest: Manifest, signature: bytes) -> Path:
     """Lay a bundle out beside the running release, each byte verified; returns its folder, not yet COMPLETE."""
     folder = release_folder(manifest.release)
-    if not (folder / COMPLETE).exists() and manifest.release != current():
-        shutil.rmtree(folder, ignore_errors=True)
+    if manifest.release != current():
+        discard(folder)
     for name, member in manifest.members.items():
         data = _blob(member.sha256).read_bytes()
         try:
@@ -139,19 +139,24 @@ def unpack(manifest: Manifest, signature: bytes) -> Path:
     return folder
 
 
-def prune() -> None:
-    """Keep the newest releases, the one that runs among them; remove the others and what only they used."""
-    kept = {*complete_releases()[-KEPT:], *filter(None, [current()])}
+def prune(offered: Manifest | None = None) -> None:
+    """Keep the release that runs, the last good ones and what of an offered one is here; remove all else."""
+    whole = set(complete_releases())
+    good = [release for release in dict.fromkeys(reversed(confirmed())) if release in whole]
+    kept = {*good[:KEPT], *filter(None, [current()])}
     used: set[str] = set()
+    if offered:
+        used = {member.sha256 for member in offered.members.values()} | {environment_key(offered)}
+        used |= {f"{sha256}.part" for sha256 in used}
     for folder in RELEASES.iterdir():
         if folder.name not in kept:
-            shutil.rmtree(folder)
+            discard(folder)
             continue
         manifest = load_manifest(folder.name)
         used |= {member.sha256 for member in manifest.members.values()} | {(folder / "venv").resolve().name}
     for path in (*BLOBS.iterdir(), *ENVIRONMENTS.iterdir()):
         if path.name not in used:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            discard(path) if path.is_dir() else path.unlink()
 
 
 def _sha256(path: Path) -> str:

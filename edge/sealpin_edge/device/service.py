@@ -1,5 +1,6 @@
 """The station as systemd's service, and how it is: what the service manager says, and the station's own /health."""
 
+import http.client
 import json
 import os
 import pwd
@@ -18,6 +19,9 @@ HEALTH_TIMEOUT_S = 2.0
 PREFLIGHT_TIMEOUT_S = 600.0
 # In these a station takes no part
 IDLE_STATES = ("not ready", "halted", "fault")
+
+# A factory's proxy has no business with the station's own address
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,12 @@ def start() -> None:
     systemctl("start", UNIT)
 
 
+def restart() -> None:
+    """Read the release's unit, end what runs and start it."""
+    systemctl("daemon-reload")
+    systemctl("restart", UNIT)
+
+
 def process() -> Process:
     """How the service is."""
     told = systemctl("show", "--property=ActiveState,MainPID,NRestarts", UNIT)
@@ -68,11 +78,11 @@ def address(release: str) -> str:
 def health(release: str) -> dict[str, Any] | None:
     """The station's /health document; None when it does not answer."""
     try:
-        with urllib.request.urlopen(f"http://{address(release)}/health", timeout=HEALTH_TIMEOUT_S) as reply:
+        with _DIRECT.open(f"http://{address(release)}/health", timeout=HEALTH_TIMEOUT_S) as reply:
             found = json.load(reply)
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         return None
-    return found if isinstance(found, dict) else None
+    return found if isinstance(found, dict) and "state" in found else None
 
 
 def works(found: dict[str, Any] | None) -> bool:
@@ -88,7 +98,8 @@ def preflight(folder: Path) -> dict[str, Any]:
     command = [str(folder / "venv/bin/sealpin-edge"), "preflight", "--json", "--config", str(folder / STATION)]
     command = [*as_station(), "env", "--chdir=/", "nice", "-n", "19", *command, "--own", str(HOME / STATION)]
     try:
-        found: dict[str, Any] = json.loads(run_program(command, timeout_s=PREFLIGHT_TIMEOUT_S))
+        printed = run_program(command, timeout_s=PREFLIGHT_TIMEOUT_S).decode()
+        found: dict[str, Any] = json.loads(printed[printed.index("{") :])
     except EnvironmentFault as fault:
         raise InputError(
             "the release would not run on this station",

@@ -16,7 +16,7 @@ from ..bundle import MODEL
 from ..errors import EnvironmentFault, SealpinError
 from ..files import fsync_folder, write_whole
 from . import service
-from .layout import BASE, TRIAL, record
+from .layout import BASE, CURRENT, TRIAL, record
 from .releases import current, load_manifest, switch
 
 START_S = 60.0
@@ -68,8 +68,8 @@ def confirm(release: str, **about: Any) -> None:
         trial = _read()
         if trial is None or trial["to"] != release or current() != release:
             raise NotWell(f"{release} was taken back", found="no confirmation in time")
+        record("deployed", release=release, earlier=trial["from"], **about)
         _forget()
-    record("deployed", release=release, earlier=trial["from"], **about)
 
 
 def go_back(why: str, *, booting: bool = False) -> None:
@@ -78,13 +78,15 @@ def go_back(why: str, *, booting: bool = False) -> None:
         if (trial := _read()) is None:
             return
         switch(trial["from"])
-        if booting:
-            service.systemctl("daemon-reload")  # systemd starts the station after us
-        else:
-            with suppress(EnvironmentFault):
+        try:
+            if booting:
+                service.systemctl("daemon-reload")  # systemd starts the station after us
+            elif trial["from"]:
+                service.restart()
+            else:
                 service.stop()
-            if trial["from"]:
-                service.start()
+        except EnvironmentFault as fault:  # what ran before does not either: systemd goes on trying
+            why = f"{why}; the release before it does not start: {fault}"
         _forget()
     record("rolled back", release=trial["from"], earlier=trial["to"], why=why)
 
@@ -170,8 +172,13 @@ def _write(trial: dict[str, Any]) -> None:
 def _read() -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads(TRIAL.read_bytes())
+        found["from"], found["to"], found["boot"], found["deadline"]
     except FileNotFoundError:
         return None
+    except (ValueError, KeyError, TypeError):
+        raise EnvironmentFault(
+            "the note of a trial is damaged", where=str(TRIAL), hint=f"see what {CURRENT} should be, then remove it"
+        ) from None
     return found
 
 

@@ -115,6 +115,7 @@ class Conversation:
             self._process.stdin.write(data)
             self._process.stdin.flush()
         except OSError:
+            self._answer(lambda step: None)  # why it takes nothing more, if it said so
             raise self._lost() from None
 
     def _read(self) -> None:
@@ -177,6 +178,8 @@ def _ssh(device: Device, known: Path, *, interactive: bool) -> list[str]:
         "LogLevel": "ERROR",
         "ForwardAgent": "no",
         "ClearAllForwardings": "yes",
+        # A connection that stands already would go past the pinned key
+        "ControlPath": "none",
     }
     if device.host_keys:
         options["HostKeyAlgorithms"] = _algorithms(device.host_keys)

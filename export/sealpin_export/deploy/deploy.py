@@ -105,6 +105,8 @@ def _change(
             health = station.ask("try", lambda step: progress(device, step, 0, 0), watch_s=watch_s)["health"]
             station.ask("confirm", lambda step: progress(device, step, 0, 0))
             return Outcome(device.name, before, release, DEPLOYED, warning="; ".join(health.get("alarms", [])))
+    except OSError as error:
+        return Outcome(device.name, before, release, ROLLED_BACK if trying else REFUSED, str(error), exit_code=3)
     except SealpinError as error:
         if trying and isinstance(error, ConnectionLost):
             return _after_the_cut(device, before, release, error)
@@ -114,7 +116,7 @@ def _change(
 
 def _after_the_cut(device: Device, before: str | None, release: str, error: ConnectionLost) -> Outcome:
     """The connection went while a release was on trial: ask again what became of it."""
-    why = f"{error}\nIf it was on trial it goes back by itself within two minutes; deploy again"
+    why = f"{error}\nIf it was on trial it goes back by itself within some minutes; deploy again"
     try:
         with connect(device) as station:
             status = station.ask("status")

@@ -140,9 +140,8 @@ def _device(name: str, said: Any, path: Path) -> Device:
             raise InputError(
                 "unknown key, or a value of the wrong kind", where=f"{where} {key}", allowed=", ".join(_KEYS)
             )
-    if not all(
-        isinstance(one, str) and "\n" not in one for key in ("host_keys", "groups") for one in said.get(key, ())
-    ):
+    texts = [one for key in ("host_keys", "groups") for one in said.get(key, ())]
+    if not all(isinstance(one, str) and one.strip() and "\n" not in one for one in texts):
         raise InputError("this is no list of texts", where=where, allowed='["..."]')
     lists = {key: tuple(said.get(key, ())) for key in ("host_keys", "groups")}
     return Device(name, said.get("address", ""), int(said.get("port", 22)), key=str(said.get("key", "")), **lists)
