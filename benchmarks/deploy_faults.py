@@ -84,8 +84,10 @@ def played(
     after = station.running(HEALED_S)
     well_s = time.monotonic() - began
     runs = "old" if after == before else "new" if target is None or after == target.manifest.release else after
+    station.wait_until_free()
     again = station.deploy(target or workshop.second, allow_downgrade=True)
     back = station.deploy(workshop.first, allow_downgrade=True)
+    assert station.running() == workshop.first.manifest.release, back
     breaches = [told for told in station.line.report.violations if "heartbeat" not in told]
     told = outcome.why.splitlines()[0] if outcome.why else ""
     row = Row(name, outcome.result, told, runs, round(well_s, 1), f"{again.result}, {back.result}", breaches)

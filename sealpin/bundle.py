@@ -95,7 +95,11 @@ def show(file: Path, as_json: bool) -> None:
     for _ in opened.members():
         pass
     manifest, said = opened.manifest, opened.manifest.content
-    card, metrics = said["model"], said["model"]["metrics"]
+    try:
+        card, metrics = said["model"], said["model"]["metrics"]
+        said["versions"], said["minimum_runtime"], said["budget_ms"], said["platforms"], card["run"], card["classes"]
+    except KeyError as error:
+        raise InputError("this bundle's manifest says too little", where=str(file), found=f"no {error}") from None
     rows = [
         f"release    {manifest.release}" + (f", until {said['expires']}" if said.get("expires") else ""),
         f"signed     {'yes' if opened.signature else 'no'}",

@@ -95,6 +95,7 @@ def test_a_cut_at_any_step_ends_on_a_working_release_and_the_next_deploy_gets_th
     assert after in (before, target.manifest.release)
     if outcome.result == "deployed":
         assert after == target.manifest.release
+    attacked.wait_until_free()
     assert attacked.deploy(target, allow_downgrade=True).result in ("deployed", "unchanged")
     assert attacked.running() == target.manifest.release
     assert attacked.judges() in ("OK", "NG")
@@ -123,7 +124,7 @@ def test_an_upload_goes_on_where_it_was_cut(workshop: Workshop, attacked: Statio
         assert talk.ask("offer", **offer)["missing"] == [{"sha256": sha256, "bytes": len(data), "have": 0}]
         with pytest.raises(ConnectionLost):
             talk.put(sha256, data, 0, cut_half_way)
-    attacked.running()
+    attacked.wait_until_free()
     with connect(attacked.device) as talk:
         talk.ask("lock", holder="test")
         (entry,) = talk.ask("offer", **offer)["missing"]

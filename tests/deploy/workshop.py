@@ -14,6 +14,7 @@ from sealpin_edge import bundle
 from sealpin_edge.bundle import Bundle, make_manifest, write_bundle
 from sealpin_edge.command import run_program
 from sealpin_edge.device.environment import platform
+from sealpin_edge.errors import EnvironmentFault
 from sealpin_edge.signature import allowed_signers, new_key, sign
 from sealpin_edge.simulation.device import StandIn, why_not
 from sealpin_edge.simulation.line import Line
@@ -28,6 +29,7 @@ WHEELS = ROOT / ".venv/wheels"
 WATCH_S = 1.0
 # Emulated machines take their time
 VERDICT_S = 60.0
+FREE_S = 90.0
 TEMPLATE = """
 [station]
 name = "line"
@@ -69,6 +71,18 @@ class Station:
         return deploy(
             self.device, made, **{"allow_downgrade": False, "watch_s": watch_s, "progress": progress, **options}
         )
+
+    def wait_until_free(self) -> None:
+        """Until a deploy whose connection was cut has let go of the station. Raises EnvironmentFault if it does not."""
+        give_up = time.monotonic() + FREE_S
+        while True:
+            try:
+                self.ask("lock", holder="test")
+                return
+            except EnvironmentFault:
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(0.5)
 
     def rollback(self, version: str = "") -> Outcome:
         """As `sealpin rollback`."""

@@ -100,7 +100,9 @@ def _change(
             before = station.ask("lock", holder=holder())["running"]
             release = bring(station, before)
             if release == before:
-                return Outcome(device.name, before, release, UNCHANGED)
+                answers = station.ask("status")["health"] is not None
+                warning = "" if answers else "the station does not answer: journalctl -u sealpin-edge -e"
+                return Outcome(device.name, before, release, UNCHANGED, warning=warning)
             trying = True
             health = station.ask("try", lambda step: progress(device, step, 0, 0), watch_s=watch_s)["health"]
             station.ask("confirm", lambda step: progress(device, step, 0, 0))
