@@ -247,6 +247,8 @@ def reply(client: socket.socket, text: str, *, failed: bool = False) -> None:
 
 def systemctl(words: list[str]) -> int:
     """The command's side: ask, print, and end as systemctl does."""
+    if words[0] == "restart":
+        return systemctl(["stop", *words[1:]]) or systemctl(["start", *words[1:]])
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asked:
         asked.connect(SOCKET)
         asked.sendall("\0".join(words).encode())
