@@ -253,7 +253,7 @@ def cut(station: Station, made: Bundle, step: str, how: str) -> Outcome:
             else:
                 cut_cable()
 
-    outcome = station.deploy(made, progress=progress)
+    outcome = station.deploy(made, progress=progress, allow_downgrade=True)
     if how == "power":
         station.machine.boot()
     return outcome
