@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 group_option = click.option(
     "--group", "groups", multiple=True, help="Stations of this group; several follow each other."
 )
-max_fail_option = click.option(
-    "--max-fail", type=click.IntRange(min=0), default=0, show_default=True, help="Begin no more groups after so many."
-)
 
 
 @click.group()
@@ -92,7 +89,9 @@ def prepare(name: str, signing: tuple[Path, ...]) -> None:
 @click.argument("bundle", type=PATH)
 @click.argument("names", nargs=-1)
 @group_option
-@max_fail_option
+@click.option(
+    "--max-fail", type=click.IntRange(min=0), default=0, show_default=True, help="Begin no more groups after so many."
+)
 @click.option("--allow-downgrade", is_flag=True, help="Also when what runs there is newer.")
 @click.option(
     "--watch-s", type=click.FloatRange(min=1), default=30, show_default=True, help="How long it must be well."

@@ -68,7 +68,8 @@ class Inspector:
         notice: Set[str],
         expected_sha256: str,
     ) -> None:
-        self.events: queue.SimpleQueue[Acquired | Judged] = queue.SimpleQueue()  # the cheapest to wait at
+        # Not SimpleQueue, though it is cheaper: its get never returns when a signal outlasts the time-out (Python 3.11)
+        self.events: queue.Queue[Acquired | Judged] = queue.Queue()
         self._camera = camera
         self._checks = checks
         self._model = model

@@ -42,8 +42,7 @@ def preflight(config: StationConfig) -> Preflight:
 
     Raises InputError or EnvironmentFault at the first thing that would keep the station from working.
     """
-    model, thresholds = proven_model(config)
-    del thresholds
+    model, _ = proven_model(config)
     family(config.plc.driver)
     timeout_s = config.timers.server_ms / 1000
     if config.photos:

@@ -21,18 +21,14 @@ _PLATFORM = re.compile(r"cp3(\d{1,2})-(aarch64|x86_64)")
 # Their C libraries are 2.36 and 2.41; wheels of these and of older ones run there
 _GLIBC = ("2_36", "2_35", "2_34", "2_31", "2_28", "2_27", "2_26", "2_24", "2_17")
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
-EXTRA_OF_PLC = {"mc": "mc", "modbus": "modbus"}
-EXTRA_OF_URL = {"sftp": "sftp", "smb": "smb"}
+# The extras of sealpin-edge are called as the driver or the address that wants them
+EXTRAS = {"mc", "modbus", "picamera2", "sftp", "smb"}
 
 
 def extras_for(config: StationConfig) -> list[str]:
     """The extras of sealpin-edge that a station of this config needs."""
-    found = {EXTRA_OF_PLC.get(config.plc.driver, "")}
-    if config.photos:
-        found.add(EXTRA_OF_URL.get(config.photos.url.partition("://")[0], ""))
-    if config.camera.driver == "picamera2":
-        found.add("picamera2")
-    return sorted(found - {""})
+    scheme = config.photos.url.partition("://")[0] if config.photos else ""
+    return sorted(EXTRAS & {config.plc.driver, config.camera.driver, scheme})
 
 
 def edge_wheel() -> tuple[str, bytes]:

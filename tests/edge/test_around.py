@@ -271,3 +271,28 @@ def test_a_build_without_windows_is_told() -> None:
     done = subprocess.run([program, "window"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 3
     assert "opens no window here" in done.stderr
+
+
+SIGNALLED = """
+import os, queue, signal, threading, time
+from sealpin_edge.inspector import Inspector
+
+events = Inspector(None, None, None, {}, frozenset(), "").events
+outlasting = threading.Event()
+signal.signal(signal.SIGUSR1, lambda *_: outlasting.wait(0.02))
+timers = [threading.Timer(0.01 * number, os.kill, (os.getpid(), signal.SIGUSR1)) for number in range(1, 20)]
+for timer in timers:
+    timer.start()
+while any(timer.is_alive() for timer in timers):
+    try:
+        events.get(timeout=0.004)
+    except queue.Empty:
+        pass
+print("still waiting in rounds")
+"""
+
+
+def test_a_signal_that_outlasts_the_wait_for_news_does_not_stop_the_plc_loop() -> None:
+    """Else a station that is told to end under load may never do so."""
+    done = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True, timeout=20)
+    assert done.stdout == "still waiting in rounds\n", done.stderr

@@ -108,7 +108,7 @@ class StandIn:
         assert self._process is None, "it is on"
         (self.folder / "boot_id").write_text(f"{uuid.uuid4()}\n")
         options = ["UsePAM=no", "StrictModes=no", "PermitRootLogin=yes", "PasswordAuthentication=no", "PidFile=none"]
-        options += ["HostKey=/etc/ssh/standin_key", "AuthorizedKeysFile=/root/.ssh/authorized_keys", "MaxStartups=100"]
+        options += ["HostKey=/etc/ssh/standin_key", "MaxStartups=100"]
         sshd = [SSHD, "-D", "-e", "-f", "/dev/null", "-p", str(self.port), "-o", "ListenAddress=127.0.0.1"]
         sshd += [part for option in options for part in ("-o", option)]
         with open(self.folder / "console.log", "ab") as console:
