@@ -185,7 +185,9 @@ def _chosen(names: Sequence[str], groups: Sequence[str]) -> "list[list[Device]]"
 def _finish(outcomes: "list[Outcome]", as_json: bool) -> None:
     rows = []
     for one in outcomes:
-        rows.append(f"{one.station}: {one.result} ({one.before or 'nothing'} -> {one.to})")
+        # Of a refused one it may not be known what runs there
+        change = f"{one.before or 'nothing'} -> {one.to}" if one.before or one.result != "refused" else one.to
+        rows.append(f"{one.station}: {one.result} ({change})" if change else f"{one.station}: {one.result}")
         rows += [f"  {line}" for line in one.why.splitlines()]
         if one.warning:
             rows.append(f"  it says: {one.warning}")

@@ -11,7 +11,6 @@ from sealpin_edge.errors import EnvironmentFault, SealpinError
 from .connection import ConnectionLost, Conversation, connect, holder
 from .inventory import Device
 
-WATCH_S = 30.0
 # A station to go back to was well before
 ROLLBACK_WATCH_S = 2.0
 DEPLOYED, UNCHANGED, ROLLED_BACK, REFUSED = "deployed", "unchanged", "rolled_back", "refused"
