@@ -125,7 +125,6 @@ def deploy(
             lambda device: one.deploy(device, opened, allow_downgrade=allow_downgrade, watch_s=watch_s, progress=told),
             max_fail,
         )
-    _tell_mlflow(opened, outcomes)
     _finish(outcomes, as_json)
 
 
@@ -183,6 +182,7 @@ def _chosen(names: Sequence[str], groups: Sequence[str]) -> "list[list[Device]]"
 
 
 def _finish(outcomes: "list[Outcome]", as_json: bool) -> None:
+    _tell_mlflow(outcomes)
     rows = []
     for one in outcomes:
         # Of a refused one it may not be known what runs there
@@ -198,14 +198,15 @@ def _finish(outcomes: "list[Outcome]", as_json: bool) -> None:
         raise SystemExit(code)
 
 
-def _tell_mlflow(opened: Any, outcomes: "list[Outcome]") -> None:
-    fine = {one.station: one.to for one in outcomes if one.result == "deployed"}
+def _tell_mlflow(outcomes: "list[Outcome]") -> None:
+    fine = [one for one in outcomes if one.result in ("deployed", "unchanged")]
     if not fine:
         return
     from sealpin_training.registry import deployed
 
-    if missed := deployed(str(opened.manifest.content["model"].get("run_id", "")), fine):
-        click.echo(f"MLflow was not told: {missed}", err=True)
+    for run_id in dict.fromkeys(one.run_id for one in fine):
+        if missed := deployed(run_id, {one.station: one.to for one in fine if one.run_id == run_id}):
+            click.echo(f"MLflow was not told: {missed}", err=True)
 
 
 @contextmanager

@@ -76,6 +76,11 @@ class Manifest:
         return f"{self.version}-{hashlib.sha256(self.head).hexdigest()[:12]}"
 
     @property
+    def run_id(self) -> str:
+        """The training run that its model is of, as MLflow knows it; "" when it is of none."""
+        return str(self.content.get("model", {}).get("run_id", ""))
+
+    @property
     def wheels(self) -> dict[str, Member]:
         """The packages in it."""
         return {name: member for name, member in self.members.items() if name.startswith(f"{WHEELS}/")}

@@ -131,9 +131,10 @@ class Workshop:
         base: Path = Path("/"),
         target: str = "",
         template: str = TEMPLATE,
+        kind: type[StandIn] = StandIn,
     ) -> None:
         self.folder, self.model, self.photos = folder, model, photos
-        self._base, self._target, self._template = base, target or platform(), template
+        self._base, self._target, self._template, self._kind = base, target or platform(), template, kind
         self.key, self.login = folder / "signing-key", folder / "login"
         self.public = new_key(self.key, "test")
         run_program(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.login)])
@@ -188,13 +189,13 @@ class Workshop:
         return made
 
     def _blank(self, folder: Path) -> StandIn:
-        machine = StandIn(folder, self._base)
+        machine = self._kind(folder, self._base)
         machine.install(self.login.with_name("login.pub").read_text().strip())
         return machine
 
     def _switch_on(self, machine: StandIn, name: str) -> Device:
         machine.boot()
-        address = Device(name, "root@127.0.0.1", machine.port, key=str(self.login))
+        address = Device(name, f"{machine.user}@127.0.0.1", machine.port, key=str(self.login))
         return Device(**{**vars(address), "host_keys": scan_host_keys("127.0.0.1", machine.port)})
 
     def _make_image(self) -> StandIn:

@@ -173,6 +173,8 @@ def test_runs_are_compared_and_one_is_promoted(whole: Run, place: Path, dataset:
     assert champion.version == version.version
     assert client.get_run(whole.run_id).data.tags["deployed.line2"] == "3-abc"
     assert "sealpin promote wider" in deployed(load_run("wider").run_id, {"line1": "4-abc"})
+    assert "deployed.line1" not in client.get_run(whole.run_id).data.tags
+    assert client.get_run(load_run("wider").run_id).data.tags["deployed.line1"] == "4-abc"
     assert deployed("0" * 32, {"line1": "4-abc"}) != "" != deployed("", {"line1": "4-abc"})
     assert client.get_model_version_by_alias("sealpin", "champion").version == version.version
     listed = json.loads(CliRunner().invoke(main, ["runs", "list", "--json"]).stdout)["runs"]

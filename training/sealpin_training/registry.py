@@ -56,6 +56,7 @@ def promote(run: Run) -> Version:
 def deployed(run_id: str, stations: Mapping[str, str]) -> str:
     """Tell MLflow which release of a run's network runs on which stations; its registered version becomes the champion.
 
+    A run's tags `deployed.STATION` say what is there now: what was on these stations before loses its own.
     Returns what MLflow did not take, "" when it took all.
     """
     from mlflow.exceptions import MlflowException
@@ -64,8 +65,13 @@ def deployed(run_id: str, stations: Mapping[str, str]) -> str:
         return "this model is of no run that MLflow knows"
     client = mlflow_client(STORE)
     try:
+        experiments = [one.experiment_id for one in client.search_experiments()]
         for station, release in stations.items():
-            client.set_tag(run_id, f"deployed.{station}", release)
+            tag = f"deployed.{station}"
+            client.set_tag(run_id, tag, release)
+            for run in client.search_runs(experiments, f"tags.`{tag}` LIKE '%'"):
+                if run.info.run_id != run_id:
+                    client.delete_tag(run.info.run_id, tag)
         versions = client.search_model_versions(f"run_id = '{run_id}'")
         if not versions:
             return f"its run is not registered: sealpin promote {client.get_run(run_id).info.run_name}"

@@ -74,6 +74,7 @@ class Agent:
         running = releases.current()
         return {
             "release": running,
+            "run_id": releases.load_manifest(running).run_id if running else "",
             "health": service.health(running) if running else None,
             "releases": releases.complete_releases(),
             "on_trial": trial.on_trial(),
@@ -174,12 +175,13 @@ class Agent:
         return {"health": found}
 
     def confirm(self) -> dict[str, Any]:
-        """Let the release stay, and remove what nobody will go back to."""
-        trial.confirm(self._expect().release, by=self._holder)
+        """Let the release stay, and remove what nobody will go back to; returns the run that its model is of."""
+        manifest = self._expect()
+        trial.confirm(manifest.release, by=self._holder)
         self._event("prune")
         with contextlib.suppress(OSError, SealpinError):  # untidy is no reason to call a good deploy bad
             releases.prune()
-        return {}
+        return {"run_id": manifest.run_id}
 
     def _check(self, manifest: Manifest, allow_downgrade: bool) -> None:
         if not SIGNERS.exists():

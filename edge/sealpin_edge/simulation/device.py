@@ -67,7 +67,9 @@ def why_not() -> str:
 
 
 class StandIn:
-    """A device in `folder`, which becomes its disk, over the Debian root `base`."""
+    """A device in `folder`, which becomes its disk, over the Debian root `base`; `user` is who logs in."""
+
+    user = "root"
 
     def __init__(self, folder: Path, base: Path = Path("/")) -> None:
         self.folder, self.port = folder, free_port()
@@ -79,7 +81,7 @@ class StandIn:
 
     def copy(self, folder: Path) -> "StandIn":
         """Another device with the same on its disk. What is never written in place is shared by hard links."""
-        made = StandIn(folder, self._base)
+        made = type(self)(folder, self._base)
         run_program(["cp", "-al", f"{self.disk}/.", str(made.disk)])
         for name in _CHANGING:
             run_program(["rm", "-rf", str(made.disk / name)])
@@ -106,14 +108,9 @@ class StandIn:
     def boot(self) -> None:
         """Switch it on; returns when its sshd answers. Raises EnvironmentFault when it does not."""
         assert self._process is None, "it is on"
-        (self.folder / "boot_id").write_text(f"{uuid.uuid4()}\n")
-        options = ["UsePAM=no", "StrictModes=no", "PermitRootLogin=yes", "PasswordAuthentication=no", "PidFile=none"]
-        options += ["HostKey=/etc/ssh/standin_key", "MaxStartups=100"]
-        sshd = [SSHD, "-D", "-e", "-f", "/dev/null", "-p", str(self.port), "-o", "ListenAddress=127.0.0.1"]
-        sshd += [part for option in options for part in ("-o", option)]
         with open(self.folder / "console.log", "ab") as console:
             self._process = subprocess.Popen(  # noqa: S603
-                [*_UNSHARE, "/bin/sh", "-c", _BOOT, "boot", *sshd],
+                [*_UNSHARE, "/bin/sh", "-c", *self.start()],
                 env={**os.environ, "BASE": str(self._base), "DISK": str(self.folder)},
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
             )  # fmt: skip
@@ -127,6 +124,14 @@ class StandIn:
                     told = (self.folder / "console.log").read_text(errors="replace")[-500:]
                     raise EnvironmentFault("the stand-in does not boot", where=str(self.folder), found=told) from None
                 time.sleep(0.05)
+
+    def start(self) -> list[str]:
+        """The shell script that starts everything, and its arguments; BASE and DISK are in its environment."""
+        (self.folder / "boot_id").write_text(f"{uuid.uuid4()}\n")
+        options = ["UsePAM=no", "StrictModes=no", "PermitRootLogin=yes", "PasswordAuthentication=no", "PidFile=none"]
+        options += ["HostKey=/etc/ssh/standin_key", "MaxStartups=100"]
+        sshd = [SSHD, "-D", "-e", "-f", "/dev/null", "-p", str(self.port), "-o", "ListenAddress=127.0.0.1"]
+        return [_BOOT, "boot", *sshd, *(part for option in options for part in ("-o", option))]
 
     def cut_power(self) -> None:
         """End every process in it at once; what was written stays, as far as a disk would have it."""

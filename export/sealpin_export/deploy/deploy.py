@@ -18,7 +18,10 @@ DEPLOYED, UNCHANGED, ROLLED_BACK, REFUSED = "deployed", "unchanged", "rolled_bac
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one station: releases before and after, one of the four results, and why."""
+    """What came of one station: releases before and after, one of the four results, and why.
+
+    `run_id` is the training run of what runs there now, known when it was deployed or unchanged.
+    """
 
     station: str
     before: str | None
@@ -27,6 +30,7 @@ class Outcome:
     why: str = ""
     warning: str = ""
     exit_code: int = 0
+    run_id: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -99,13 +103,14 @@ def _change(
             before = station.ask("lock", holder=holder())["running"]
             release = bring(station, before)
             if release == before:
-                answers = station.ask("status")["health"] is not None
-                warning = "" if answers else "the station does not answer: journalctl -u sealpin-edge -e"
-                return Outcome(device.name, before, release, UNCHANGED, warning=warning)
+                status = station.ask("status")
+                warning = "" if status["health"] else "the station does not answer: journalctl -u sealpin-edge -e"
+                return Outcome(device.name, before, release, UNCHANGED, warning=warning, run_id=status["run_id"])
             trying = True
             health = station.ask("try", lambda step: progress(device, step, 0, 0), watch_s=watch_s)["health"]
-            station.ask("confirm", lambda step: progress(device, step, 0, 0))
-            return Outcome(device.name, before, release, DEPLOYED, warning="; ".join(health.get("alarms", [])))
+            run_id = station.ask("confirm", lambda step: progress(device, step, 0, 0))["run_id"]
+            warning = "; ".join(health.get("alarms", []))
+            return Outcome(device.name, before, release, DEPLOYED, warning=warning, run_id=run_id)
     except OSError as error:
         return Outcome(device.name, before, release, ROLLED_BACK if trying else REFUSED, str(error), exit_code=3)
     except SealpinError as error:
@@ -124,5 +129,5 @@ def _after_the_cut(device: Device, before: str | None, release: str, error: Conn
     except EnvironmentFault:
         return Outcome(device.name, before, release, ROLLED_BACK, why, exit_code=error.exit_code)
     if status["release"] == release and status["on_trial"] is None:
-        return Outcome(device.name, before, release, DEPLOYED)
+        return Outcome(device.name, before, release, DEPLOYED, run_id=status["run_id"])
     return Outcome(device.name, before, release, ROLLED_BACK, why, exit_code=error.exit_code)
