@@ -1,5 +1,5 @@
 # Each target does all the set-up it needs. A Debian machine with python3.11, its venv and make is enough; no root.
-.PHONY: setup demo test check peers wheels test-aarch64
+.PHONY: setup demo test check peers wheels test-aarch64 test-systemd
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
@@ -38,3 +38,7 @@ peers: setup
 # binfmt-support and openssh-server
 test-aarch64: setup wheels
 	$(BIN)/python -m pytest -p no:xdist -s tests/deploy/aarch64.py
+
+# Deploys to a Debian with a real systemd, by a user with sudo: as root, with debootstrap and systemd-container
+test-systemd: setup wheels
+	$(BIN)/python -m pytest -p no:xdist -s tests/deploy/systemd.py

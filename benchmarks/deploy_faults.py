@@ -26,8 +26,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sealpin_edge.bundle import Bundle
 from sealpin_export.deploy.deploy import Outcome
+from sealpin_export.deploy.fleet import in_waves
 from sealpin_export.deploy.inventory import Device
-from tests.deploy.faults import ATTACKS, SLOW_ATTACKS, STEPS, cut
+from tests.deploy.faults import ATTACKS, SLOW_ATTACKS, STEPS, cut, kill_agent
 from tests.deploy.workshop import Station, Workshop, missing, with_code
 
 HEALED_S = 200.0
@@ -65,12 +66,12 @@ def rows(workshop: Workshop, station: Station) -> list[Row]:
             )
     for name, play in (
         ("power cut in the midst of the installation", lambda target: later(station, target, "environment", 3.0)),
-        ("the deploying program killed while it watches", lambda target: killed(station, target)),
+        ("the deploying program killed while it watches", lambda target: kill_agent(station, target)),
         ("the connection hangs while it watches", lambda target: hanging(station, target)),
     ):
         target = fresh(workshop)
         made.append(played(name, workshop, station, lambda play=play, target=target: play(target), target))
-    return made
+    return [*made, canary(workshop, station)]
 
 
 def played(
@@ -91,8 +92,35 @@ def played(
     breaches = [told for told in station.line.report.violations if "heartbeat" not in told]
     told = outcome.why.splitlines()[0] if outcome.why else ""
     row = Row(name, outcome.result, told, runs, round(well_s, 1), f"{again.result}, {back.result}", breaches)
-    print(f"{row.fault:<52} {row.result:<12} {row.runs:<5} {row.well_s:>6} s  {row.told[:80]}", file=sys.stderr)
+    tell(row)
     return row
+
+
+def canary(workshop: Workshop, station: Station) -> Row:
+    """A bundle that is not well, to a canary and then to another station: the other is not touched."""
+    other = workshop.station("other")
+    by_name = {"line1": station, "other": other}
+    (bad,) = (attack for attack in ATTACKS if attack.name == "starts, but never gets Ready")
+    try:
+        outcomes = in_waves(
+            [[station.device], [other.device]], lambda device: bad.play(workshop, by_name[device.name]), 0
+        )
+        before = workshop.first.manifest.release
+        runs = "old" if {station.running(HEALED_S), other.running()} == {before} else "new"
+        touched = [line["event"] for line in other.ask("status")["history"]] != ["deployed"]
+    finally:
+        other.close()
+    row = Row(
+        "a bad bundle to a canary, then to the others", ", ".join(one.result for one in outcomes), outcomes[1].why,
+        runs, 0.0, "the other station was touched" if touched else "", station.line.report.violations,
+    )  # fmt: skip
+    tell(row)
+    return row
+
+
+def tell(row: Row) -> None:
+    """A line on standard error."""
+    print(f"{row.fault:<52} {row.result:<12} {row.runs:<5} {row.well_s:>6} s  {row.told[:80]}", file=sys.stderr)
 
 
 def fresh(workshop: Workshop) -> Bundle:
@@ -111,20 +139,6 @@ def later(station: Station, made: Bundle, step: str, seconds: float) -> Outcome:
     outcome = station.deploy(made, progress=progress)
     station.machine.boot()
     return outcome
-
-
-def killed(station: Station, made: Bundle) -> Outcome:
-    """Kill -9 of the station's side: only the timer can heal that."""
-
-    def progress(device: Device, reached: str, done: int, total: int) -> None:
-        if reached == "watch":
-            for process in psutil.process_iter(["cmdline"]):
-                words = process.info["cmdline"] or []
-                if words[1:3] == ["-I", "-c"] and (Path("/proc", str(process.pid), "ns/pid")).readlink() == own:
-                    process.kill()
-
-    own = (station.machine.path("/").parent / "ns/pid").readlink()
-    return station.deploy(made, progress=progress)
 
 
 def hanging(station: Station, made: Bundle) -> Outcome:

@@ -308,7 +308,7 @@ class Outbox:
             with self._open() as db:
                 rows = db.execute(
                     _SELECT + r"WHERE lane = 'photos' AND item.name NOT LIKE '%\_defects.jpg' ESCAPE '\' "
-                    "ORDER BY verdict != 'OK', number LIMIT ?",
+                    "ORDER BY coalesce(verdict, '') != 'OK', number LIMIT ?",
                     (DROPPED_AT_ONCE,),
                 ).fetchall()
             if not rows:
@@ -363,7 +363,8 @@ class Outbox:
             raise
 
 
+# A photo may be without its inspection: when the disk failed, the result went out from memory
 _SELECT = (
-    "SELECT number, lane, item.id, item.name, result, bytes, attempts, state, reason, stored_at "
-    "FROM item JOIN inspection ON inspection.id = item.id "
+    "SELECT number, lane, item.id, item.name, coalesce(result, ''), bytes, attempts, state, reason, stored_at "
+    "FROM item LEFT JOIN inspection ON inspection.id = item.id "
 )

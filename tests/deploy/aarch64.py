@@ -4,8 +4,6 @@ Not part of `make test`: it makes a Debian root (from the mirror that apt knows)
 in it runs some thirty times slower. The model is the demo's, if there is one, else the tests' own.
 """
 
-import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import write_parts
+from tests.deploy.debian import debian_root
 from tests.deploy.workshop import ROOT, TEMPLATE, Station, Workshop, missing
 
-IMAGE = ROOT / ".venv/aarch64-bookworm"
-BINFMT = Path("/proc/sys/fs/binfmt_misc")
 DEMO = ROOT / "demo"
 SLOW = """
 [timers]
@@ -29,26 +26,10 @@ plc_dead_ms = 20000
 """
 
 
-def run(*command: str) -> None:
-    """A program of the system's, its output to be seen."""
-    subprocess.run(command, check=True)
-
-
 @pytest.fixture(scope="session")
 def image() -> Path:
-    """A Debian root for aarch64, made once."""
-    assert os.geteuid() == 0, "chroots want root"
-    if not (BINFMT / "register").exists():
-        run("mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT))
-    if not (BINFMT / "qemu-aarch64").exists():
-        run("update-binfmts", "--enable", "qemu-aarch64")
-    if not (IMAGE / "complete").exists():
-        run("rm", "-rf", str(IMAGE))
-        packages = "--include=python3,python3-venv,openssh-server"
-        run("debootstrap", "--foreign", "--arch=arm64", "--variant=minbase", packages, "bookworm", str(IMAGE))
-        run("chroot", str(IMAGE), "/debootstrap/debootstrap", "--second-stage")
-        (IMAGE / "complete").touch()
-    return IMAGE
+    """A Debian root for aarch64."""
+    return debian_root("aarch64-bookworm", "arm64", "python3,python3-venv,openssh-server")
 
 
 @pytest.fixture(scope="session")

@@ -115,7 +115,7 @@ def other_host_key(workshop: Workshop, station: Station) -> Outcome:
 
 def no_space(workshop: Workshop, station: Station) -> Outcome:
     """A disk that is nearly full."""
-    inside = ["nsenter", "--mount", "--target", station.machine.path("/").parts[2], "--"]
+    inside = ["nsenter", "--mount", "--target", str(station.machine.first_process()), "--"]
     place = str(station.machine.folder / "root/opt/sealpin")
     run_program([*inside, "mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", place])
     try:
@@ -257,3 +257,15 @@ def cut(station: Station, made: Bundle, step: str, how: str) -> Outcome:
     if how == "power":
         station.machine.boot()
     return outcome
+
+
+def kill_agent(station: Station, made: Bundle) -> Outcome:
+    """A deploy whose program on the station is killed while it watches: only the timer can heal that."""
+
+    def progress(device: Device, reached: str, done: int, total: int) -> None:
+        if reached == "watch":
+            for process in psutil.Process(station.machine.first_process()).children(recursive=True):
+                if process.cmdline()[1:3] == ["-I", "-c"]:
+                    process.kill()
+
+    return station.deploy(made, progress=progress)

@@ -231,3 +231,20 @@ def test_a_database_that_somebody_deletes_under_a_running_station_is_begun_anew(
     assert outbox.failing
     record(outbox)
     assert outbox.depth()["results"] == 1
+
+
+def test_a_photo_is_sent_though_its_inspection_was_not_stored(tmp_path: Path) -> None:
+    # The disk failed for the row only: the result has gone out from memory
+    outbox = Outbox(tmp_path)
+    outbox.store_photo("id", "day/id.jpg", b"raw", NOW)
+    outbox = Outbox(tmp_path)
+    assert [item.name for item in outbox.items()] == ["day/id.jpg"]
+    item = outbox.oldest("photos")
+    assert item and item.file.read_bytes() == b"raw"
+    outbox.delivered(item)
+    assert outbox.depth()["photos"] == 0
+    outbox.store_photo("id", "day/id.jpg", b"raw", NOW)
+    (tmp_path / "photos/id.jpg").unlink()
+    with closing(sqlite3.connect(tmp_path / "station.db")) as db, db:
+        db.execute("UPDATE station SET clean = 0")
+    assert Outbox(tmp_path).depth()["photos"] == 0

@@ -63,8 +63,13 @@ def workers(count: int | None = None) -> Iterator[Workers]:
     # Not fork: the threads of OpenCV and TensorFlow do not survive it
     pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_begin)
     try:
-        for _ in range(count):
-            pool.submit(int)  # the processes start while this one finds its work
+        # Ctrl-C is for this process, and not while the pool starts: half begun, it can neither go on nor be ended
+        waiting = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            for _ in range(count):
+                pool.submit(int)  # the processes start while this one finds its work
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
         yield Workers(pool, count)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -74,4 +79,3 @@ def _begin() -> None:
     import cv2
 
     cv2.setNumThreads(1)  # the processes already use every core
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process

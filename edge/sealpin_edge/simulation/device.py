@@ -73,7 +73,7 @@ class StandIn:
 
     def __init__(self, folder: Path, base: Path = Path("/")) -> None:
         self.folder, self.port = folder, free_port()
-        self._base = base
+        self.base = base
         self.disk = folder / "up"
         for name in ("up", "work", "root"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ class StandIn:
 
     def copy(self, folder: Path) -> "StandIn":
         """Another device with the same on its disk. What is never written in place is shared by hard links."""
-        made = type(self)(folder, self._base)
+        made = type(self)(folder, self.base)
         run_program(["cp", "-al", f"{self.disk}/.", str(made.disk)])
         for name in _CHANGING:
             run_program(["rm", "-rf", str(made.disk / name)])
@@ -111,7 +111,7 @@ class StandIn:
         with open(self.folder / "console.log", "ab") as console:
             self._process = subprocess.Popen(  # noqa: S603
                 [*_UNSHARE, "/bin/sh", "-c", *self.start()],
-                env={**os.environ, "BASE": str(self._base), "DISK": str(self.folder)},
+                env={**os.environ, "BASE": str(self.base), "DISK": str(self.folder)},
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
             )  # fmt: skip
         give_up = time.monotonic() + BOOT_S
@@ -142,6 +142,9 @@ class StandIn:
 
     def path(self, path: str) -> Path:
         """A file of the running device, for this machine to look at."""
+        return Path(f"/proc/{self.first_process()}/root{path}")
+
+    def first_process(self) -> int:
+        """The process, as this machine numbers it, from which all others of the running device descend."""
         assert self._process is not None
-        first = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()[0]
-        return Path(f"/proc/{first}/root{path}")
+        return int(Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()[0])

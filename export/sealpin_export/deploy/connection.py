@@ -67,6 +67,7 @@ class Conversation:
         self.device = device
         self._process = process
         self._said = said
+        self._answered = False
         self._answers: queue.Queue[bytes] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         archive = agent_archive()
@@ -101,6 +102,7 @@ class Conversation:
                 document = json.loads(line)
             except ValueError:
                 raise self._lost(line.decode(errors="replace").strip()[:200]) from None
+            self._answered = True
             if "event" in document:
                 on_event(str(document["event"]))
             elif "ok" in document:
@@ -128,10 +130,10 @@ class Conversation:
         self._said.seek(0)
         told = self._said.read().decode(errors="replace").strip().splitlines()
         return ConnectionLost(
-            "the station cannot be reached" if told else "the connection to the station was lost",
+            "the connection to the station was lost" if self._answered else "the station cannot be reached",
             where=f"{self.device.name}, {self.device.address}:{self.device.port}",
             found=found or "\n".join(told[-3:]) or "it was closed",
-            hint=_hint(" ".join(told)),
+            hint="" if self._answered else _hint(" ".join(told)),
         )
 
 
@@ -221,6 +223,6 @@ def _hint(told: str) -> str:
         )
     if "Permission denied" in told:
         return "sealpin station prepare NAME puts your SSH key there"
-    if "sudo" in told:
+    if "sudo: a " in told or "sudoers" in told:  # "a password is required", "a terminal is required"
         return "this user needs sudo without a password, as Raspberry Pi OS gives it to its first one"
     return ""
