@@ -8,7 +8,7 @@ setup: $(INSTALLED)
 $(INSTALLED): pyproject.toml edge/pyproject.toml constraints.txt edge/constraints.txt
 	test -x $(BIN)/python || python3.11 -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable './edge[mc,modbus,sftp,simulation,smb]' --editable '.[dev,label]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable './edge[mc,modbus,sftp,simulation,smb]' --editable '.[dev,label]'
 	touch $@
 
 demo: setup
