@@ -109,7 +109,7 @@ def deploy(
     """Bring BUNDLE to the stations NAMES; where it is not well there, what ran before runs again.
 
     Each is locked, sent what it lacks, lets the bundle prove itself beside the running release, finishes its part,
-    swaps, and is watched. Exit code 0 when all have it, 1 when one went back, 2 or 3 when one refused.
+    swaps, and is watched. Exit code 0 when all have it, 1 when one went back, 2 or 3 when one refused or was lost.
     """
     from sealpin_edge.bundle import Bundle
     from sealpin_export.deploy import deploy as one

@@ -81,7 +81,7 @@ def test_what_is_not_as_it_should_be_never_replaces_what_runs(
 @pytest.mark.parametrize(
     ("step", "how"),
     # The others, by cable, are in benchmarks/deploy_faults.py
-    [*((step, "power") for step in STEPS), *((step, "cable") for step in ("send", "halt", "switch", "start", "watch"))],
+    [*((step, "power") for step in STEPS), *((step, "cable") for step in ("send", "switch", "watch"))],
 )
 def test_a_cut_at_any_step_ends_on_a_working_release_and_the_next_deploy_gets_through(
     workshop: Workshop, attacked: Station, step: str, how: str
@@ -93,8 +93,8 @@ def test_a_cut_at_any_step_ends_on_a_working_release_and_the_next_deploy_gets_th
     outcome = cut(attacked, target, step, how)
     after = attacked.running()
     assert after in (before, target.manifest.release)
-    if outcome.result == "deployed":
-        assert after == target.manifest.release
+    said = {"deployed": target.manifest.release, "rolled_back": before, "refused": before, "unknown": after}
+    assert after == said[outcome.result]
     attacked.wait_until_free()
     assert attacked.deploy(target, allow_downgrade=True).result in ("deployed", "unchanged")
     assert attacked.running() == target.manifest.release

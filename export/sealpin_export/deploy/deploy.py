@@ -13,12 +13,12 @@ from .inventory import Device
 
 # A station to go back to was well before
 ROLLBACK_WATCH_S = 2.0
-DEPLOYED, UNCHANGED, ROLLED_BACK, REFUSED = "deployed", "unchanged", "rolled_back", "refused"
+DEPLOYED, UNCHANGED, ROLLED_BACK, REFUSED, UNKNOWN = "deployed", "unchanged", "rolled_back", "refused", "unknown"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one station: releases before and after, one of the four results, and why.
+    """What came of one station: releases before and after, one of the five results, and why.
 
     `run_id` is the training run of what runs there now, known when it was deployed or unchanged.
     """
@@ -122,12 +122,13 @@ def _change(
 
 def _after_the_cut(device: Device, before: str | None, release: str, error: ConnectionLost) -> Outcome:
     """The connection went while a release was on trial: ask again what became of it."""
-    why = f"{error}\nIf it was on trial it goes back by itself within some minutes; deploy again"
     try:
         with connect(device) as station:
             status = station.ask("status")
     except EnvironmentFault:
-        return Outcome(device.name, before, release, ROLLED_BACK, why, exit_code=error.exit_code)
+        why = f"{error}\nIt ends on one of the two by itself, within some minutes: sealpin stations; deploy again"
+        return Outcome(device.name, before, release, UNKNOWN, why, exit_code=error.exit_code)
     if status["release"] == release and status["on_trial"] is None:
         return Outcome(device.name, before, release, DEPLOYED, run_id=status["run_id"])
+    why = f"{error}\nWhat was on trial goes back by itself, within some minutes at most; deploy again"
     return Outcome(device.name, before, release, ROLLED_BACK, why, exit_code=error.exit_code)
