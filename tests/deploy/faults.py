@@ -1,5 +1,6 @@
 """What can go wrong with a deploy, each as a function that plays it: attacks, bad bundles, cuts at every step."""
 
+import contextlib
 import os
 import signal
 import zipfile
@@ -265,7 +266,8 @@ def kill_agent(station: Station, made: Bundle) -> Outcome:
     def progress(device: Device, reached: str, done: int, total: int) -> None:
         if reached == "watch":
             for process in psutil.Process(station.machine.first_process()).children(recursive=True):
-                if process.cmdline()[1:3] == ["-I", "-c"]:
-                    process.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):  # or one that has ended
+                    if process.cmdline()[1:3] == ["-I", "-c"]:
+                        process.kill()
 
     return station.deploy(made, progress=progress)
