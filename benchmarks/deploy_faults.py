@@ -89,9 +89,8 @@ def played(
     again = station.deploy(target or workshop.second, allow_downgrade=True)
     back = station.deploy(workshop.first, allow_downgrade=True)
     assert station.running() == workshop.first.manifest.release, back
-    breaches = [told for told in station.line.report.violations if "heartbeat" not in told]
     told = outcome.why.splitlines()[0] if outcome.why else ""
-    row = Row(name, outcome.result, told, runs, round(well_s, 1), f"{again.result}, {back.result}", breaches)
+    row = Row(name, outcome.result, told, runs, round(well_s, 1), f"{again.result}, {back.result}", breaches(station))
     tell(row)
     return row
 
@@ -112,10 +111,15 @@ def canary(workshop: Workshop, station: Station) -> Row:
         other.close()
     row = Row(
         "a bad bundle to a canary, then to the others", ", ".join(one.result for one in outcomes), outcomes[1].why,
-        runs, 0.0, "the other station was touched" if touched else "", station.line.report.violations,
+        runs, 0.0, "the other station was touched" if touched else "", breaches(station),
     )  # fmt: skip
     tell(row)
     return row
+
+
+def breaches(station: Station) -> list[str]:
+    """Of the handshake; that the station is silent without power, or stopped, is none."""
+    return [told for told in station.line.report.violations if "heartbeat" not in told]
 
 
 def tell(row: Row) -> None:
