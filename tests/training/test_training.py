@@ -173,7 +173,9 @@ def test_runs_are_compared_and_one_is_promoted(whole: Run, place: Path, dataset:
     assert champion.version == version.version
     assert client.get_run(whole.run_id).data.tags["deployed.line2"] == "3-abc"
     assert "sealpin promote wider" in deployed(load_run("wider").run_id, {"line1": "4-abc"})
-    assert "deployed.line1" not in client.get_run(whole.run_id).data.tags
+    before = client.get_run(whole.run_id).data.tags
+    assert "deployed.line1" not in before
+    assert before["deployed_before.line1"].startswith("3-abc until 20")
     assert client.get_run(load_run("wider").run_id).data.tags["deployed.line1"] == "4-abc"
     assert deployed("0" * 32, {"line1": "4-abc"}) != "" != deployed("", {"line1": "4-abc"})
     assert client.get_model_version_by_alias("sealpin", "champion").version == version.version

@@ -1,5 +1,6 @@
 """MLflow's model registry: which run's network is to go on to the line."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -56,7 +57,7 @@ def promote(run: Run) -> Version:
 def deployed(run_id: str, stations: Mapping[str, str]) -> str:
     """Tell MLflow which release of a run's network runs on which stations; its registered version becomes the champion.
 
-    A run's tags `deployed.STATION` say what is there now: what was on these stations before loses its own.
+    A run's tags `deployed.STATION` say what is there now, `deployed_before.STATION` what was, and until when (UTC).
     Returns what MLflow did not take, "" when it took all.
     """
     from mlflow.exceptions import MlflowException
@@ -71,6 +72,9 @@ def deployed(run_id: str, stations: Mapping[str, str]) -> str:
             client.set_tag(run_id, tag, release)
             for run in client.search_runs(experiments, f"tags.`{tag}` LIKE '%'"):
                 if run.info.run_id != run_id:
+                    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+                    was = f"{run.data.tags[tag]} until {until}"
+                    client.set_tag(run.info.run_id, f"deployed_before.{station}", was)
                     client.delete_tag(run.info.run_id, tag)
         versions = client.search_model_versions(f"run_id = '{run_id}'")
         if not versions:
