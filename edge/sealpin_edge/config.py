@@ -206,7 +206,7 @@ class DisplaySection:
 class TimersSection:
     """[timers], in milliseconds."""
 
-    poll_ms: int = _ms(4, high=1_000)
+    poll_ms: int = _ms(3, high=1_000)
     plc_operation_ms: int = _ms(500)
     serial_ms: int = _ms(500)
     capture_ms: int = _ms(1000)

@@ -144,7 +144,7 @@ class PlcLoop:
             self._put_away()
             self._feed_watchdog()
             busy = time.monotonic() - self._begun_at < BUSY_S
-            self._wait_for_news(poll_s if busy else 2 * poll_s)
+            self._wait_for_news(poll_s if busy else 3 * poll_s)
         exchange.clear()
 
     def _begin(self, token: int) -> None:
