@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 RECONNECT_S = 1.0
 WATCHDOG_S = 1.0
-# Without a part for so long the PLC is looked at half as often: a line that stands wants no milliseconds
+# Without a part for so long the PLC is looked at a third as often: a line that stands wants no milliseconds
 BUSY_S = 10.0
 
 
