@@ -89,7 +89,7 @@ def played(
     again = station.deploy(target or workshop.second, allow_downgrade=True)
     back = station.deploy(workshop.first, allow_downgrade=True)
     assert station.running() == workshop.first.manifest.release, back
-    told = outcome.why.splitlines()[0] if outcome.why else ""
+    told = outcome.why.splitlines()[0].replace(f"{workshop.folder}/", "") if outcome.why else ""
     row = Row(name, outcome.result, told, runs, round(well_s, 1), f"{again.result}, {back.result}", breaches(station))
     tell(row)
     return row
