@@ -199,7 +199,7 @@ def _finish(outcomes: "list[Outcome]", as_json: bool) -> None:
 
 
 def _tell_mlflow(outcomes: "list[Outcome]") -> None:
-    fine = [one for one in outcomes if one.result in ("deployed", "unchanged")]
+    fine = [one for one in outcomes if one.result == "deployed" or (one.result == "unchanged" and not one.warning)]
     if not fine:
         return
     from sealpin_training.registry import deployed
