@@ -35,7 +35,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_a_good_config_has_defaults_and_paths_relative_to_its_file(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, GOOD))
-    assert (config.plc.port, config.plc.slot, config.timers.poll_ms) == (0, 1, 4)
+    assert (config.plc.port, config.plc.slot, config.timers.poll_ms) == (0, 1, 3)
     assert config.camera.path == tmp_path / "photos"
     assert config.station.data_dir == tmp_path / "data"
     assert config.photos is not None
