@@ -50,7 +50,10 @@ class StationSection:
 
 @dataclass(frozen=True)
 class PlcSection:
-    """[plc]: `trigger` and `ok` in simple mode, `block` in full mode; `port` 0 is the family's own."""
+    """[plc]: `trigger` and `ok` in simple mode, `block` in full mode; `port` 0 is the family's own.
+
+    `recipe` is the RecipeId that this station's model is for, in full mode.
+    """
 
     host: str
     driver: str = _key("s7", one_of=DRIVERS)
@@ -63,6 +66,7 @@ class PlcSection:
     ok: str = ""
     ok_pulse_ms: int = _ms(500, high=10_000)
     block: str = ""
+    recipe: int = _key(0, low=0, high=65535)
     serial: str = ""
     serial_length: int = _key(16, low=1, high=64, unit="characters")
     serial_ready: str = ""
@@ -97,10 +101,12 @@ class PlcSection:
 class CameraSection:
     """[camera]: `path` for a folder, `source` for OpenCV; the rest for real cameras, 0 where the camera decides.
 
-    `crop` is x, y, width and height in pixels of the photo before it is turned by `rotate` degrees clockwise.
+    `crop` is x, y, width and height in pixels of the photo before it is turned by `rotate` degrees clockwise. `checks` are
+    "taught", and then no part is taken before they are, or "off".
     """
 
     driver: str = _key(one_of=CAMERAS)
+    checks: str = _key("taught", one_of=("taught", "off"))
     path: Path = Path()
     source: str = ""
     password_file: Path | None = None
@@ -207,6 +213,7 @@ class TimersSection:
     """[timers], in milliseconds."""
 
     poll_ms: int = _ms(3, high=1_000)
+    trigger_low_ms: int = _ms(200)
     plc_operation_ms: int = _ms(500)
     serial_ms: int = _ms(500)
     capture_ms: int = _ms(1000)

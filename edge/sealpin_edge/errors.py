@@ -4,6 +4,7 @@
       InputError            exit code 2: a file, option or configuration is wrong
       EnvironmentFault      exit code 3: something around us is missing or broken (disk, network, package)
         PlcFault              the PLC does not answer, or not as it should
+          PlcRefused            the PLC answered and did not do as asked: the connection is as good as before
         CameraFault           no photo, or not in time
         Unavailable           a server cannot be reached or is out of order: worth another try
           NotTaken              a server answered, but did not take this item: worth another try, after others
@@ -47,6 +48,10 @@ class EnvironmentFault(SealpinError):
 
 class PlcFault(EnvironmentFault):
     """The PLC does not answer, or not as it should. The station tries again for ever."""
+
+
+class PlcRefused(PlcFault):
+    """The PLC answered, and will not do this: a place that it does not have, or does not let anybody reach."""
 
 
 class CameraFault(EnvironmentFault):
