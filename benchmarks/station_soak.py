@@ -20,10 +20,10 @@ import psutil
 from machine import describe
 from tqdm import tqdm
 
-from sealpin_edge.detection import above
 from sealpin_edge.model import Model
 from sealpin_edge.photo import read_photo
 from sealpin_edge.simulation.site import Site
+from sealpin_edge.verdict import Verdict, judge
 
 SETTLED = 1000
 STORE_MB = 500
@@ -71,12 +71,14 @@ def soak(model: Path, photos: Path, parts: int) -> dict[str, Any]:
 def mostly_good(model: Path, photos: Path, folder: Path) -> None:
     """Photos as a line gives them: one bad part in GOOD_TO_ONE_BAD and one."""
     station = Model(model)
-    thresholds = station.thresholds(None, "")
-    sorted_out: dict[bool, list[Path]] = {True: [], False: []}
+    sorted_out: dict[Verdict, list[Path]] = {verdict: [] for verdict in Verdict}
     for photo in sorted(photos.glob("*.jpg")):
-        sorted_out[bool(above(station.detect(read_photo(photo)), thresholds))].append(photo)
+        verdict, _ = judge(station.detect(read_photo(photo)), station.rule())
+        sorted_out[verdict].append(photo)
     folder.mkdir()
-    for number, photo in enumerate([*islice(cycle(sorted_out[False]), GOOD_TO_ONE_BAD), sorted_out[True][0]]):
+    for number, photo in enumerate(
+        [*islice(cycle(sorted_out[Verdict.OK]), GOOD_TO_ONE_BAD), sorted_out[Verdict.NG][0]]
+    ):
         shutil.copy(photo, folder / f"part_{number:03d}.jpg")
 
 

@@ -32,6 +32,7 @@ SHOWN = 10
     type=click.FloatRange(0, 1000),
     help="With --split val: choose the threshold anew, for at most so many of 1,000 good parts rejected.",
 )
+@click.option("--notice", multiple=True, help="A category that the station only shows; repeatable.")
 @click.option("--report", type=PATH, help="Also write an HTML page with curves and a gallery.")
 @json_option
 def evaluate(
@@ -40,6 +41,7 @@ def evaluate(
     threshold: float | None,
     escape_cost: float | None,
     max_false_rejects: float | None,
+    notice: tuple[str, ...],
     report: Path | None,
     as_json: bool,
 ) -> None:
@@ -52,7 +54,7 @@ def evaluate(
         raise click.UsageError("--threshold, --escape-cost and --max-false-rejects exclude each other")
     check_place(report)
     choice = Choice(threshold, escape_cost, max_false_rejects)
-    evaluation = evaluate_run(load_run(run), split, choice, report)
+    evaluation = evaluate_run(load_run(run), split, choice, report, notice=frozenset(notice))
     text = table(evaluation) + (f"\nreport: {report}" if report else "")
     answer(document(evaluation), as_json, f"{text}\nnext: sealpin export {run} --out DIR")
 

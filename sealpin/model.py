@@ -34,6 +34,7 @@ def show(file: Path, labels: Path | None, as_json: bool) -> None:
 @click.option("--overlays", type=PATH, help="A folder for the photos with verdict and boxes drawn in.")
 @click.option("--xml", type=PATH, help="A folder for the boxes as Pascal VOC XML.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Score from which a box counts; else the model's own.")
+@click.option("--notice", multiple=True, help="A category that is shown and does not reject; repeatable.")
 @labels_option
 @json_option
 def predict(
@@ -42,6 +43,7 @@ def predict(
     overlays: Path | None,
     xml: Path | None,
     threshold: float | None,
+    notice: tuple[str, ...],
     labels: Path | None,
     as_json: bool,
 ) -> None:
@@ -50,9 +52,9 @@ def predict(
     from sealpin_edge.model import Model
     from sealpin_export.predict import predict as predict_photos
 
-    found = list(
-        predict_photos(Model(file, labels=read_labels(labels)), photos, threshold=threshold, overlays=overlays, xml=xml)
-    )
+    detector = Model(file, labels=read_labels(labels))
+    rule = detector.rule(threshold, frozenset(notice), where="--{}")
+    found = list(predict_photos(detector, photos, rule=rule, overlays=overlays, xml=xml))
     lines = [
         f"{one.verdict.value:<14}{one.photo}  "
         + ", ".join(f"{burr.category} {burr.score:.0%}" for burr in one.detections)

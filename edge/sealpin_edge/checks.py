@@ -1,11 +1,12 @@
 """Is this a photo to judge by? Too dark, too bright, out of focus, no part, wrong size, frozen: never OK.
 
-What is normal is learned from good photos (`sealpin-edge teach-camera`) and kept with the station's data. A station
-that was taught nothing refuses pictures that show nothing: black, white, or the same one again.
+What is normal is learned from good photos (`sealpin-edge teach-camera`) and kept with the station's data; a bundle can
+bring it too. A station that was taught nothing judges no part, unless its config says `checks = "off"`: then it refuses
+only pictures that show nothing, black, white, or the same one again.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,20 @@ from .plc.block import ErrorCode
 
 LIMITS_FILE = "camera_limits.json"
 LEAST_PHOTOS = 5
+# From so many good parts on, limits say what is normal; from fewer, what these few happened to look like
+ENOUGH_PHOTOS = 20
 THUMBNAIL = 32
 # How far beyond what the good photos showed: light may vary by this share of the way to black or white, sharpness and
 # likeness may fall to this share of the least that was seen
 LIGHT_SHARE = 0.4
 SHARPNESS_SHARE = 0.4
 LIKENESS_SHARE = 0.7
+# What is said of Checks.state
+CHECKS_TOLD = {
+    "taught": "photos are checked for light, focus and a part",
+    "not taught": "camera not taught: no part will be judged",
+    "off": "photos are judged unchecked: [camera] checks is off",
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,12 @@ class Limits:
     likeness: float = -1.0
     thumbnail: tuple[float, ...] = ()
 
+    def __str__(self) -> str:
+        return (
+            f"{self.width}x{self.height}, mean grey {self.darkest:.0f} to {self.brightest:.0f}, "
+            f"sharpness from {self.sharpness:.0f}, likeness from {self.likeness:.2f}"
+        )
+
 
 def measure(photo: Photo, work: dict[str, Any] | None = None) -> Measures:
     """Measure a photo, in about a millisecond at 1024x1024 when `work` keeps what was allocated the last time."""
@@ -67,8 +82,11 @@ def measure(photo: Photo, work: dict[str, Any] | None = None) -> Measures:
     )
 
 
-def learn(photos: Iterable[Photo]) -> Limits:
-    """The limits that good photos of a station give. Raises InputError for too few, or photos of several sizes."""
+def learn(photos: Iterable[Photo], empty: Sequence[Photo] = ()) -> Limits:
+    """The limits that good photos of a station give, and by which photos of its `empty` fixture show no part.
+
+    Raises InputError for too few, photos of several sizes, or an empty fixture that is as like a part as a part is.
+    """
     sizes: set[tuple[int, ...]] = set()
     seen: list[Measures] = []
     for photo in photos:
@@ -85,13 +103,23 @@ def learn(photos: Iterable[Photo]) -> Limits:
     mean = np.mean([one.thumbnail for one in seen], axis=0)
     mean /= np.linalg.norm(mean) or 1.0
     likeness = min(float(one.thumbnail @ mean) for one in seen)
+    least = likeness * LIKENESS_SHARE if likeness > 0 else -1.0
+    if empty:
+        emptiest = max(float(measure(photo).thumbnail @ mean) for photo in empty)
+        if emptiest >= likeness:
+            raise InputError(
+                "an empty fixture looks like a part",
+                found=f"likeness {emptiest:.2f}, of the good parts at least {likeness:.2f}",
+                allowed="photos in which the part is much of what is seen: [camera] crop cuts the rest away",
+            )
+        least = max(least, (emptiest + likeness) / 2)
     return Limits(
         width,
         height,
         min(light) * (1 - LIGHT_SHARE),
         255 - (255 - max(light)) * (1 - LIGHT_SHARE),
         min(one.sharpness for one in seen) * SHARPNESS_SHARE,
-        likeness * LIKENESS_SHARE if likeness > 0 else -1.0,
+        least,
         tuple(round(float(value), 5) for value in mean),
     )
 
@@ -99,11 +127,23 @@ def learn(photos: Iterable[Photo]) -> Limits:
 class Checks:
     """Looks at every photo before the model does."""
 
-    def __init__(self, limits: Limits, *, live: bool) -> None:
-        self._limits, self._live = limits, live
+    def __init__(self, limits: Limits, *, live: bool, wanted: bool = True) -> None:
+        """`wanted` is False where the config says `checks = "off"`; `live` as of the camera."""
+        self._limits, self._live, self._wanted = limits if wanted else Limits(), live, wanted
+        limits = self._limits
         self._usual = np.array(limits.thumbnail, np.float32)
         self._before: Photo | None = None
         self._work: dict[str, Any] = {}
+
+    @property
+    def state(self) -> str:
+        """Whether photos are checked: "taught", "not taught" or "off"."""
+        return "off" if not self._wanted else "taught" if self._limits.width else "not taught"
+
+    @property
+    def unfit(self) -> ErrorCode:
+        """Why no photo can be judged: NOT_TAUGHT, or NONE."""
+        return ErrorCode.NOT_TAUGHT if self.state == "not taught" else ErrorCode.NONE
 
     def fault(self, photo: Photo) -> ErrorCode:
         """Why this photo must not be judged, or NONE."""
@@ -134,9 +174,17 @@ def save_limits(limits: Limits, data_dir: Path) -> Path:
     return path
 
 
-def load_limits(data_dir: Path) -> Limits:
-    """The limits that this station was taught, or those of one that was taught nothing. Raises InputError."""
-    path = data_dir / LIMITS_FILE
+def load_limits(data_dir: Path, release: Path | None = None) -> Limits:
+    """The limits that this station was taught, else those that its `release` brings, else those of one taught nothing.
+
+    Raises InputError for a file that cannot be used.
+    """
+    own = data_dir / LIMITS_FILE
+    return read_limits(own if own.exists() or release is None else release / LIMITS_FILE)
+
+
+def read_limits(path: Path) -> Limits:
+    """The limits in a file; those of a station that was taught nothing when there is none. Raises InputError."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         limits = Limits(**{**content, "thumbnail": tuple(float(value) for value in content["thumbnail"])})

@@ -1,19 +1,21 @@
 """Commands for the engineer who commissions a line: doctor, status, teach-camera."""
 
 import json
-import urllib.request
-from collections.abc import Iterator
 from dataclasses import asdict
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import click
 
+from .ask import ask_station
 from .config import StationConfig
 from .errors import EnvironmentFault, InputError
 from .program import answer, json_option, with_config
 
 PLACE = click.Path(path_type=Path)
+ASK_S = 5.0
+REFUSED_SHOWN = 5
 
 
 @click.command()
@@ -24,7 +26,10 @@ def preflight(config: StationConfig, as_json: bool) -> None:
     from .preflight import preflight as prove
 
     found = prove(config)
-    text = f"{found.golden} golden photos as they should be, at most {found.slowest_ms} ms of {found.budget_ms:g}"
+    text = (
+        f"{found.golden} golden photos as they should be, at most {found.slowest_ms} ms of {found.budget_ms:g}; "
+        f"camera checks: {found.checks}"
+    )
     answer(asdict(found), as_json, text)
 
 
@@ -58,13 +63,15 @@ def doctor(config: StationConfig, as_json: bool) -> None:
 @json_option
 def status(config: StationConfig, as_json: bool) -> None:
     """Say how the running station is; exit code 1 when it would not take a part, or is degraded."""
+    from .checks import CHECKS_TOLD
+    from .verdict import Rule
+
     address = config.display.address
     if address == "off":
         raise InputError("this station tells nothing", where="[display] address", found='"off"', allowed="an address")
     try:
-        with urllib.request.urlopen(f"http://{address}/health", timeout=5) as reply:
-            health: dict[str, Any] = json.load(reply)
-    except (OSError, ValueError) as error:
+        health: dict[str, Any] = json.loads(ask_station(address, "/health", ASK_S))
+    except (OSError, ValueError, HTTPException) as error:
         raise EnvironmentFault(
             "the station does not answer",
             where=f"http://{address}/health",
@@ -72,56 +79,88 @@ def status(config: StationConfig, as_json: bool) -> None:
             hint="journalctl -u sealpin-edge -e",
         ) from None
     last, box = health["last"], health["outbox"]
+    rule = Rule(health["thresholds"], frozenset(health["notice"]))
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in health["counts"].items())
     newest = f"{last['verdict']}, {last['age_s']:.0f} s ago, {last['cycle_ms']} ms" if last else "no part yet"
     rows = [
         f"station   {health['station']}, version {health['version']}, up {health['uptime_s']} s",
         f"state     {health['state']}" + (f", {health['error']}" if health["error"] else ""),
-        f"PLC       {health['plc']}",
-        f"model     {health['model_sha256'][:12]}",
+        f"PLC       {health['plc']}" + (f"; no serials: {health['serial']}" if health["serial"] != "ok" else ""),
+        f"camera    {health['camera']}; {CHECKS_TOLD[health['checks']]}",
+        f"model     {health['model_sha256'][:12]}, counts {rule}",
         f"shift     {verdicts} since {health['shift_since'][11:16]}",
         f"outbox    {box['photos']} photos, {box['results']} results, {box['aside']} aside; {box['oldest_s']} s old",
         f"last      {newest}",
     ]
     if health["degraded"]:
-        rows.append(f"degraded  a server or the disk lags behind; {health['lost']} lost")
+        rows += [f"degraded  {why}" for why in health["degraded_by"]]
+    if health["lost"] or health["missed_triggers"]:
+        rows.append(f"lost      {health['lost']} records or photos; {health['missed_triggers']} triggers missed")
+    if health["alarms"]:
+        rows += [f"alarm     {text}" for text in health["alarms"]]
     answer(health, as_json, "\n".join(rows))
-    if health["degraded"] or health["plc"] != "connected" or health["state"] in ("fault", "not ready", "halted"):
+    if health["degraded"] or health["alarms"] or health["state"] in ("fault", "not ready", "halted"):
         raise SystemExit(1)
 
 
 @click.command("teach-camera")
 @with_config
 @click.option("--shots", type=click.IntRange(min=5), default=20, show_default=True, help="How many photos to take.")
+@click.option("--empty", type=PLACE, help="A folder of photos of the empty fixture: the limits must refuse them.")
 @click.argument("photos", type=PLACE, required=False)
-def teach_camera(config: StationConfig, shots: int, photos: Path | None) -> None:
+def teach_camera(config: StationConfig, shots: int, empty: Path | None, photos: Path | None) -> None:
     """Learn from good parts what a photo should look like: light, focus, size, and that there is a part.
 
-    From the folder PHOTOS, as the station stores them, or from photos that its camera takes now, one for each Enter.
+    From the folder PHOTOS, as the station stores them, or from photos that its camera takes now, one for each Enter,
+    and then one of the empty fixture. Photos that the model does not call good are refused. Twenty different parts are
+    enough; from fewer, limits are a guess.
     """
-    from .camera import Frame, make_camera
-    from .camera.folder import ENDINGS
-    from .checks import learn, save_limits
-    from .photo import read_photo
+    from .camera import make_camera
+    from .checks import ENOUGH_PHOTOS
+    from .lock import DataLock
+    from .photo import Photo, read_photo
+    from .teach import Teacher, teach
 
-    def taken() -> Iterator[Frame]:
+    nothing: list[Photo] = [read_photo(file) for file in _photos(empty)] if empty else []
+    if photos:
+        taught = teach(config, ((file.name, read_photo(file)) for file in _photos(photos)), nothing)
+    else:
+        lock, teacher = DataLock(config.station.data_dir), Teacher(config)
         camera = make_camera(config.camera, config.timers.capture_ms / 1000)
         try:
-            for number in range(1, shots + 1):
-                click.prompt(f"part {number} of {shots} in place? Enter", default="", show_default=False, err=True)
-                yield camera.capture()
+            number = 1
+            while number <= shots:
+                _wait_for_enter(f"good part {number} of {shots} in place? Enter")
+                refused = teacher.show(f"photo {number}", camera.capture().photo)
                 camera.prepare()
+                if refused:
+                    click.echo(f"refused, {refused}: take another part", err=True)
+                else:
+                    number += 1
+            if not nothing and camera.live:
+                _wait_for_enter("the fixture empty? Enter")
+                nothing = [camera.capture().photo]
         finally:
             camera.close()
+            lock.free()
+        taught = teacher.finish(nothing)
+    for refused in taught.refused[:REFUSED_SHOWN]:
+        click.echo(f"refused: {refused}")
+    if len(taught.refused) > REFUSED_SHOWN:
+        click.echo(f"refused: {len(taught.refused) - REFUSED_SHOWN} more, which the model does not call good either")
+    click.echo(f"{taught.file}: {taught.limits}, from {taught.photos} photos")
+    if not taught.enough:
+        click.echo(f"these are few: limits mean something from {ENOUGH_PHOTOS} photos of different good parts on")
+    if not nothing:
+        click.echo("an empty fixture was not shown: --empty FOLDER proves that it is told from a part")
+    click.echo("next: systemctl restart sealpin-edge")
 
-    if photos:
-        files = sorted(file for file in photos.glob("*") if file.suffix.lower() in ENDINGS)
-        limits = learn(read_photo(file) for file in files)
-    else:
-        limits = learn(frame.photo for frame in taken())
-    path = save_limits(limits, config.station.data_dir)
-    click.echo(
-        f"{path}: {limits.width}x{limits.height}, mean grey {limits.darkest:.0f} to {limits.brightest:.0f}, "
-        f"sharpness from {limits.sharpness:.0f}, likeness from {limits.likeness:.2f}"
-    )
-    click.echo("next: restart the station")
+
+def _wait_for_enter(text: str) -> None:
+    click.prompt(text, default="", show_default=False, err=True)
+
+
+def _photos(folder: Path) -> list[Path]:
+    from .camera.folder import ENDINGS
+
+    return sorted(file for file in folder.glob("*") if file.suffix.lower() in ENDINGS)

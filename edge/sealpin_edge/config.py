@@ -101,8 +101,8 @@ class PlcSection:
 class CameraSection:
     """[camera]: `path` for a folder, `source` for OpenCV; the rest for real cameras, 0 where the camera decides.
 
-    `crop` is x, y, width and height in pixels of the photo before it is turned by `rotate` degrees clockwise. `checks` are
-    "taught", and then no part is taken before they are, or "off".
+    `crop` is x, y, width and height in pixels of the photo before it is turned by `rotate` degrees clockwise. `checks`
+    are "taught", and then no part is taken before they are, or "off".
     """
 
     driver: str = _key(one_of=CAMERAS)

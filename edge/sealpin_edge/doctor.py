@@ -4,7 +4,6 @@ import shutil
 import statistics
 import subprocess
 import time
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,13 +13,14 @@ from urllib.parse import urlsplit
 from .camera import make_camera
 from .checks import Checks, load_limits
 from .config import StationConfig
-from .errors import SealpinError
-from .golden import prove_on_golden
-from .model import Model
+from .errors import EnvironmentFault, SealpinError
+from .golden import golden_verdicts, proven_model
+from .lock import DataLock
 from .plc import Target, make_driver
 from .plc.block import BLOCK_BYTES, BLOCK_VERSION, STATION_OFFSET
 from .results import ResultsApi
 from .upload import make_uploader
+from .verdict import Verdict
 
 ROUNDS = 100
 PHOTOS = 5
@@ -43,9 +43,12 @@ def examine(config: StationConfig) -> Iterator[Finding]:
 
     A station that is running keeps its PLC and camera; then its own health is told instead.
     """
-    running = _answers(config)
+    try:
+        lock = DataLock(config.station.data_dir)  # a station that starts now would meet us at the PLC
+    except EnvironmentFault:
+        lock = None
     looks: list[tuple[str, Callable[[StationConfig], Iterator[Finding]]]] = [("model", _model)]
-    if running:
+    if lock is None:
         yield Finding(
             "station", "ok", "it is running: PLC and camera are its own", "sealpin-edge status says how it is"
         )
@@ -59,24 +62,29 @@ def examine(config: StationConfig) -> Iterator[Finding]:
             yield Finding(what, "fault", f"{fault.problem} ({fault.found})", fault.hint or fault.where)
         except OSError as error:
             yield Finding(what, "fault", str(error))
+    if lock:
+        lock.free()
 
 
 def _model(config: StationConfig) -> Iterator[Finding]:
     began = time.perf_counter()
-    model = Model(config.model.file)
-    if model.sha256 != config.model.sha256:
-        yield Finding("model", "fault", "its SHA-256 is not the one of [model] sha256", "unpack the bundle again")
-        return
+    model, rule = proven_model(config)
     took = time.perf_counter() - began
-    yield Finding("model", "ok", f"{', '.join(model.card.classes)}; loaded and warm in {took:.1f} s")
-    if config.model.golden:
-        thresholds = model.thresholds(config.model.threshold, "[model] threshold")
-        proven = prove_on_golden(model, thresholds, config.model.golden)
-        yield Finding("golden photos", "ok", f"{proven} are judged as they should be")
-    else:
+    yield Finding("model", "ok", f"{', '.join(model.card.classes)}; loaded, warm and proven in {took:.1f} s")
+    raised = [name for name, own in model.card.thresholds.items() if rule.thresholds[name] > own]
+    less = f"{', '.join(raised)} from a higher score than the model's own; " if raised else ""
+    less += f"{', '.join(sorted(rule.notice))} never rejects; " if rule.notice else ""
+    yield Finding("what counts", "warning" if less else "ok", f"{less}{rule}")
+    if not config.model.golden:
         yield Finding(
             "golden photos", "warning", "none", "give [model] golden a folder, so that a start proves the model"
         )
+    elif not (bad := golden_verdicts(config.model.golden)[Verdict.NG]):
+        hint = "add photos of bad parts: without them no start can tell that this station would let one pass"
+        yield Finding("golden photos", "warning", "none of a bad part", hint)
+    else:
+        found = f"they are judged as they should be, {bad} of bad parts among them"
+        yield Finding("golden photos", "ok", found)
 
 
 def _plc(config: StationConfig) -> Iterator[Finding]:
@@ -126,8 +134,9 @@ def _plc(config: StationConfig) -> Iterator[Finding]:
 
 def _camera(config: StationConfig) -> Iterator[Finding]:
     camera = make_camera(config.camera, config.timers.capture_ms / 1000)
+    limits = load_limits(config.station.data_dir, config.folder)
+    checks = Checks(limits, live=camera.live, wanted=config.camera.checks == "taught")
     try:
-        checks = Checks(load_limits(config.station.data_dir), live=camera.live)
         times, problems, size = [], set(), ""
         for _ in range(PHOTOS):
             began = time.monotonic()
@@ -144,8 +153,17 @@ def _camera(config: StationConfig) -> Iterator[Finding]:
     found = f"{size}, {statistics.median(times):.0f} ms a photo" + "".join(f"; {one}" for one in sorted(problems))
     hint = "with a good part in place: sealpin-edge teach-camera" if problems else ""
     yield Finding("camera", "fault" if problems else "ok", found, hint)
-    if not load_limits(config.station.data_dir).width:
-        yield Finding("camera limits", "warning", "none", "sealpin-edge teach-camera --config station.toml")
+    if not camera.live:
+        found = "this driver replays photos, and the same one again is not refused as frozen: no real line runs on it"
+        yield Finding("camera driver", "warning", found)
+    if checks.unfit:
+        found = "camera not taught: no part will be judged"
+        yield Finding("camera limits", "fault", found, "sealpin-edge teach-camera --config station.toml")
+    elif checks.state == "off":
+        found = "[camera] checks is off: a dark, blurred or empty photo is judged like any other"
+        yield Finding("camera limits", "warning", found)
+    else:
+        yield Finding("camera limits", "ok", str(limits))
 
 
 def _photos(config: StationConfig) -> Iterator[Finding]:
@@ -205,13 +223,3 @@ def _disk(config: StationConfig) -> Iterator[Finding]:
     small = free < wanted
     hint = f"lower [station] store_mb, or make room: it is {wanted}" if small else ""
     yield Finding("disk", "warning" if small else "ok", f"{free:,.0f} MB free at {folder}", hint)
-
-
-def _answers(config: StationConfig) -> bool:
-    if config.display.address == "off":
-        return False
-    try:
-        with urllib.request.urlopen(f"http://{config.display.address}/health", timeout=2):
-            return True
-    except OSError:
-        return False

@@ -5,6 +5,7 @@
       EnvironmentFault      exit code 3: something around us is missing or broken (disk, network, package)
         PlcFault              the PLC does not answer, or not as it should
           PlcRefused            the PLC answered and did not do as asked: the connection is as good as before
+        NoJudgement           the model gave nothing that a part can be judged by
         CameraFault           no photo, or not in time
         Unavailable           a server cannot be reached or is out of order: worth another try
           NotTaken              a server answered, but did not take this item: worth another try, after others
@@ -56,6 +57,10 @@ class PlcRefused(PlcFault):
 
 class CameraFault(EnvironmentFault):
     """The camera gave no photo, or not in time. The part is NOT INSPECTED."""
+
+
+class NoJudgement(EnvironmentFault):
+    """The model gave numbers that are none: nothing that a part can be judged by. The part is NOT INSPECTED."""
 
 
 class Unavailable(EnvironmentFault):

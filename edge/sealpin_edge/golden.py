@@ -1,19 +1,24 @@
 """Golden photos: what the model found when it was released, it must find on this machine too, before the first part.
 
+And what was NG then must be NG by this station's own thresholds and notice: a config must not blind it.
+
 A folder of photos with `golden.json`, which is what `sealpin predict --json` printed of them.
 """
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .config import StationConfig
-from .detection import Detection, above
+from .detection import Detection
 from .errors import InputError
 from .model import Model
 from .photo import Photo, read_photo
+from .verdict import Rule, Verdict, counted, judge
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +28,16 @@ SCORE_TOLERANCE = 0.05
 BOX_TOLERANCE = 0.02
 
 
-def proven_model(config: StationConfig) -> tuple[Model, Mapping[str, float]]:
-    """The model, loaded, warm, the one that the config names, and right about the golden photos; its thresholds.
+@dataclass(frozen=True)
+class _Golden:
+    """What is expected of a photo."""
+
+    verdict: Verdict
+    detections: tuple[Detection, ...]
+
+
+def proven_model(config: StationConfig) -> tuple[Model, Rule]:
+    """The model, loaded, warm, the one that the config names, and right about the golden photos; and its rule.
 
     Raises InputError when it is not.
     """
@@ -37,18 +50,11 @@ def proven_model(config: StationConfig) -> tuple[Model, Mapping[str, float]]:
             allowed=f"[model] sha256 = {config.model.sha256}",
             hint="unpack the bundle again: sealpin-edge unpack BUNDLE DIR",
         )
-    for name in sorted(set(config.model.notice) - set(model.card.classes)):
-        raise InputError(
-            "the model knows no such category",
-            where="[model] notice",
-            found=name,
-            allowed=", ".join(model.card.classes),
-        )
-    thresholds = model.thresholds(config.model.threshold, "[model] threshold")
+    rule = model.rule(config.model.threshold, frozenset(config.model.notice), where="[model] {}")
     if config.model.golden:
-        proven = prove_on_golden(model, thresholds, config.model.golden)
+        proven = prove_on_golden(model, rule, config.model.golden)
         log.info("%d golden photos are judged as they should be", proven)
-    return model, thresholds
+    return model, rule
 
 
 def golden_photos(folder: Path) -> list[Photo]:
@@ -56,11 +62,19 @@ def golden_photos(folder: Path) -> list[Photo]:
     return [read_photo(folder / Path(name).name) for name in _expected(folder)]
 
 
-def _expected(folder: Path) -> dict[str, list[Detection]]:
+def golden_verdicts(folder: Path) -> Counter[Verdict]:
+    """How many of the photos are expected to be OK, and how many NG."""
+    return Counter(one.verdict for one in _expected(folder).values())
+
+
+def _expected(folder: Path) -> dict[str, _Golden]:
     path = folder / GOLDEN_FILE
     try:
         photos = json.loads(path.read_text(encoding="utf-8"))["photos"]
-        return {str(one["photo"]): [_detection(found) for found in one["detections"]] for one in photos}
+        return {
+            str(one["photo"]): _Golden(Verdict(one["verdict"]), tuple(map(_detection, one["detections"])))
+            for one in photos
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             "these golden photos cannot be used",
@@ -70,22 +84,31 @@ def _expected(folder: Path) -> dict[str, list[Detection]]:
         ) from None
 
 
-def prove_on_golden(model: Model, thresholds: Mapping[str, float], folder: Path) -> int:
+def prove_on_golden(model: Model, rule: Rule, folder: Path) -> int:
     """Judge the golden photos; returns how many. Boxes may differ by BOX_TOLERANCE of the photo's longer side.
 
-    Raises InputError when the model finds anything else in one of them than it did, or the folder is broken.
+    Raises InputError when the model finds anything else in one of them than it did, one that was NG would be OK by
+    this `rule`, or the folder is broken.
     """
     expected = _expected(folder)
     for name, known in expected.items():
         photo = read_photo(folder / Path(name).name)
         found = model.detect(photo)
-        if not _same(found, above(known, thresholds), thresholds, max(photo.shape)):
+        if not _same(found, counted(known.detections, rule), rule, max(photo.shape)):
             raise InputError(
                 "the model does not find in a golden photo what it found when it was released",
                 where=str(folder / name),
-                found=_told(above(found, thresholds)),
-                allowed=_told(known),
+                found=_told(counted(found, rule)),
+                allowed=_told(known.detections),
                 hint="unpack the bundle again; if it stays so, this machine does not run this model as it should",
+            )
+        if known.verdict is Verdict.NG and judge(found, rule)[0] is Verdict.OK:
+            raise InputError(
+                "a golden photo of a bad part would be OK on this station",
+                where=f"{folder / name}, by [model] threshold and notice",
+                found=f"{_told(found)}; what counts: {rule}",
+                allowed="thresholds and notice with which it is NG, as it was when the model was released",
+                hint="mend [model] in the station's config, or make the bundle anew with it if it shall be so",
             )
     return len(expected)
 
@@ -95,7 +118,7 @@ def _detection(found: Mapping[str, Any]) -> Detection:
     return Detection(str(found["category"]), float(found["score"]), xmin, ymin, xmax, ymax)
 
 
-def _same(found: Sequence[Detection], known: Sequence[Detection], thresholds: Mapping[str, float], side: int) -> bool:
+def _same(found: Sequence[Detection], known: Sequence[Detection], rule: Rule, side: int) -> bool:
     """Whether each known detection is found, and nothing else that counts for certain."""
     left = list(found)
     for one in known:
@@ -109,7 +132,7 @@ def _same(found: Sequence[Detection], known: Sequence[Detection], thresholds: Ma
         if not near:
             return False
         left.remove(near[0])
-    return not any(other.score >= thresholds[other.category] + SCORE_TOLERANCE for other in left)
+    return not any(other.score >= rule.thresholds[other.category] + SCORE_TOLERANCE for other in left)
 
 
 def _box(found: Detection) -> tuple[float, float, float, float]:

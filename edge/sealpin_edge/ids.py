@@ -1,8 +1,11 @@
-"""Inspection ids: UUIDv7, so that they sort by time."""
+"""Inspection ids (UUIDv7, so that they sort by time), and the id of this boot."""
 
 import os
 import time
 import uuid
+from pathlib import Path
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def uuid7() -> uuid.UUID:
@@ -12,3 +15,8 @@ def uuid7() -> uuid.UUID:
     )
     value = value | 0x7 << 76 | int.from_bytes(os.urandom(2), "big") % 0x1000 << 64
     return uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+
+
+def boot_id() -> str:
+    """The kernel's id of this boot, another after every power cut (random(4)); "" where there is none."""
+    return _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""

@@ -5,33 +5,41 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Mapping, Set
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .camera import Camera, Frame
 from .checks import Checks
 from .detection import Detection
-from .errors import SealpinError
+from .errors import EnvironmentFault, SealpinError
 from .model import Model
 from .plc.block import ErrorCode
-from .verdict import Inference, Verdict, decide
+from .verdict import Inference, Rule, Verdict, decide
 
 log = logging.getLogger(__name__)
 
 STUCK_S = 30.0
 # The processor is the PLC loop's until the verdict is out
 PREPARE_AFTER_S = 0.03
+# How often an idle station looks whether its camera is still there, and tries one that is not
+WATCH_EVERY_S = 2.0
+RETRY_S = 1.0
+CAMERA_OK = "ok"
 
 
 @dataclass(frozen=True)
 class Job:
-    """A part to inspect. `triggered_at` is in monotonic seconds, `created_at` ISO 8601."""
+    """A part to inspect. `triggered_at` is in monotonic seconds, `created_at` ISO 8601.
+
+    `number` counts the station's parts, over all starts; 0 while the database cannot be read.
+    """
 
     token: int
     id: str
     created_at: str
     triggered_at: float
     part_seq: int
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,36 +64,54 @@ class Judged:
     serial: str = ""
 
 
+def not_inspected(job: Job, error: ErrorCode) -> Judged:
+    """A part of which there is nothing but its trigger."""
+    return Judged(job, Verdict.NOT_INSPECTED, error, None, (), acquired_ms=0.0, model_ms=0.0, cycle_ms=0.0)
+
+
 class Inspector:
-    """Runs one job at a time, on its own thread; news of it go to `events`."""
+    """Runs one job at a time, on its own thread; news of it go to `events`.
+
+    It looks after its camera: one that does not open, gives no photo, or falls silent while no part comes is tried
+    again and again, and meanwhile `unfit` says that no part can be judged. `camera` is "ok", or what is wrong with it.
+    """
 
     def __init__(
         self,
-        camera: Camera,
+        open_camera: Callable[[], Camera],
         checks: Checks,
         model: Model,
-        thresholds: Mapping[str, float],
-        notice: Set[str],
+        rule: Rule,
         expected_sha256: str,
     ) -> None:
+        """Open the camera, if it lets itself be opened. Raises InputError when it can never be."""
         # Not SimpleQueue, though it is cheaper: its get never returns when a signal outlasts the time-out (Python 3.11)
         self.events: queue.Queue[Acquired | Judged] = queue.Queue()
-        self._camera = camera
-        self._checks = checks
-        self._model = model
-        self._thresholds = thresholds
-        self._notice = notice
-        self._expected_sha256 = expected_sha256
+        self.camera = "it has not been tried yet"
+        self._open_camera, self._checks, self._model = open_camera, checks, model
+        self._rule, self._expected_sha256 = rule, expected_sha256
         self._jobs: queue.Queue[Job | None] = queue.Queue(1)
         self._idle = threading.Event()
         self._idle.set()
         self._busy_since = 0.0
         self._thread = threading.Thread(target=self._run, name="inspector", daemon=True)
+        self._camera: Camera | None = None
+        try:
+            self._camera = open_camera()
+        except EnvironmentFault as fault:
+            self._camera_fails(fault)
 
     @property
     def idle(self) -> bool:
         """Free for a job."""
         return self._idle.is_set()
+
+    @property
+    def unfit(self) -> ErrorCode:
+        """Why no part can be judged; NONE when one can."""
+        if self.camera != CAMERA_OK:
+            return ErrorCode.CAMERA
+        return self._checks.unfit
 
     @property
     def stuck(self) -> bool:
@@ -107,28 +133,53 @@ class Inspector:
         with contextlib.suppress(queue.Full):  # full: a job hangs, and is left behind
             self._jobs.put(None, timeout=timeout_s)
         self._thread.join(timeout_s)
-        self._camera.close()
+        if self._camera is not None:
+            self._camera.close()
 
     def _run(self) -> None:
-        prepared = True
+        pause_s = 0.0
         while True:
             try:
-                job = self._jobs.get(timeout=None if prepared else PREPARE_AFTER_S)
+                job = self._jobs.get(timeout=pause_s)
             except queue.Empty:
-                prepared = True
-                self._prepare()
+                self._look_after_camera(prepare=pause_s == PREPARE_AFTER_S)
+                pause_s = WATCH_EVERY_S if self.camera == CAMERA_OK else RETRY_S
                 continue
             if job is None:
                 return
             self.events.put(self._inspect(job))
             self._idle.set()
-            prepared = False
+            pause_s = PREPARE_AFTER_S
 
-    def _prepare(self) -> None:
+    def _look_after_camera(self, *, prepare: bool) -> None:
+        """Get it ready after a part, look whether it is still there while none comes, try one that is in trouble."""
+        if self.camera != CAMERA_OK:
+            self._try_camera()
+            return
+        assert self._camera is not None
         try:
+            if prepare:
+                self._camera.prepare()
+            else:
+                self._camera.watch()
+        except Exception as error:  # whatever it is, no part is taken until the camera works again
+            self._camera_fails(error)
+
+    def _try_camera(self) -> None:
+        """Open the camera if it is not, and take a photo that nobody judges."""
+        try:
+            if self._camera is None:
+                self._camera = self._open_camera()
             self._camera.prepare()
-        except Exception:  # the next capture will fail too, and is told then
-            log.exception("the camera does not get ready")
+            if self._camera.live:
+                self._camera.capture()
+            self.camera = CAMERA_OK
+        except Exception as error:
+            self._camera_fails(error)
+
+    def _camera_fails(self, error: Exception) -> None:
+        told = f"{error.problem} ({error.found})" if isinstance(error, SealpinError) else str(error)
+        self.camera = told or type(error).__name__
 
     def _inspect(self, job: Job) -> Judged:
         verdict, error = Verdict.NOT_INSPECTED, ErrorCode.CAMERA
@@ -136,12 +187,13 @@ class Inspector:
         detections: tuple[Detection, ...] = ()
         acquired_at = model_s = 0.0
         try:
+            assert self._camera is not None
             frame = self._camera.capture()
             acquired_at = time.monotonic()
             self.events.put(Acquired(job))
             error = self._checks.fault(frame.photo)
             if error is not ErrorCode.NONE:
-                log.error("part %s is not inspected: %s", job.id, error.name.lower().replace("_", " "))
+                log.error("part %d is not inspected: %s", job.number, error.words)
             else:
                 error = ErrorCode.INFERENCE
                 began = time.monotonic()
@@ -149,16 +201,19 @@ class Inspector:
                 model_s = time.monotonic() - began
                 verdict, detections = decide(
                     Inference(frame, found, self._model.sha256),
+                    self._rule,
                     triggered_at=job.triggered_at,
                     expected_sha256=self._expected_sha256,
-                    thresholds=self._thresholds,
-                    notice=self._notice,
                 )
                 error = ErrorCode.NONE if verdict is not Verdict.NOT_INSPECTED else ErrorCode.CAMERA
         except SealpinError as fault:
-            log.error("part %s is not inspected: %s", job.id, fault)
-        except Exception:  # whatever fails, the part is not OK and the line hears of it
-            log.exception("part %s is not inspected", job.id)
+            log.error("part %d is not inspected: %s", job.number, fault)
+            if frame is None:
+                self._camera_fails(fault)
+        except Exception as fault:  # whatever fails, the part is not OK and the line hears of it
+            log.exception("part %d is not inspected", job.number)
+            if frame is None:
+                self._camera_fails(fault)
         return Judged(
             job,
             verdict,

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 
 from .config import StationConfig
 from .errors import InputError, PlcFault
+from .events import HandshakeWatch, Journal
 from .ids import uuid7
-from .inspector import Acquired, Inspector, Job, Judged
+from .inspector import Acquired, Inspector, Job, Judged, not_inspected
 from .notify import ServiceManager
 from .plc import Target, make_driver
-from .plc.block import ErrorCode
+from .plc.block import ErrorCode, Inputs, Outputs
 from .plc.exchange import Exchange, FullExchange, SimpleExchange
 from .plc.handshake import Handshake, Outcome, Timers
 from .plc.serial import SerialReader
@@ -26,16 +27,32 @@ RECONNECT_S = 1.0
 WATCHDOG_S = 1.0
 # Without a part for so long the PLC is looked at a third as often: a line that stands wants no milliseconds
 BUSY_S = 10.0
+# The camera has its own time-out, and is given the time to say so: a dead one is NOT INSPECTED, a hung one Fault
+CAPTURE_SLACK_S = 0.5
 
 
 class PlcLoop:
-    """Rounds with the PLC: a read, a step of the handshake, a write. Finished parts go to `take`, which never waits."""
+    """Rounds with the PLC: a read, a step of the handshake, a write. Finished parts go to `take`, which never waits.
+
+    `triggered` is told of every part before it is inspected, and never waits either; `journal` of what happens.
+    """
 
     def __init__(
-        self, config: StationConfig, inspector: Inspector, take: Callable[[Judged], None], degraded: Callable[[], bool]
+        self,
+        config: StationConfig,
+        inspector: Inspector,
+        *,
+        triggered: Callable[[Job], None],
+        take: Callable[[Judged], None],
+        degraded: Callable[[], bool],
+        journal: Journal,
+        next_number: int,
     ) -> None:
+        """`next_number` is the next part's, 0 while it is not known."""
         plc, timers = config.plc, config.timers
-        self._config, self._inspector, self._take, self._degraded = config, inspector, take, degraded
+        self._config, self._inspector, self._journal = config, inspector, journal
+        self._triggered, self._take, self._degraded = triggered, take, degraded
+        self._full = config.station.mode == "full"
         timeout_s = timers.plc_operation_ms / 1000
         target = Target(plc.host, plc.port, timeout_s, plc.rack, plc.slot, plc.series, plc.unit)
         self._driver = make_driver(plc.driver, target)
@@ -45,19 +62,26 @@ class PlcLoop:
             plc.serial_length,
             plc.address("serial_ready"),
             timers.serial_ms / 1000,
+            lambda text: journal.note("plc", text, logging.ERROR),
         )
+        self._blind_s = timers.trigger_low_ms / 1000
         self._handshake = Handshake(
             Timers(
-                capture_s=timers.capture_ms / 1000,
+                capture_s=timers.capture_ms / 1000 + CAPTURE_SLACK_S,
                 inference_s=timers.inference_ms / 1000,
                 decision_deadline_s=timers.decision_deadline_ms / 1000,
                 result_ack_s=timers.result_ack_ms / 1000,
                 heartbeat_s=timers.heartbeat_ms / 1000,
                 plc_dead_s=timers.plc_dead_ms / 1000,
-                result_hold_s=plc.ok_pulse_ms / 1000 if config.station.mode == "simple" else None,
-            )
+                trigger_low_s=self._blind_s,
+                result_hold_s=None if self._full else plc.ok_pulse_ms / 1000,
+            ),
+            plc.recipe,
         )
+        self._watch = HandshakeWatch(self._handshake, full=self._full)
         self._manager = ServiceManager()
+        self._number = next_number
+        self._missed = 0
         self._fed_at = 0.0
         self._begun_at = float("-inf")
         self._plc_trouble = ""
@@ -73,7 +97,17 @@ class PlcLoop:
     @property
     def error(self) -> str:
         """The error that the PLC is told, in words; empty when there is none."""
-        return self._handshake.error.name.lower().replace("_", " ") if self._handshake.error else ""
+        return self._handshake.error.words
+
+    @property
+    def missed(self) -> int:
+        """How many triggers began no inspection, since the start."""
+        return self._handshake.missed
+
+    @property
+    def serial_trouble(self) -> str:
+        """Why parts go on without their serials; empty when they do not."""
+        return self._serial.trouble
 
     def run(self, stop: threading.Event, plc_patience_s: float) -> None:
         """Serve the PLC until `stop` is set. One that goes away is waited for, for ever.
@@ -104,12 +138,15 @@ class PlcLoop:
         self._hand_over()
 
     def _lost(self, fault: PlcFault) -> None:
-        if str(fault) != self._plc_trouble:
-            log.error("%s", fault)
+        if self.connected or str(fault) != self._plc_trouble:
+            what = "the connection is lost" if self.connected else "no connection"
+            self._journal.note("plc", f"{what}: {fault}", logging.ERROR)
         self._plc_trouble = str(fault)
         self.connected = False
         self._serial.give_up()
         self._handshake.connection_lost(time.monotonic())
+        for _ in self._watch.state_news():  # the lost connection says it all
+            pass
         self._take_news()
         self._hand_over()
         self._feed_watchdog()
@@ -117,7 +154,7 @@ class PlcLoop:
     def _exchange(self) -> Exchange:
         plc = self._config.plc
         block, trigger, ok = plc.address("block"), plc.address("trigger"), plc.address("ok")
-        if self._config.station.mode == "full":
+        if self._full:
             assert block is not None
             return FullExchange(self._driver, block)
         assert trigger is not None and ok is not None
@@ -127,35 +164,76 @@ class PlcLoop:
         """Rounds on one connection."""
         poll_s = self._config.timers.poll_ms / 1000
         exchange.clear()
+        self._serial.try_out()
         self._handshake.connected(time.monotonic())
         self.connected, self._plc_trouble = True, ""
-        log.info("connected to the PLC at %s", self._driver.name)
+        self._journal.note("plc", f"connected, at {self._driver.name}", logging.INFO)
         while not (stop.is_set() and self._handshake.halt(time.monotonic())):
+            looked_at = time.monotonic()
             inputs = exchange.read()
             self._take_news()
             outputs = self._handshake.step(
-                inputs, time.monotonic(), able=self._inspector.idle, degraded=self._degraded()
+                inputs,
+                time.monotonic(),
+                looked_at=looked_at,
+                able=self._inspector.idle,
+                unfit=self._inspector.unfit,
+                degraded=self._degraded(),
+                disturbed=exchange.disturbed,
             )
             if self._handshake.start is not None:
                 self._begin(self._handshake.start)
-            exchange.write(outputs)
-            self._delivered = self._delivered or (self._given is not None and outputs.result_valid)
+            # What was seen so long ago may not be so any more: it is looked at again before anything is said
+            if time.monotonic() - looked_at <= self._blind_s:
+                exchange.write(outputs)
+                self._told(outputs)
+            self._note_news(inputs)
             self._serial.poll(time.monotonic())
             self._put_away()
             self._feed_watchdog()
             busy = time.monotonic() - self._begun_at < BUSY_S
             self._wait_for_news(poll_s if busy else 3 * poll_s)
         exchange.clear()
+        for text in self._watch.state_news():
+            self._journal.note("plc", text, logging.INFO)
 
     def _begin(self, token: int) -> None:
         self._serial.give_up()
         self._put_away()
         self._begun_at = now = time.monotonic()
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        job = Job(token, str(uuid7()), at, now, self._handshake.part_seq)
+        job = self._job(token, now, self._handshake.part_seq)
         self._inspector.submit(job)
+        self._triggered(job)
         self._serial.begin(now)
-        log.info("part %s triggered, seq %d", job.id, job.part_seq)
+        log.debug("part %d triggered: id %s, PartSeq %d", job.number, job.id, job.part_seq)
+
+    def _job(self, token: int, now: float, part_seq: int) -> Job:
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        number = self._number
+        self._number += number > 0
+        return Job(token, str(uuid7()), at, now, part_seq, number)
+
+    def _told(self, outputs: Outputs) -> None:
+        """The PLC has it. What is on record of a part is what the PLC was told of it."""
+        self._handshake.written(outputs)
+        if self._given is None or self._delivered or not outputs.result_valid:
+            return
+        self._delivered = True
+        if not (outputs.ok or outputs.ng) and self._given.verdict is not Verdict.NOT_INSPECTED:
+            self._given = replace(self._given, verdict=Verdict.NOT_INSPECTED, error=outputs.error)
+
+    def _note_news(self, inputs: Inputs) -> None:
+        """Into the journal: what the PLC and the handshake have done; and on record, a part that nobody looks at."""
+        for text in self._watch.news(inputs):
+            self._journal.note("plc", text)
+        if self._handshake.missed > self._missed:
+            self._missed = self._handshake.missed
+            job = self._job(0, time.monotonic(), inputs.part_seq)
+            self._triggered(job)
+            self._journal.note(
+                "plc", f"a trigger came while the station was at {self.state!r}: part {job.number} is missed"
+            )
+            self._take(not_inspected(job, self._inspector.unfit or ErrorCode.MISSED_TRIGGER))
 
     def _wait_for_news(self, timeout_s: float) -> None:
         """Sleep until the next round, or until the inspector has something for the PLC."""
@@ -182,7 +260,7 @@ class PlcLoop:
 
     def _put_away(self) -> None:
         """Hand the part over once its serial is known; at once when its verdict was withdrawn before the PLC had it."""
-        if not (self._delivered and self._serial.pending):
+        if not self._handshake.untold and not (self._delivered and self._serial.pending):
             self._hand_over()
 
     def _hand_over(self) -> None:
@@ -192,8 +270,11 @@ class PlcLoop:
 
     def _void(self, judged: Judged) -> Judged:
         """A part whose verdict the PLC did not get: to everybody else it must not look like a good one either."""
-        log.error("part %s: the PLC did not take the verdict %s", judged.job.id, judged.verdict.value)
-        error = judged.error or ErrorCode.VERDICT_NOT_TAKEN
+        why = self._handshake.why_void or ErrorCode.VERDICT_NOT_TAKEN
+        log.error(
+            "part %d: %s: the PLC did not take the verdict %s", judged.job.number, why.words, judged.verdict.value
+        )
+        error = judged.error or why
         return replace(judged, verdict=Verdict.NOT_INSPECTED, error=error, serial=self._serial.serial)
 
     def _feed_watchdog(self) -> None:

@@ -56,7 +56,7 @@ class Metrics(Collector):
         yield InfoMetricFamily(
             "sealpin_station",
             "Which station",
-            value={key: str(health[key]) for key in ("station", "version", "model_sha256", "camera")},
+            value={key: str(health[key]) for key in ("station", "version", "model_sha256", "camera_driver")},
         )
         outbox = health["outbox"]
         items = GaugeMetricFamily("sealpin_outbox_items", "What waits, or was set aside", labels=["lane"])
@@ -67,6 +67,9 @@ class Metrics(Collector):
         for name, text, value in (
             ("plc_up", "Whether the PLC is connected", health["plc"] == "connected"),
             ("ready", "Whether a part would be taken", health["state"] == "ready"),
+            ("camera_up", "Whether the camera gives photos", health["camera"] == "ok"),
+            ("camera_taught", "Whether photos are checked by what the camera was taught", health["checks"] == "taught"),
+            ("missed_triggers", "Triggers that began no inspection, since the start", health["missed_triggers"]),
             ("degraded", "Whether storage or network lag behind", health["degraded"]),
             ("lost", "Parts or photos that could be neither sent nor stored", health["lost"]),
             ("outbox_oldest_seconds", "Age of the oldest item that waits", outbox.get("oldest_s")),

@@ -7,7 +7,7 @@ the outputs are those of its detection operator, never a position, since exporte
 import hashlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence, Set
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from .card import CARD_NAME, ModelCard, card_for_foreign, read_card
 from .detection import Detection
-from .errors import EnvironmentFault, InputError
+from .errors import EnvironmentFault, InputError, NoJudgement
 from .photo import Photo, stretch
 from .tflite_file import Operator, TfliteFile, read_tflite
+from .verdict import Rule, check_rule
 
 # Threads beyond the cores cost: a photo took 10.1 ms with 6 on 2 cores, 7.5 with 2, 12.2 with 1
 MOST_THREADS = 8
@@ -28,7 +29,7 @@ DETECTION_OPERATOR = "TFLite_Detection_PostProcess"
 # What the Object Detection API's exporters leave to the user of a float or int8 file: bytes to -1..1
 DEFAULT_MEAN = DEFAULT_STD = 127.5
 # What runtime, NumPy and our own look-ups raise on a file whose parts do not fit together
-_UNUSABLE = (ValueError, RuntimeError, TypeError, KeyError, OverflowError, MemoryError)
+_UNUSABLE = (ValueError, RuntimeError, TypeError, KeyError, OverflowError, MemoryError, NoJudgement)
 
 
 class Model:
@@ -45,7 +46,8 @@ class Model:
 
         Raises InputError when it is none that sealpin can run.
         """
-        name, data = str(path), read_model(path)
+        self._name = name = str(path)
+        data = read_model(path)
         self.sha256 = hashlib.sha256(data).hexdigest()
         file = read_tflite(data, name)
         try:
@@ -60,14 +62,14 @@ class Model:
         classes = int(operator.options["num_classes"])
         self.least_score = float(operator.options.get("nms_score_threshold", 0.0))
         self.threads = _safe_threads(threads or min(4, os.cpu_count() or 1), classes, operator)
-        self._interpreter = load_interpreter(data, name, self.threads)
+        # What the operator was given is looked at afterwards: operators behind it would write over that memory
+        ends = file.operators[-1] is operator
+        self._interpreter = load_interpreter(data, name, self.threads, keep_all=not ends)
         (entry,) = self._interpreter.get_input_details()
         shape, kind = tuple(int(side) for side in entry["shape"]), entry["dtype"].__name__
         if len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or kind not in INPUT_TYPES:
             raise _refused(name, f"input {kind} {list(shape)}", "one RGB photo, [1, height, width, 3]")
-        self._input, self._outputs = entry["index"], operator.outputs
-        # Nothing after the operator can have overwritten what it was given
-        self._raw = operator.inputs[:2] if file.operators[-1] is operator else ()
+        self._input, self._outputs, self._raw = entry["index"], operator.outputs, operator.inputs[:2]
         scale, zero_point = entry["quantization"]
         self._table = _byte_table(file, kind, scale, zero_point, name)
         own = read_card(file, name)
@@ -82,24 +84,30 @@ class Model:
         self.detect(np.zeros((shape[1], shape[2], 3), np.uint8))
         self.warm_up_s = time.perf_counter() - began
 
-    def thresholds(self, chosen: float | None, where: str) -> Mapping[str, float]:
-        """The score from which a box of each class counts: `chosen`, or the model's own.
+    def rule(self, threshold: float | None = None, notice: Set[str] = frozenset(), *, where: str = "{}") -> Rule:
+        """By what its detections are judged: every class from `threshold`, or from its own.
 
-        Raises InputError when `chosen` is below all that the model tells; `where` names it in the message.
+        Raises InputError when `threshold` is below all that the model tells, or `notice` leaves nothing to reject;
+        `where` is how messages call a setting, with {} for its name.
         """
-        if chosen is None:
-            return self.card.thresholds
-        if chosen < self.least_score:
+        if threshold is not None and threshold < self.least_score:
             raise InputError(
                 "the model tells no boxes of so low a score",
-                where=where,
-                found=f"{chosen:g}",
+                where=where.format("threshold"),
+                found=f"{threshold:g}",
                 allowed=f"{self.least_score:g} to 1",
             )
-        return dict.fromkeys(self.card.classes, chosen)
+        own = self.card.thresholds
+        rule = Rule(own if threshold is None else dict.fromkeys(self.card.classes, threshold), frozenset(notice))
+        check_rule(rule, where.format("notice"))
+        return rule
 
     def detect(self, photo: Photo) -> list[Detection]:
-        """All detections on a photo [height, width, 3], best first, with boxes in its pixels and inside it."""
+        """All detections on a photo [height, width, 3], best first, with boxes in its pixels and inside it.
+
+        What lies wholly outside it is no less certain: its box is on the photo's edge. Raises NoJudgement when the
+        network gave something that is no number.
+        """
         self.invoke(self.prepare(photo))
         return self.read(*photo.shape[:2])
 
@@ -117,23 +125,23 @@ class Model:
         self._interpreter.invoke()
 
     def read(self, height: int, width: int) -> list[Detection]:
-        """The detections of the last run, for a photo of that many pixels.
-
-        Raises ValueError when the network gave anything that is no number: the operator would leave it out in silence.
-        """
-        if not all(np.isfinite(self._interpreter.get_tensor(index)).all() for index in self._raw):
-            raise ValueError("the network gave something that is no number")
+        """The detections of the last run, for a photo of that many pixels; see `detect`."""
         boxes, classes, scores, counted = (self._interpreter.get_tensor(index) for index in self._outputs)
         # Slots past the count are uninitialised memory
         count = int(counted.reshape(-1)[0])
-        scores = scores[0, :count]
-        edges = np.clip(boxes[0, :count], 0.0, 1.0) * np.array([height, width, height, width], np.float32)
+        boxes, classes, scores = boxes[0, :count], classes[0, :count], scores[0, :count]
+        # The operator leaves out in silence what is no number, so what it was given is looked at too
+        given = [self._interpreter.get_tensor(index) for index in self._raw]
+        if not all(np.isfinite(values).all() for values in (*given, boxes, classes, scores)):
+            raise NoJudgement("the network gave something that is no number", where=self._name)
+        if any(not 0 <= label < len(self.card.classes) for label in classes.tolist()):
+            raise NoJudgement("the network found a class that there is not", where=self._name, found=str(classes))
+        edges = np.clip(boxes, 0.0, 1.0) * np.array([height, width, height, width], np.float32)
         found = [
-            Detection(self.card.classes[int(label)], score, xmin, ymin, xmax, ymax)
-            for label, score, (ymin, xmin, ymax, xmax) in zip(
-                classes[0, :count].tolist(), scores.tolist(), edges.tolist(), strict=True
+            Detection(self.card.classes[int(label)], score, *map(min, first, last), *map(max, first, last))
+            for label, score, first, last in zip(
+                classes.tolist(), scores.tolist(), edges[:, 1::-1].tolist(), edges[:, :1:-1].tolist(), strict=True
             )
-            if ymax > ymin and xmax > xmin  # else it lies wholly outside the photo
         ]
         return sorted(found, key=lambda one: -one.score)
 
@@ -212,13 +220,17 @@ def read_model(path: Path) -> bytes:
         ) from None
 
 
-def load_interpreter(data: bytes, name: str, threads: int = 1) -> Any:
+def load_interpreter(data: bytes, name: str, threads: int = 1, *, keep_all: bool = False) -> Any:
     """The runtime with a model's bytes in it, ready to run; `name` stands in messages.
+
+    With `keep_all` each tensor keeps memory of its own, so that it can be read after a run.
 
     Raises InputError when the runtime refuses the model.
     """
     try:
-        interpreter = _interpreter_class()(model_content=data, num_threads=threads)
+        interpreter = _interpreter_class()(
+            model_content=data, num_threads=threads, experimental_preserve_all_tensors=keep_all
+        )
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise _refused(name, str(error).splitlines()[0]) from None

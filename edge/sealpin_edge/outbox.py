@@ -20,7 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .errors import EnvironmentFault
+from .events import Event
 from .files import write_whole
+from .ids import boot_id
 from .store_schema import begin_shift, open_store, recover_photos
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,9 @@ log = logging.getLogger(__name__)
 LANES = ("photos", "results")
 DROPPED_AT_ONCE = 32
 FORGOTTEN_AT_ONCE = 500
+# Of what photos may take, for the database too: beyond it the oldest delivered parts and events are forgotten
+DATABASE_SHARE = 0.5
+LAST_TIME = "9999"
 # Kept free of photos, for the database; a quarter of a smaller disk
 RESERVED_BYTES = 100_000_000
 BUSY_S = 15.0
@@ -41,7 +46,10 @@ LONGEST_PAUSE_S = 3600.0
 
 @dataclass(frozen=True)
 class Inspection:
-    """One judged part: `id` is a UUIDv7, `name` its photo's without ending, `result` the JSON for the results API."""
+    """One judged part: `id` is a UUIDv7, `name` its photo's without ending, `result` the JSON for the results API.
+
+    `number` is its place in the station's sequence; with 0 it gets the next one.
+    """
 
     id: str
     created_at: str
@@ -49,6 +57,20 @@ class Inspection:
     verdict: str
     result: str
     name: str
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """How far a database has counted: its name, the last number on record, and how many are left out after it.
+
+    `cut_off` says that the station before this one did not end well.
+    """
+
+    store: str
+    recorded: int
+    left_out: int
+    cut_off: bool
 
 
 @dataclass(frozen=True)
@@ -84,6 +106,7 @@ class Outbox:
         self._opening = threading.Lock()
         self._kept_open: sqlite3.Connection | None = None
         self._trouble_at: float | None = None
+        self.numbering: Numbering | None = None
 
     @property
     def failing(self) -> bool:
@@ -96,6 +119,8 @@ class Outbox:
 
     def check(self) -> None:
         """After trouble: see whether the disk takes a file and a row again. Raises when it does not."""
+        with self._open() as db:
+            self._bound(db)
         if self._trouble_at is None or time.monotonic() - self._trouble_at < TROUBLE_S:
             return
         probe = self._photos / "probe.part"
@@ -109,6 +134,14 @@ class Outbox:
             self.note_trouble()
             raise
         self._trouble_at = None
+
+    def _bound(self, db: sqlite3.Connection) -> None:
+        """Where no API takes the results, nobody else deletes them: they must not fill the disk."""
+        pages, free, size = (
+            db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        if (pages - free) * size > self._max_bytes * DATABASE_SHARE and _forget(db, LAST_TIME):
+            log.warning("the database is full: the oldest parts are forgotten")
 
     def open(self) -> None:
         """Make the store ready: created, migrated, a broken one set aside, what a crash left finished.
@@ -138,7 +171,10 @@ class Outbox:
 
     def _begin(self, db: sqlite3.Connection) -> None:
         """Finish what the last shift left: items that were sent or dropped and not yet taken out."""
-        begin_shift(db, suspect=self._suspect)
+        store, recorded, clean = db.execute("SELECT store, sequence, clean FROM station").fetchone()
+        begin_shift(db, suspect=self._suspect, boot=boot_id())
+        (sequence,) = db.execute("SELECT sequence FROM station").fetchone()
+        self.numbering = Numbering(store, recorded, sequence - recorded, not clean)
         self._clean_up_sent(db)
         for item in [self._item(row) for row in db.execute(_SELECT + "WHERE lane = 'photos'")]:
             if not item.file.exists():
@@ -154,22 +190,15 @@ class Outbox:
         if self._kept_open:
             self._kept_open.close()
 
-    def free_name(self, stem: str) -> str:
-        """The stem, or with `_1`, `_2` when an inspection has that name already."""
-        with self._open() as db:
-            name, number = stem, 0
-            while db.execute("SELECT 1 FROM inspection WHERE name = ?", (name,)).fetchone():
-                number += 1
-                name = f"{stem}_{number}"
-        return name
-
     def record(self, inspection: Inspection, *, send_result: bool) -> int:
         """Commit an inspection, and its result as an item to deliver; returns its number in the station's sequence."""
         row = inspection
         with self._open() as db:
             (sequence,) = db.execute(
-                "UPDATE station SET sequence = sequence + 1, clean = 0 RETURNING sequence"
+                "UPDATE station SET sequence = max(sequence + (? = 0), ?), clean = 0 RETURNING sequence",
+                (row.number, row.number),
             ).fetchone()
+            sequence = row.number or sequence
             db.execute(
                 "INSERT INTO inspection (id, sequence, created_at, serial, verdict, result, name) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -181,6 +210,11 @@ class Outbox:
                     (row.id, row.id, row.created_at, len(row.result)),
                 )
         return int(sequence)
+
+    def note(self, event: Event) -> None:
+        """Keep an event."""
+        with self._open() as db:
+            db.execute("INSERT INTO event (at, kind, text) VALUES (?, ?, ?)", (event.at, event.kind, event.text))
 
     def store_photo(self, id: str, name: str, data: bytes, created_at: str) -> bool:
         """Keep a photo for later; `name` is what it will be called on the server. False when there is no room for it.
@@ -288,11 +322,7 @@ class Outbox:
         A few at a time, for whoever else wants to write.
         """
         with self._open() as db:
-            return db.execute(
-                "DELETE FROM inspection WHERE id IN (SELECT id FROM inspection WHERE created_at < ? "
-                "AND id NOT IN (SELECT id FROM item) ORDER BY created_at LIMIT ?)",
-                (before, FORGOTTEN_AT_ONCE),
-            ).rowcount
+            return _forget(db, before)
 
     def _make_room(self, wanted: int, *, marked: bool) -> bool:
         """Drop raw photos, good parts' first and the oldest first, until `wanted` bytes fit; whether they do.
@@ -361,6 +391,19 @@ class Outbox:
             elif "no such table" in str(error):  # somebody has deleted the database
                 self._ready = False
             raise
+
+
+def _forget(db: sqlite3.Connection, before: str) -> int:
+    """Delete some of the oldest inspections of which nothing is left to deliver, and events, before a time."""
+    db.execute(
+        "DELETE FROM event WHERE number IN (SELECT number FROM event WHERE at < ? ORDER BY at LIMIT ?)",
+        (before, FORGOTTEN_AT_ONCE),
+    )
+    return db.execute(
+        "DELETE FROM inspection WHERE id IN (SELECT id FROM inspection WHERE created_at < ? "
+        "AND id NOT IN (SELECT id FROM item) ORDER BY created_at LIMIT ?)",
+        (before, FORGOTTEN_AT_ONCE),
+    ).rowcount
 
 
 # A photo may be without its inspection: when the disk failed, the result went out from memory

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from .bundle import MANIFEST
-from .checks import load_limits
+from .camera import is_live
+from .checks import Checks, load_limits
 from .config import StationConfig
 from .errors import EnvironmentFault, InputError
 from .golden import golden_photos, proven_model
@@ -29,12 +30,16 @@ MADE_UP_PHOTO = (1024, 1024, 3)
 
 @dataclass(frozen=True)
 class Preflight:
-    """What was found: photos proven, the slowest one's milliseconds, the database's rows that a copy kept."""
+    """What was found: photos proven, the slowest one's milliseconds, the database's rows that a copy kept.
+
+    `checks` is "taught", "not taught" (then no part will be judged) or "off".
+    """
 
     golden: int
     slowest_ms: float
     budget_ms: float
     inspections: int
+    checks: str
 
 
 def preflight(config: StationConfig) -> Preflight:
@@ -49,7 +54,8 @@ def preflight(config: StationConfig) -> Preflight:
         make_uploader(config.photos, timeout_s)
     if config.results:
         ResultsApi(config.results, timeout_s)
-    load_limits(config.station.data_dir)
+    limits = load_limits(config.station.data_dir, config.folder)
+    checks = Checks(limits, live=is_live(config.camera), wanted=config.camera.checks == "taught")
     photos = golden_photos(config.model.golden) if config.model.golden else [np.full(MADE_UP_PHOTO, 127, np.uint8)]
     slowest_ms = max(_milliseconds(model, photo) for photo in photos)
     budget_ms = float(_about(config.folder).get("budget_ms") or config.timers.inference_ms)
@@ -62,7 +68,11 @@ def preflight(config: StationConfig) -> Preflight:
             hint="a smaller input (sealpin recipe new --size 320), or int8 (sealpin export --quantize int8)",
         )
     return Preflight(
-        len(photos) if config.model.golden else 0, round(slowest_ms, 1), budget_ms, _rehearse(config.station.data_dir)
+        len(photos) if config.model.golden else 0,
+        round(slowest_ms, 1),
+        budget_ms,
+        _rehearse(config.station.data_dir),
+        checks.state,
     )
 
 

@@ -1,7 +1,7 @@
 """The station: one loop that owns the PLC, and beside it threads for the inspection, recording and delivery.
 
 PLC loop --job--> inspector --verdict--> PLC loop --finished part--> recorder --photos--> courier --> servers, store
-                                                                         +--> display
+        +--trigger--> trigger log                                        +--> display
 """
 
 import contextlib
@@ -15,33 +15,46 @@ from typing import Any
 
 from . import __version__
 from .bundle import release_of
-from .camera import make_camera
-from .checks import Checks, load_limits
+from .camera import is_live, make_camera
+from .checks import CHECKS_TOLD, Checks, load_limits
 from .config import StationConfig
 from .delivery import Courier
 from .display import Display
 from .errors import EnvironmentFault
+from .events import Journal
 from .golden import proven_model
-from .inspector import Inspector
+from .inspector import CAMERA_OK, Inspector, Job, not_inspected
+from .lock import DataLock
 from .loop import PlcLoop
 from .metrics import Metrics
 from .outbox import Outbox
-from .recorder import Recorder
+from .plc.block import ErrorCode
+from .recorder import Judge, Recorder
 from .results import ResultsApi
 from .shift import ShiftCounter
+from .triggers import Trigger, TriggerLog
 from .upload import make_uploader
 
 log = logging.getLogger(__name__)
+
+WATCH_S = 0.5
+STOP_S = 2.0
 
 
 class Station:
     """A whole station, made from its config. `run` works until the stop event is set."""
 
     def __init__(self, config: StationConfig) -> None:
-        """Load and prove the model, open camera and display. Raises InputError or EnvironmentFault if one fails."""
+        """Load and prove the model, open display and camera, one that does not open yet excepted.
+
+        Raises InputError or EnvironmentFault when one fails, or another station runs with the same data.
+        """
         self._config = config
         timers, photos, results = config.timers, config.photos, config.results
-        model, thresholds = proven_model(config)
+        model, self._rule = proven_model(config)
+        with contextlib.suppress(OSError):  # a disk that fails does not keep the station from judging
+            config.station.data_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = DataLock(config.station.data_dir)
         self._model_sha256, self._release = model.sha256, release_of(config.folder)
         self._started_at = time.monotonic()
         self._outbox = Outbox(config.station.data_dir, config.station.store_mb * 1_000_000)
@@ -56,38 +69,48 @@ class Station:
             judging=lambda: not self._inspector.idle,
         )
         self._metrics = Metrics(self.health)
+        self._triggers = TriggerLog(config.station.data_dir, self._outbox.note_trouble)
         shift = ShiftCounter(config.display.shifts, datetime.now().astimezone())
         with contextlib.suppress(EnvironmentFault, sqlite3.Error):  # a failing disk: the counters begin with nothing
+            self._outbox.open()
             shift.restore(self._outbox.verdicts_since(shift.since.astimezone(UTC).isoformat(timespec="milliseconds")))
         self._display = self._open_display()
+        full = config.station.mode == "full"
         self._recorder = Recorder(
-            config.station.name,
-            model.card.classes,
-            model.card.run_id,
-            model.sha256,
+            Judge(config.station.name, full, model.card.classes, model.card.run_id, model.sha256, self._rule),
             self._outbox,
+            self._triggers,
             self._courier,
             self._display,
             self._metrics,
             shift,
             send_results=results is not None,
         )
-        camera = make_camera(config.camera, timers.capture_ms / 1000)
-        limits = load_limits(config.station.data_dir)
-        self._taught = limits.width > 0
-        if not self._taught:
-            log.warning(
-                "no camera limits in %s: only black, white and frozen photos are refused", config.station.data_dir
-            )
+        self._checks = Checks(
+            load_limits(config.station.data_dir, config.folder),
+            live=is_live(config.camera),
+            wanted=config.camera.checks == "taught",
+        )
         self._inspector = Inspector(
-            camera,
-            Checks(limits, live=camera.live),
+            lambda: make_camera(config.camera, timers.capture_ms / 1000),
+            self._checks,
             model,
-            thresholds,
-            frozenset(config.model.notice),
+            self._rule,
             config.model.sha256,
         )
-        self._loop = PlcLoop(config, self._inspector, self._recorder.take, lambda: self._degraded)
+        self._journal = Journal(self._recorder.keep)
+        next_number, self._unrecorded = self._count_on()
+        self._loop = PlcLoop(
+            config,
+            self._inspector,
+            triggered=self._note_trigger,
+            take=self._recorder.take,
+            degraded=lambda: self._degraded,
+            journal=self._journal,
+            next_number=next_number,
+        )
+        self._told: dict[str, str] = {}
+        self._ended = threading.Event()
 
     def run(self, stop: threading.Event, *, plc_patience_s: float = float("inf")) -> None:
         """Inspect parts until `stop` is set, then finish what is judged and put it away.
@@ -95,21 +118,64 @@ class Station:
         A PLC that goes away is waited for, for ever. Raises InputError when it has not answered once in
         `plc_patience_s` seconds from the start.
         """
-        for part in (self._inspector, self._recorder, self._courier, self._display):
+        for part in (self._triggers, self._inspector, self._recorder, self._courier, self._display):
             if part:
                 part.start()
-        log.info("station %s is up, model %s", self._config.station.name, self._model_sha256[:12])
+        self._journal.note("station", self._begins(), logging.INFO)
+        for lost in self._unrecorded:
+            self._recorder.take(not_inspected(lost, ErrorCode.NOT_RECORDED))
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
         try:
             self._loop.run(stop, plc_patience_s)
         finally:
+            self._ended.set()
             self._inspector.stop(self._config.timers.inference_ms / 1000)
             self._loop.finish()
+            self._journal.note("station", "stopped", logging.INFO)
             self._recorder.stop()
             self._courier.stop()
-            with contextlib.suppress(Exception):  # a failing disk: the next start leaves a number out
+            self._triggers.stop(STOP_S)
+            with contextlib.suppress(Exception):  # a failing disk: the next start sees that it was not told
                 self._outbox.close()
             if self._display:
                 self._display.stop()
+            self._lock.free()
+
+    def _count_on(self) -> tuple[int, list[Job]]:
+        """The next part's number, 0 while the disk does not say it; and the parts that the last run left unrecorded."""
+        if (numbering := self._outbox.numbering) is None:
+            return 0, []
+        found = self._triggers.read()
+        lost = [
+            Job(0, one.id, one.created_at, 0.0, one.part_seq, one.number)
+            for one in found
+            if one.store == numbering.store and one.number > numbering.recorded and not one.settled
+        ]
+        return max([numbering.recorded, *(one.number for one in found)]) + numbering.left_out + 1, lost
+
+    def _note_trigger(self, job: Job) -> None:
+        store = self._outbox.numbering.store if self._outbox.numbering else ""
+        self._triggers.note(Trigger(job.number, job.id, job.created_at, job.part_seq, store))
+
+    def _begins(self) -> str:
+        """What the log and the database say of the start."""
+        name, lost = self._config.station.name, len(self._unrecorded)
+        told = f"{name!r} is up, version {__version__}, model {self._model_sha256[:12]}, counts {self._rule}"
+        told += f"; {CHECKS_TOLD[self._checks.state]}"
+        cut_off = lost or (self._outbox.numbering and self._outbox.numbering.cut_off)
+        return told + (f"; it was cut off before: {lost} parts were not recorded" if cut_off else "")
+
+    def _watch(self) -> None:
+        """Notes in the journal what changes around the station."""
+        while not self._ended.wait(WATCH_S):
+            for kind, now in (
+                ("camera", "" if self._inspector.camera == CAMERA_OK else self._inspector.camera),
+                ("degraded", "; ".join(self._degraded_by())),
+            ):
+                before = self._told.get(kind, "")
+                if bool(now) != bool(before):
+                    self._journal.note(kind, now or "all is well again", logging.WARNING if now else logging.INFO)
+                self._told[kind] = now
 
     def health(self) -> dict[str, Any]:
         """The /health document."""
@@ -121,18 +187,24 @@ class Station:
             "release": self._release,
             "model_sha256": self._model_sha256,
             "plc": "connected" if self._loop.connected else "not connected",
-            "camera": self._config.camera.driver,
-            "camera_taught": self._taught,
+            "camera": self._inspector.camera,
+            "camera_driver": self._config.camera.driver,
+            "checks": self._checks.state,
+            "serial": self._loop.serial_trouble or "ok",
+            **self._rule.as_dict(),
             "uptime_s": round(time.monotonic() - self._started_at),
             # In the order in which a part passes them, so that none is missed on its way
             "in_hand": self._recorder.in_hand + self._courier.in_hand,
             "outbox": self._outbox_health(),
             "degraded": self._degraded,
+            "degraded_by": self._degraded_by(),
+            "missed_triggers": self._loop.missed,
             "lost": self._recorder.lost + self._courier.lost,
             "shift_since": self._recorder.shift.since.isoformat(timespec="minutes"),
             "counts": {verdict.value: count for verdict, count in self._recorder.shift.counts.items()},
             "last": self._last(),
             "recent": list(self._recorder.recent),
+            "events": [vars(event) for event in self._journal.recent],
         }
         return {**health, "alarms": _alarms(health, storing=not self._outbox.failing)}
 
@@ -159,6 +231,11 @@ class Station:
     def _degraded(self) -> bool:
         return self._courier.degraded or self._outbox.failing
 
+    def _degraded_by(self) -> list[str]:
+        """What lags behind, and why."""
+        found = ["a server"] if self._courier.degraded else []
+        return [*found, "the disk is full or fails"] if self._outbox.failing else found
+
     def _open_display(self) -> Display | None:
         address = self._config.display.address
         if address == "off":
@@ -183,7 +260,13 @@ def _alarms(health: dict[str, Any], *, storing: bool) -> list[str]:
     elif health["state"] == "fault":
         found.append(f"fault: {health['error'] or 'see the log'}")
     elif health["state"] in ("not ready", "halted"):
-        found.append(f"not ready: no part will be judged ({health['state']})")
+        found.append(f"no part will be judged: {health['error'] or health['state']}")
+    if health["camera"] != CAMERA_OK:
+        found.append(f"camera: {health['camera']}")
+    if health["checks"] == "not taught":
+        found.append(CHECKS_TOLD[health["checks"]])
+    if health["serial"] != "ok":
+        found.append(f"no serials: {health['serial']}")
     if not storing or health["outbox"].get("error"):
         dropped = health["outbox"].get("dropped", 0)
         found.append(f"the store is full or fails: {health['lost']} records lost, {dropped} photos dropped")

@@ -1,11 +1,13 @@
 """OK, NG or NOT INSPECTED. There is no fourth, and no default."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
+from math import isfinite
 
 from .camera import Frame
-from .detection import Detection, above, rejects
+from .detection import Detection
+from .errors import InputError
 
 
 class Verdict(Enum):
@@ -17,6 +19,28 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True)
+class Rule:
+    """By what a part is judged: the score in 0..1 from which each category counts, and those that do not reject."""
+
+    thresholds: Mapping[str, float]
+    notice: Set[str] = frozenset()
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON: `thresholds` by category, and `notice`."""
+        return {
+            "thresholds": {name: round(score, 4) for name, score in self.thresholds.items()},
+            "notice": sorted(self.notice),
+        }
+
+    def __str__(self) -> str:
+        told = ", ".join(
+            f"{name} from {score:.0%}{' (shown only)' if name in self.notice else ''}"
+            for name, score in self.thresholds.items()
+        )
+        return told or "nothing"
+
+
+@dataclass(frozen=True)
 class Inference:
     """A finished run of the model on one frame: all its detections, and the hash of the model that found them."""
 
@@ -25,20 +49,50 @@ class Inference:
     model_sha256: str
 
 
-def decide(
-    inference: Inference,
-    *,
-    triggered_at: float,
-    expected_sha256: str,
-    thresholds: Mapping[str, float],
-    notice: Set[str],
-) -> tuple[Verdict, tuple[Detection, ...]]:
-    """The only function that says OK. Returns the verdict and the detections that count.
+def check_rule(rule: Rule, where: str) -> None:
+    """Raise InputError for a rule that makes every part good, or names a category that there is not.
 
-    OK takes a frame exposed after the trigger (both in monotonic seconds), a finished inference, and the model that the
-    station was given. A category in `notice` is shown and does not reject.
+    `where` is how messages call the place of `notice`.
     """
-    counted = above(inference.detections, thresholds)
+    categories = ", ".join(rule.thresholds)
+    for name in sorted(rule.notice - set(rule.thresholds)):
+        raise InputError("the model knows no such category", where=where, found=name, allowed=categories)
+    if rule.notice >= set(rule.thresholds):
+        raise InputError(
+            "with this no part would ever be rejected",
+            where=where,
+            found=", ".join(sorted(rule.notice)),
+            allowed=f"not all of {categories}",
+        )
+
+
+def counted(detections: Iterable[Detection], rule: Rule) -> tuple[Detection, ...]:
+    """The detections that count: those with a score of at least their category's threshold."""
+    return tuple(found for found in detections if found.score >= rule.thresholds[found.category])
+
+
+def judge(detections: Sequence[Detection], rule: Rule) -> tuple[Verdict, tuple[Detection, ...]]:
+    """What detections mean for their part, and those that count: the one rule, from evaluation to PLC.
+
+    NG when any that counts is of a category that rejects; NOT INSPECTED when a score is no number, else OK.
+    """
+    found = counted(detections, rule)
+    if any(one.category not in rule.notice for one in found):
+        return Verdict.NG, found
+    if not all(isfinite(one.score) for one in detections):
+        return Verdict.NOT_INSPECTED, found
+    return Verdict.OK, found
+
+
+def decide(
+    inference: Inference, rule: Rule, *, triggered_at: float, expected_sha256: str
+) -> tuple[Verdict, tuple[Detection, ...]]:
+    """The station's verdict, and the detections that count: `judge`, of a photo and a model that may be judged by.
+
+    That is a frame exposed after the trigger (both in monotonic seconds), a finished inference, and the model that the
+    station was given; anything else is NOT INSPECTED.
+    """
+    verdict, found = judge(inference.detections, rule)
     if inference.frame.exposed_at < triggered_at or inference.model_sha256 != expected_sha256:
-        return Verdict.NOT_INSPECTED, counted
-    return (Verdict.NG if rejects(counted, notice) else Verdict.OK), counted
+        return Verdict.NOT_INSPECTED, found
+    return verdict, found

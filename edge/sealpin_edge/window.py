@@ -6,18 +6,19 @@ OK, NG and NOT INSPECTED differ by colour, word and shape, as on the page.
 import contextlib
 import json
 import time
-import urllib.request
 from http.client import HTTPException
 from typing import Any
 
 import numpy as np
 
+from .ask import ask_station
 from .errors import EnvironmentFault, InputError
 from .photo import Photo, decode_photo
 
 REFRESH_S = 0.1
 STALE_S = 30.0
 SILENT_S = 5.0
+ASK_S = 2.0
 WIDTH, HEIGHT = 1280, 720
 SIDE, FOOT, RECENT = 360, 48, 64
 ROOM = HEIGHT - FOOT - RECENT
@@ -50,12 +51,12 @@ def show(address: str) -> None:
     photo, shown, heard = None, "", time.monotonic()
     while cv2.waitKey(round(REFRESH_S * 1000)) not in (27, ord("q")):
         with contextlib.suppress(OSError, ValueError, HTTPException):
-            health = json.loads(_get(address, "/health"))
+            health = json.loads(ask_station(address, "/health", ASK_S))
             heard = time.monotonic()
             if health["last"] and health["last"]["id"] != shown:
                 shown, photo = health["last"]["id"], None
                 with contextlib.suppress(OSError, InputError, HTTPException):
-                    photo = decode_photo(_get(address, f"/photo/{shown}.jpg"))
+                    photo = decode_photo(ask_station(address, f"/photo/{shown}.jpg", ASK_S))
         screen = draw_screen(health, photo, time.monotonic() - heard)
         cv2.imshow("sealpin", cv2.cvtColor(screen, cv2.COLOR_RGB2BGR))
     cv2.destroyAllWindows()
@@ -97,6 +98,7 @@ def _foot(health: dict[str, Any]) -> str:
         f"{waiting} waiting" if waiting else "",
         f"{box['aside']} refused" if box["aside"] else "",
         f"{health['lost']} lost" if health["lost"] else "",
+        "photos are judged unchecked" if health["checks"] == "off" else "",
     ]
     return "   ".join(filter(None, told))
 
@@ -113,7 +115,7 @@ def _draw_recent(row: Photo, parts: list[dict[str, Any]]) -> None:
             cv2.rectangle(row, corner, end, (255, 255, 255), 2)
         ink = (0, 0, 0) if kind == "NOT" else (255, 255, 255)
         _text(row, SIGNS[kind], (corner[0] + 12, corner[1] + 28), 0.8, ink)
-        _text(row, str(part["serial"] or part["number"])[-6:], (corner[0] + 6, corner[1] + 48), 0.42, ink, 1)
+        _text(row, part["part"][-6:], (corner[0] + 6, corner[1] + 48), 0.42, ink, 1)
 
 
 def _draw_side(side: Photo, last: dict[str, Any] | None, stale: bool, silent_s: float) -> None:
@@ -148,8 +150,3 @@ def _text(
     import cv2
 
     cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness, cv2.LINE_AA)
-
-
-def _get(address: str, path: str) -> bytes:
-    with urllib.request.urlopen(f"http://{address}{path}", timeout=2) as answer:
-        return bytes(answer.read())

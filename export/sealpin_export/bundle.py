@@ -59,7 +59,7 @@ def make_bundle(contents: Contents, out: Path, key: Path | None = None) -> Manif
     card = Model(contents.model, labels=contents.labels).card
     if contents.labels:
         model = with_labels(model, contents.labels, str(contents.model))
-    golden = _golden(contents, model)
+    golden = _golden(contents, model, config)
     members = {bundle.MODEL: model, bundle.STATION: _config(contents.station, model, bool(golden)), bundle.UNIT: unit()}
     extras = extras_for(config)
     wheels = download_wheels(contents.platforms, extras) if contents.platforms else {}
@@ -99,8 +99,8 @@ def _config(station: Path, model: bytes, has_golden: bool) -> bytes:
     return str(tomlkit.dumps(document)).encode()
 
 
-def _golden(contents: Contents, model: bytes) -> dict[str, bytes]:
-    """The golden photos, and what the model finds in them here; numbered, so that their names can be anything."""
+def _golden(contents: Contents, model: bytes, config: StationConfig) -> dict[str, bytes]:
+    """The golden photos, and what they are by the station's config; numbered, so that their names can be anything."""
     if contents.golden is None:
         return {}
     members: dict[str, bytes] = {}
@@ -108,7 +108,9 @@ def _golden(contents: Contents, model: bytes) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "model.tflite")
         file.write_bytes(model)
-        for number, found in enumerate(predict(Model(file), contents.golden)):
+        detector = Model(file)
+        rule = detector.rule(config.model.threshold, frozenset(config.model.notice), where="[model] {}")
+        for number, found in enumerate(predict(detector, contents.golden, rule=rule)):
             if number >= MAX_GOLDEN:
                 raise InputError(
                     "these are many golden photos", where=str(contents.golden), allowed=f"up to {MAX_GOLDEN}"

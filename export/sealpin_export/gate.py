@@ -14,6 +14,7 @@ import numpy as np
 from sealpin_edge.detection import Detection
 from sealpin_edge.model import Model
 from sealpin_edge.photo import decode_photo
+from sealpin_edge.verdict import Rule, Verdict, judge
 from sealpin_training.dataset.records import Record
 from sealpin_training.evaluation.coco import coco_score
 from sealpin_training.evaluation.confusion import LEAST_OVERLAP, overlap
@@ -86,10 +87,10 @@ class Gate:
 
 @dataclass(frozen=True)
 class Judged:
-    """A file's comparison, the thresholds it judges by, and what it found on each photo."""
+    """A file's comparison, the rule it judges by, and what it found on each photo."""
 
     gate: Gate
-    thresholds: Mapping[str, float]
+    rule: Rule
     found: list[list[Detection]]
 
 
@@ -121,10 +122,10 @@ def judge_file(
     """Judge the photos with a model file as a station does, and compare with what the network found on them."""
     model = Model(path)
     found = [model.detect(decode_photo(record.data, record.name)) for record in progress(records, path.name, "photo")]
-    classes, thresholds = model.card.classes, model.card.thresholds
+    classes, rule = model.card.classes, model.rule()
     before, after = (coco_score(records, one, classes) for one in (network, found))
-    scores, boxes, lost = _differences(network, found, thresholds)
-    flips = [_flip(record.name, one, two, thresholds) for record, one, two in zip(records, network, found, strict=True)]
+    scores, boxes, lost = _differences(network, found, rule.thresholds)
+    flips = [_flip(record.name, one, two, rule) for record, one, two in zip(records, network, found, strict=True)]
     gate = Gate(
         path.name,
         len(records),
@@ -137,7 +138,7 @@ def judge_file(
         tuple(flip for flip in flips if flip),
         max_drop,
     )
-    return Judged(gate, thresholds, found)
+    return Judged(gate, rule, found)
 
 
 def margin(found: Sequence[Detection], thresholds: Mapping[str, float]) -> float:
@@ -150,15 +151,14 @@ def _log_odds(score: float) -> float:
     return log(score / (1 - score))
 
 
-def _flip(
-    photo: str, network: Sequence[Detection], file: Sequence[Detection], thresholds: Mapping[str, float]
-) -> Flip | None:
-    one, two = margin(network, thresholds), margin(file, thresholds)
-    if (one >= 0) == (two >= 0):
+def _flip(photo: str, network: Sequence[Detection], file: Sequence[Detection], rule: Rule) -> Flip | None:
+    before, after = (judge(found, rule)[0] for found in (network, file))
+    if before is after:
         return None
-    before, after = ("NG" if odds >= 0 else "OK" for odds in (one, two))
     best = [max((found.score for found in photo_found), default=0.0) for photo_found in (network, file)]
-    return Flip(photo, before, after, (best[0], best[1]), abs(one) > log(CERTAIN_ODDS))
+    # A file that gives no judgement has not got the network's
+    certain = after is Verdict.NOT_INSPECTED or abs(margin(network, rule.thresholds)) > log(CERTAIN_ODDS)
+    return Flip(photo, before.value, after.value, (best[0], best[1]), certain)
 
 
 def _differences(

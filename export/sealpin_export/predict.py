@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sealpin_edge.detection import Detection, above, rejects
-from sealpin_edge.errors import InputError
+from sealpin_edge.detection import Detection
+from sealpin_edge.errors import InputError, NoJudgement
 from sealpin_edge.files import write_whole
 from sealpin_edge.model import Model
 from sealpin_edge.overlay import draw_overlay
 from sealpin_edge.photo import encode_jpeg, read_photo
-from sealpin_edge.verdict import Verdict
+from sealpin_edge.verdict import Rule, Verdict, judge
 from sealpin_training.dataset.boxes import clip
 from sealpin_training.dataset.files import PHOTO_ENDINGS, find_files
 from sealpin_training.dataset.formats import voc
@@ -48,28 +48,27 @@ def predict(
     model: Model,
     photos: Path,
     *,
-    threshold: float | None = None,
+    rule: Rule | None = None,
     overlays: Path | None = None,
     xml: Path | None = None,
 ) -> Iterator[Prediction]:
-    """Judge a photo, or every photo below a folder; the model's own thresholds hold unless `threshold` is given.
+    """Judge a photo, or every photo below a folder; the model's own thresholds hold unless a `rule` is given.
 
     `overlays` and `xml` are folders for marked photos and Pascal VOC labels, named and nested as the photos are. Raises
-    InputError when there are no photos, or the folders would overwrite them; a photo that cannot be read is NOT
-    INSPECTED.
+    InputError when there are no photos, or the folders would overwrite them; a photo that cannot be read, or of which
+    the model gives no judgement, is NOT INSPECTED.
     """
     files = _photos(photos)
     folder = photos if photos.is_dir() else photos.parent
-    least = model.thresholds(threshold, "--threshold")
+    rule = rule or model.rule()
     _check_places(photos, files, overlays, xml)
     for name in progress(files, "predict", "photo"):
         try:
             photo = read_photo(folder / name)
-        except InputError:
+            verdict, found = judge(model.detect(photo), rule)
+        except (InputError, NoJudgement):
             yield Prediction(name, Verdict.NOT_INSPECTED, ())
             continue
-        found = above(model.detect(photo), least)
-        verdict = Verdict.NG if rejects(found) else Verdict.OK
         if overlays:
             _write(overlays / Path(name).with_suffix(".jpg"), encode_jpeg(draw_overlay(photo, verdict, found)))
         if xml:

@@ -1,17 +1,17 @@
 """An export as one HTML page: what was made, how it compares with the network, and how fast it runs here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sealpin_edge.benchmark import STAGES, Timing, benchmark, machine
-from sealpin_edge.detection import Detection, above, rejects
+from sealpin_edge.detection import Detection
 from sealpin_edge.files import write_whole
 from sealpin_edge.overlay import draw_overlay
 from sealpin_edge.photo import Photo, decode_photo
-from sealpin_edge.verdict import Verdict
+from sealpin_edge.verdict import Rule, judge
 from sealpin_training import html
 from sealpin_training.dataset.records import Record
 from sealpin_training.run import Run
@@ -116,7 +116,7 @@ def _pairs(records: Sequence[Record], network: Sequence[Sequence[Detection]], ju
     import cv2
 
     def moved(index: int) -> float:
-        one, two = (margin(found[index], judged.thresholds) for found in (network, judged.found))
+        one, two = (margin(found[index], judged.rule.thresholds) for found in (network, judged.found))
         return abs(one - two) if np.isfinite([one, two]).all() else float(one != two)
 
     flipped = {flip.photo for flip in judged.gate.flips}
@@ -124,16 +124,15 @@ def _pairs(records: Sequence[Record], network: Sequence[Sequence[Detection]], ju
     tiles = []
     for index in order[:SHOWN]:
         photo = decode_photo(records[index].data, records[index].name)
-        marked = [_marked(photo, found[index], judged.thresholds) for found in (network, judged.found)]
+        marked = [_marked(photo, found[index], judged.rule) for found in (network, judged.found)]
         tiles.append(np.hstack([*marked, np.full((TILE, 12, 3), 255, np.uint8)]))
     tiles += [np.full_like(tiles[0], 255)] * (len(tiles) % 2)
     rows = [np.hstack(tiles[start : start + 2]) for start in range(0, len(tiles), 2)]
     return bytes(cv2.imencode(".png", cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
-def _marked(photo: Photo, found: Sequence[Detection], thresholds: Mapping[str, float]) -> Photo:
+def _marked(photo: Photo, found: Sequence[Detection], rule: Rule) -> Photo:
     import cv2
 
-    counted = above(found, thresholds)
-    marked = draw_overlay(photo, Verdict.NG if rejects(counted) else Verdict.OK, counted)
+    marked = draw_overlay(photo, *judge(found, rule))
     return np.asarray(cv2.resize(marked, (TILE, TILE), interpolation=cv2.INTER_AREA), np.uint8)

@@ -85,5 +85,5 @@ def test_every_part_is_one_row_though_the_database_hangs_and_the_station_is_kill
     assert set(audit.reported) <= {str(id) for id, *_ in rows} and len(rows) <= 12
     assert len(audit.reported) >= 11, "a kill can cost the report of the part that was on its way"
     assert all(document.keys() == DOCUMENTED.keys() for document in site.api.results.values())
-    assert {verdict for _, verdict, _ in rows} == {"OK", "NG"}
+    assert {"OK", "NG"} <= {verdict for _, verdict, _ in rows}
     assert all((verdict == "NG") == (found > 0) for _, verdict, found in rows), Counter(rows)

@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,7 @@ port = {self.plc_port}
 
 [camera]
 driver = "folder"
+checks = "off"
 path = "photos"
 
 [model]
@@ -94,6 +96,12 @@ server_ms = 2000
         """The station's /health."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.display_port}/health", timeout=5) as answer:
             return dict(json.load(answer))
+
+    def state(self) -> str:
+        """The handshake's state as the station tells it; empty before it answers."""
+        with suppress(OSError):
+            return str(self.health()["state"])
+        return ""
 
     def waiting(self) -> tuple[int, int, int]:
         """Photos and results that wait, and what was set aside."""

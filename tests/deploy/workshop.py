@@ -40,6 +40,7 @@ port = 102
 block = "DB100"
 [camera]
 driver = "folder"
+checks = "off"
 path = "photos"
 """
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from sealpin_edge.device.prepare import HEAL_UNITS
-from sealpin_edge.errors import PlcFault
+from sealpin_edge.errors import PlcFault, PlcRefused
 from sealpin_edge.inspector import Job, Judged
 from sealpin_edge.logs import set_up_logging
 from sealpin_edge.metrics import Metrics
@@ -68,7 +68,7 @@ class Memory:
 
 def test_a_serial_is_waited_for_until_its_bit_or_its_time() -> None:
     plc = Memory()
-    reader = SerialReader(plc, Address("DB", 32), 16, Address("DB", 0, 0), 0.5)  # type: ignore[arg-type]
+    reader = SerialReader(plc, Address("DB", 32), 16, Address("DB", 0, 0), 0.5, print)  # type: ignore[arg-type]
     reader.begin(10.0)
     reader.poll(10.4)
     assert reader.pending
@@ -85,16 +85,29 @@ def test_a_serial_is_waited_for_until_its_bit_or_its_time() -> None:
 def test_a_wrong_address_of_the_serial_does_not_cost_every_part_its_verdict() -> None:
     class Refusing(Memory):
         def read_text(self, address: Address, length: int) -> bytes:
-            raise PlcFault("the PLC did not do as asked")
+            raise PlcRefused("there is no such place")
 
-    reader = SerialReader(Refusing(), Address("DB", 32), 16, None, 0.5)  # type: ignore[arg-type]
-    for _ in range(2):
+    told: list[str] = []
+    reader = SerialReader(Refusing(), Address("DB", 32), 16, None, 0.5, told.append)  # type: ignore[arg-type]
+    reader.try_out()
+    assert "[plc] serial" in reader.trouble and len(told) == 1
+    reader.begin(2.0)
+    assert not reader.pending
+    reader.poll(2.0)
+
+
+def test_lost_connections_while_a_serial_is_read_do_not_switch_serials_off() -> None:
+    class Lossy(Memory):
+        def read_text(self, address: Address, length: int) -> bytes:
+            raise PlcFault("the connection to the PLC broke")
+
+    reader = SerialReader(Lossy(), Address("DB", 32), 16, None, 0.5, print)  # type: ignore[arg-type]
+    for _ in range(5):
         reader.begin(1.0)
         with pytest.raises(PlcFault):
             reader.poll(1.0)
     reader.begin(2.0)
-    assert not reader.pending
-    reader.poll(2.0)
+    assert reader.pending and not reader.trouble
 
 
 def test_a_shift_begins_at_its_time_also_after_midnight() -> None:
@@ -211,7 +224,8 @@ def test_a_log_that_nobody_reads_holds_up_nothing() -> None:
 
 def health(**changes: object) -> dict[str, object]:
     return {
-        "station": "line 1", "version": "1", "model_sha256": "ab", "camera": "folder", "plc": "connected",
+        "station": "line 1", "version": "1", "model_sha256": "ab", "camera": "ok",
+        "camera_driver": "folder", "checks": "taught", "missed_triggers": 3, "plc": "connected",
         "state": "ready", "error": "", "degraded": False, "lost": 0, "uptime_s": 5, "last": None,
         "counts": {"OK": 1, "NG": 0, "NOT INSPECTED": 0}, "alarms": [], "recent": [],
         "shift_since": "2026-05-04T06:00+02:00",
@@ -236,7 +250,8 @@ def test_metrics_are_what_prometheus_reads(monkeypatch: pytest.MonkeyPatch) -> N
     assert samples["sealpin_parts_total", ("OK",)] == 0
     assert samples["sealpin_faults_total", ("too_dark",)] == 1
     assert samples["sealpin_outbox_items", ("photos",)] == 2
-    assert samples["sealpin_plc_up", ()] == 1
+    assert samples["sealpin_plc_up", ()] == samples["sealpin_camera_up", ()] == 1
+    assert samples["sealpin_missed_triggers", ()] == 3
     assert samples["sealpin_stage_seconds_sum", ("model",)] == pytest.approx(0.010)
 
 
@@ -256,7 +271,7 @@ def test_the_windows_screens_differ_by_more_than_colour() -> None:
             "NOT INSPECTED": health(last=last("NOT INSPECTED")),
             "old": health(last={**last("OK"), "age_s": 99}),
             "PLC away": health(last=last("OK"), plc="not connected", alarms=["no connection to the machine (PLC)"]),
-            "recent": health(last=last("OK"), recent=[{"verdict": "NG", "serial": "S1", "number": 1}] * 20),
+            "recent": health(last=last("OK"), recent=[{"verdict": "NG", "part": "S1"}] * 20),
         }.items()
     }
     grey = {name: screen.mean(axis=2) for name, screen in screens.items()}
@@ -277,7 +292,7 @@ SIGNALLED = """
 import os, queue, signal, threading, time
 from sealpin_edge.inspector import Inspector
 
-events = Inspector(None, None, None, {}, frozenset(), "").events
+events = Inspector(lambda: None, None, None, None, "").events
 outlasting = threading.Event()
 signal.signal(signal.SIGUSR1, lambda *_: outlasting.wait(0.02))
 timers = [threading.Timer(0.01 * number, os.kill, (os.getpid(), signal.SIGUSR1)) for number in range(1, 20)]

@@ -36,6 +36,7 @@ host = "192.0.2.1"
 block = "DB100"
 [camera]
 driver = "folder"
+checks = "off"
 path = "photos"
 """
 MEMBERS = {"model.tflite": b"model", "station.toml": b"[station]", "sealpin-edge.service": b"[Unit]"}
@@ -209,14 +210,14 @@ def test_the_manifest_tells_what_is_inside(bundle: Path) -> None:
     manifest = json.loads(result.stdout)
     assert (manifest["format"], manifest["version"], manifest["signed"]) == (2, "1.2", False)
     assert manifest["model"]["classes"] == ["PR", "QA"]
-    assert manifest["versions"] == {"config": 1, "database": 2, "plc_block": 1}
+    assert manifest["versions"] == {"config": 1, "database": 3, "plc_block": 1}
     assert {"model.tflite", "station.toml", "sealpin-edge.service", "golden/golden.json"} <= set(manifest["members"])
     shown = CliRunner().invoke(toolkit, ["bundle", "show", str(bundle)])
     assert "release    1.2-" in shown.output
 
 
 def test_the_packages_a_config_needs_are_named(contents: Contents, tmp_path: Path) -> None:
-    camera = TEMPLATE.replace('driver = "folder"\npath = "photos"', 'driver = "picamera2"')
+    camera = TEMPLATE.replace('driver = "folder"\nchecks = "off"\npath = "photos"', 'driver = "picamera2"')
     contents.station.write_text(camera + '[photos]\nurl = "sftp://u@h/x"\n')
     assert extras_for(load_config(contents.station, template=True)) == ["picamera2", "sftp"]
     assert make_bundle(contents, tmp_path / "x.sealpin").content["extras"] == ["picamera2", "sftp"]

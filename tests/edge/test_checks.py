@@ -84,6 +84,36 @@ def test_limits_are_kept_and_broken_ones_are_told(tmp_path: Path, taught: Limits
             load_limits(tmp_path)
 
 
+def test_the_stations_own_limits_go_before_those_of_its_release(tmp_path: Path, taught: Limits) -> None:
+    own, release = tmp_path / "own", tmp_path / "release"
+    save_limits(taught, release)
+    assert load_limits(own) == Limits()
+    assert load_limits(own, release) == taught
+    save_limits(learn(part(seed) for seed in range(20, 30)), own)
+    assert load_limits(own, release) != taught
+
+
+def test_an_untaught_station_is_unfit_unless_its_config_says_so(taught: Limits) -> None:
+    assert Checks(Limits(), live=True).unfit is ErrorCode.NOT_TAUGHT
+    assert Checks(taught, live=True).unfit is Checks(Limits(), live=True, wanted=False).unfit is ErrorCode.NONE
+    assert Checks(taught, live=True, wanted=False).fault(blurred(part(1))) is ErrorCode.NONE
+
+
+def test_photos_of_the_empty_fixture_are_told_from_parts_or_refused() -> None:
+    def fixture(seed: int, contrast: int) -> Photo:
+        """The part's surroundings are much of the picture, and the same without it."""
+        empty = part(seed).astype(np.int16)
+        empty[60:196, 60:196] = np.where(empty[60:196, 60:196] > 90, 150 - contrast, empty[60:196, 60:196])
+        return empty.astype(np.uint8)
+
+    good = [part(seed) for seed in range(10)]
+    nearly = fixture(50, 40)
+    assert Checks(learn(good), live=True).fault(nearly) is ErrorCode.NONE, "too like a part to be told without it"
+    assert Checks(learn(good, [fixture(51, 40)]), live=True).fault(nearly) is ErrorCode.NO_PART
+    with pytest.raises(InputError, match="an empty fixture looks like a part"):
+        learn(good, good)
+
+
 def test_too_few_photos_or_several_sizes_teach_nothing() -> None:
     with pytest.raises(InputError, match="4 photos"):
         learn(part(seed) for seed in range(4))
@@ -109,24 +139,35 @@ def golden(folder: Path, model: Model) -> Path:
 
 def test_golden_photos_prove_the_model_and_tell_when_it_finds_something_else(toy_model: Path, tmp_path: Path) -> None:
     model = Model(toy_model)
-    thresholds = model.thresholds(None, "")
+    rule = model.rule()
     folder = golden(tmp_path / "golden", model)
-    assert prove_on_golden(model, thresholds, folder) == 2
+    assert prove_on_golden(model, rule, folder) == 2
     known = json.loads((folder / "golden.json").read_text())
     burr = next(one for one in known["photos"] if one["detections"])
     for change in ({"box": [0, 0, 9, 9]}, {"category": "QA"}, {"score": 0.5}):
         burr["detections"][0] |= change
         (folder / "golden.json").write_text(json.dumps(known))
         with pytest.raises(InputError, match="what it found when it was released"):
-            prove_on_golden(model, thresholds, folder)
+            prove_on_golden(model, rule, folder)
         burr["detections"][0] |= {"category": "PR"}
     burr["detections"] = []
     (folder / "golden.json").write_text(json.dumps(known))
     with pytest.raises(InputError, match="what it found when it was released"):
-        prove_on_golden(model, thresholds, folder)
+        prove_on_golden(model, rule, folder)
     (folder / "golden.json").write_text("{}")
     with pytest.raises(InputError, match="cannot be used"):
-        prove_on_golden(model, thresholds, folder)
+        prove_on_golden(model, rule, folder)
+
+
+@pytest.mark.parametrize(("threshold", "notice"), [(0.9999, set()), (None, {"PR"})])
+def test_a_config_that_makes_a_golden_bad_part_good_is_refused(
+    toy_model: Path, tmp_path: Path, threshold: float | None, notice: set[str]
+) -> None:
+    model = Model(toy_model)
+    folder = golden(tmp_path / "golden", model)
+    with pytest.raises(InputError, match="a golden photo of a bad part would be OK on this station"):
+        prove_on_golden(model, model.rule(threshold, notice), folder)
+    assert prove_on_golden(model, model.rule(notice={"QA"}), folder) == 2
 
 
 def test_a_toy_part_passes_the_checks_of_an_untaught_station() -> None:

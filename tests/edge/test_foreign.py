@@ -11,19 +11,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sealpin.cli import main
-from sealpin_edge.errors import InputError
+from sealpin_edge.errors import InputError, NoJudgement
 from sealpin_edge.model import Model
 from sealpin_edge.tflite_file import read_tflite
+from sealpin_edge.verdict import Verdict, judge
 from sealpin_export.metadata import _load_libusb, with_labels
 from tests.conftest import CELL, DETECTION_ATTRIBUTES, GRID, SIDE, part_photo
 
 BURRS = (("PR", 2, 3), ("QA", 5, 6))
 
 
-def detector(reverse: bool = False, moving: bool = False) -> Any:
+def detector(reverse: bool = False, moving: bool = False, shift: float = 0.0, after: bool = False) -> Any:
     """The toy of conftest.py with pixels in -1..1, as the API's exporters leave it; outputs in TF2's order or TF1's.
 
-    With `moving`, boxes hang on the photo a little, not on the anchors alone.
+    With `moving`, boxes hang on the photo a little, not on the anchors alone. They lie `shift` photos further to the
+    right. With `after`, the detection operator is not the last.
     """
     import tensorflow as tf
 
@@ -45,7 +47,10 @@ def detector(reverse: bool = False, moving: bool = False) -> Any:
         encoded = tf.zeros([1, GRID * GRID, 4])
         if moving:
             encoded += tf.reduce_mean(photo) * 1e-6
-        boxes, classes, scores, count = post_process(encoded, tf.sigmoid(logits), anchors)
+        scored = tf.sigmoid(logits)
+        boxes, classes, scores, count = post_process(encoded, scored, anchors + np.float32([0, shift, 0, 0]))
+        if after:  # much work that would write over what the operator was given
+            return boxes, classes, scores, count, tf.nn.avg_pool2d(tf.abs(photo) * 3.0, 4, 2, "SAME")
         return (scores, boxes, count, classes) if reverse else (boxes, classes, scores, count)
 
     return detect
@@ -225,14 +230,24 @@ def test_labels_are_as_many_as_the_classes(
         Model(path, labels=labels)
 
 
-def test_a_network_that_gives_no_number_is_never_a_good_part(tmp_path: Path) -> None:
+def test_a_certain_box_wholly_outside_the_photo_is_not_dropped(tmp_path: Path) -> None:
     path = tmp_path / "foreign.tflite"
-    path.write_bytes(converted(detector(moving=True)))
+    path.write_bytes(converted(detector(shift=2.0)))
+    model = Model(path, labels=["PR", "QA"])
+    detections = model.detect(part_photo(("PR", 2, 3)))
+    assert [(one.category, one.xmin, one.xmax) for one in detections if one.score > 0.5] == [("PR", SIDE, SIDE)]
+    assert judge(detections, model.rule())[0] is Verdict.NG
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_network_that_gives_no_number_is_never_a_good_part(tmp_path: Path, after: bool) -> None:
+    path = tmp_path / "foreign.tflite"
+    path.write_bytes(converted(detector(moving=True, after=after)))
     model = Model(path, labels=["PR", "QA"])
     pixels = model.prepare(part_photo())
     pixels[0, 0, 0, 0] = np.nan
     model.invoke(pixels)
-    with pytest.raises(ValueError, match="no number"):
+    with pytest.raises(NoJudgement, match="no number"):
         model.read(SIDE, SIDE)
 
 

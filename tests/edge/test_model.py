@@ -100,10 +100,19 @@ def test_a_card_that_makes_no_sense_is_refused(toy_tflite: bytes, tmp_path: Path
 
 def test_a_threshold_below_all_that_the_model_tells_is_refused(toy_model: Path) -> None:
     model = Model(toy_model)
-    assert model.thresholds(None, "") == {"PR": 0.5, "QA": 0.5}
-    assert model.thresholds(0.2, "") == {"PR": 0.2, "QA": 0.2}
-    with pytest.raises(InputError, match="so low a score"):
-        model.thresholds(0.01, "[model] threshold")
+    assert model.rule().thresholds == {"PR": 0.5, "QA": 0.5}
+    assert model.rule(0.2).thresholds == {"PR": 0.2, "QA": 0.2}
+    with pytest.raises(InputError, match=r"\[model\] threshold: .*so low a score"):
+        model.rule(0.01, where="[model] {}")
+
+
+@pytest.mark.parametrize(
+    ("notice", "told"), [({"PR", "QA"}, "no part would ever be rejected"), ({"XX"}, "knows no such category")]
+)
+def test_a_notice_that_leaves_nothing_to_reject_is_refused(toy_model: Path, notice: set[str], told: str) -> None:
+    assert Model(toy_model).rule(notice={"QA"}).notice == {"QA"}
+    with pytest.raises(InputError, match=rf"\[model\] notice: .*{told}"):
+        Model(toy_model).rule(notice=notice, where="[model] {}")
 
 
 def test_packed_files_that_swell_are_refused_whatever_they_say_of_their_size(toy_tflite: bytes, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """PLC side: the 24 bytes, and the handshake's rules."""
 
 import os
+from dataclasses import replace
 
 import hypothesis.strategies as st
 import pytest
@@ -43,6 +44,9 @@ def test_the_block_lies_in_memory_as_documented() -> None:
     assert encode_outputs(said).hex() == "2109" + "0a0b" + "0003" + "00" + "02" + "012c" + "0000000000" + "01"
 
 
+RECIPE = 3
+
+
 class HandshakeMachine(RuleBasedStateMachine):
     """A PLC, an inspector, a clock and a network that do whatever they like, in any order."""
 
@@ -51,34 +55,59 @@ class HandshakeMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 100.0
-        self.handshake = Handshake(self.timers)
-        self.plc = Inputs(enable=True)
+        self.handshake = Handshake(self.timers, RECIPE)
+        self.plc = Inputs(enable=True, recipe_id=RECIPE)
         self.said = Outputs()
         self.judged_tokens: set[int] = set()
         self.given: dict[int, Verdict] = {}
         self.results_shown: dict[int, set[Verdict]] = {}
         self.started: list[int] = []
+        self.doubtful: set[int] = set()
+        self.looked_at, self.was_high = self.now, True
 
     def step(self) -> None:
-        before = self.handshake.state
+        before, outstanding = self.handshake.state, self.outstanding()
+        if self.now - self.looked_at > self.timers.trigger_low_s:
+            self.doubtful |= outstanding
+        if self.plc.trigger and not self.was_high:
+            self.doubtful |= outstanding
+        if self.plc.part_seq != self.handshake.part_seq and before in (State.TRIGGERED, State.ACQUIRED):
+            self.doubtful |= outstanding
+        self.looked_at, self.was_high = self.now, self.plc.trigger
         self.said = self.handshake.step(self.plc, self.now)
+        self.handshake.written(self.said)
         if self.handshake.start is not None:
             assert before is State.READY, "a part is taken only when Ready was said"
             self.started.append(self.handshake.start)
+            if self.timers.result_hold_s is None and self.plc.recipe_id != RECIPE:
+                self.doubtful.add(self.handshake.start)
+
+    def outstanding(self) -> set[int]:
+        """The part whose verdict the PLC may still get and has not got."""
+        token = self.handshake.token
+        return {token} - set(self.results_shown) if token in self.started else set()
+
+    def poll(self, seconds: float, **changes: int) -> None:
+        """Look at the PLC every tenth of a second, as a station does that is well."""
+        end = self.now + seconds
+        while self.now < end:
+            self.now = min(end, self.now + 0.1)
+            self.plc = Inputs(**{**vars(self.plc), **changes})
+            self.step()
 
     @rule(seconds=st.floats(0.001, 5.0))
     def time_passes(self, seconds: float) -> None:
-        self.now += seconds
-        self.plc = Inputs(**{**vars(self.plc), "heartbeat": (self.plc.heartbeat + 1) % 256})
-        self.step()
+        beat = (self.plc.heartbeat + 1) % 256
+        for part in (seconds / 3,) * 3:
+            self.poll(part, heartbeat=beat)
+            beat = (beat + 1) % 256
 
     @rule(seconds=st.floats(0.001, 5.0))
     def time_passes_with_a_stalled_plc(self, seconds: float) -> None:
-        self.now += seconds
-        self.step()
+        self.poll(seconds)
 
-    @rule(seconds=st.sampled_from([0.0, 60.0, 86_400.0, 1e9]))
-    def the_clock_jumps(self, seconds: float) -> None:
+    @rule(seconds=st.sampled_from([0.0, 0.15, 0.3, 3.0, 60.0, 86_400.0, 1e9]))
+    def the_station_is_frozen(self, seconds: float) -> None:
         self.now += seconds
         self.step()
 
@@ -90,6 +119,10 @@ class HandshakeMachine(RuleBasedStateMachine):
     @rule(seq=st.integers(0, 65535))
     def plc_names_a_part(self, seq: int) -> None:
         self.plc = Inputs(**{**vars(self.plc), "part_seq": seq})
+
+    @rule(recipe=st.sampled_from([RECIPE, RECIPE, 0]))
+    def plc_changes_its_recipe(self, recipe: int) -> None:
+        self.plc = Inputs(**{**vars(self.plc), "recipe_id": recipe})
 
     @rule(back=st.integers(0, 2))
     def the_photo_is_taken(self, back: int) -> None:
@@ -109,15 +142,14 @@ class HandshakeMachine(RuleBasedStateMachine):
         self.handshake.connection_lost(self.now)
         assert self.handshake.state is State.FAULT
         self.handshake.connected(self.now)
+        self.looked_at, self.was_high = self.now, True
         self.step()
         assert not self.said.result_valid, "a verdict is never sent again on a new connection"
 
     @rule()
     def a_patient_plc_always_gets_ready_again(self) -> None:
         for reset in (True, *[False] * 7):
-            self.now += 0.6
-            self.plc = Inputs(enable=True, reset=reset, heartbeat=(self.plc.heartbeat + 1) % 256)
-            self.step()
+            self.poll(0.6, enable=True, trigger=False, ack=False, reset=reset, heartbeat=(self.plc.heartbeat + 1) % 256)
         assert self.said.ready
 
     @invariant()
@@ -129,7 +161,8 @@ class HandshakeMachine(RuleBasedStateMachine):
         if said.result_valid:
             assert said.result_seq == handshake.part_seq
             assert handshake.token in self.given, "a result needs an inspector that answered"
-            verdict = self.given[handshake.token]
+            doubtful = handshake.token in self.doubtful
+            verdict = Verdict.NOT_INSPECTED if doubtful else self.given[handshake.token]
             assert (said.ok, said.ng) == (verdict is Verdict.OK, verdict is Verdict.NG)
             shown = self.results_shown.setdefault(handshake.token, set())
             shown.add(verdict)
@@ -151,97 +184,211 @@ TestHandshake.settings = TestSimple.settings = settings(
 )
 
 
-def run_to_result(handshake: Handshake, verdict: Verdict) -> Outputs:
-    handshake.step(Inputs(enable=True), 1.0)
-    handshake.step(Inputs(enable=True, trigger=True, part_seq=5), 1.1)
+LOW, HIGH = Inputs(enable=True, part_seq=5), Inputs(enable=True, trigger=True, part_seq=5)
+
+
+def poll(handshake: Handshake, inputs: Inputs, begin: float, end: float) -> Outputs:
+    """Rounds from `begin` to `end` seconds, ten a second; what was said in the last one."""
+    for tenth in range(round(begin * 10), round(end * 10) + 1):
+        said = handshake.step(inputs, tenth / 10)
+        handshake.written(said)
+    return said
+
+
+def trigger(handshake: Handshake, inputs: Inputs = HIGH) -> None:
+    """A part is triggered at 1.1 s."""
+    poll(handshake, replace(inputs, trigger=False), 1.0, 1.0)
+    poll(handshake, inputs, 1.1, 1.1)
     assert handshake.start == 1
+
+
+def run_to_result(handshake: Handshake, verdict: Verdict) -> Outputs:
+    """A result at 1.3 s."""
+    trigger(handshake)
     handshake.acquired(1, 1.2)
-    assert handshake.step(Inputs(enable=True, trigger=True, part_seq=5), 1.2).acquired
+    assert poll(handshake, HIGH, 1.2, 1.2).acquired
     handshake.judged(Outcome(1, verdict, defects=2, cycle_ms=150), 1.3)
-    return handshake.step(Inputs(enable=True, trigger=True, part_seq=5), 1.3)
+    return poll(handshake, HIGH, 1.3, 1.3)
 
 
 def test_a_part_from_trigger_to_the_next_ready() -> None:
     handshake = Handshake(Timers())
     said = run_to_result(handshake, Verdict.NG)
-    assert (said.result_valid, said.ok, said.ng, said.result_seq, said.defects, said.cycle_ms) == (
-        True,
-        False,
-        True,
-        5,
-        2,
-        150,
-    )
-    assert not handshake.step(Inputs(enable=True, ack=True), 1.4).result_valid
-    assert handshake.step(Inputs(enable=True), 1.5).ready
+    assert (said.result_valid, said.ok, said.ng, said.result_seq) == (True, False, True, 5)
+    assert (said.defects, said.cycle_ms) == (2, 150)
+    assert not poll(handshake, replace(LOW, ack=True), 1.4, 1.4).result_valid
+    assert poll(handshake, LOW, 1.5, 1.5).ready
 
 
 def test_a_result_that_nobody_acknowledges_is_a_fault_until_reset() -> None:
     handshake = Handshake(Timers())
     run_to_result(handshake, Verdict.OK)
-    said = handshake.step(Inputs(enable=True, trigger=True), 3.4)
+    said = poll(handshake, HIGH, 1.4, 3.4)
     assert (said.fault, said.ok, said.error) == (True, False, ErrorCode.RESULT_NOT_ACKNOWLEDGED)
-    assert handshake.step(Inputs(enable=True), 60.0).fault
-    handshake.step(Inputs(enable=True, reset=True), 61.0)
-    assert handshake.step(Inputs(enable=True), 61.1).ready
+    assert poll(handshake, LOW, 3.5, 60.0).fault
+    poll(handshake, replace(LOW, reset=True), 61.0, 61.0)
+    assert poll(handshake, LOW, 61.1, 61.1).ready
 
 
 def test_an_inspection_over_its_deadline_is_a_fault_and_its_late_answer_is_ignored() -> None:
-    handshake = Handshake(Timers())
-    handshake.step(Inputs(enable=True), 1.0)
-    handshake.step(Inputs(enable=True, trigger=True), 1.1)
-    assert handshake.step(Inputs(enable=True, trigger=True), 5.2).error is ErrorCode.DEADLINE
-    handshake.judged(Outcome(1, Verdict.OK), 5.3)
-    assert not handshake.step(Inputs(enable=True), 5.4).ok
+    handshake = Handshake(Timers(capture_s=9))
+    trigger(handshake)
+    assert poll(handshake, HIGH, 1.2, 5.2).error is ErrorCode.DEADLINE
+    assert not handshake.judged(Outcome(1, Verdict.OK), 5.3)
+    assert not poll(handshake, LOW, 5.4, 5.4).ok
+    assert handshake.why_void is ErrorCode.DEADLINE
 
 
-def test_a_trigger_while_busy_is_missed_and_not_queued() -> None:
+def test_the_deadline_counts_from_when_the_trigger_was_last_seen_low() -> None:
+    handshake = Handshake(Timers(capture_s=9, inference_s=9))
+    poll(handshake, LOW, 1.0, 1.0)
+    poll(handshake, HIGH, 4.0, 4.0)  # it may have risen three seconds ago, when nobody looked
+    assert handshake.start == 1
+    assert poll(handshake, HIGH, 4.1, 5.0).error is ErrorCode.DEADLINE
+
+
+def test_a_trigger_while_busy_is_missed_counted_and_not_queued() -> None:
     handshake = Handshake(Timers())
-    for now, trigger in ((1.0, False), (1.1, True), (1.2, False), (1.3, True)):
-        said = handshake.step(Inputs(enable=True, trigger=trigger), now)
+    for now, inputs in ((1.0, LOW), (1.1, HIGH), (1.2, LOW), (1.3, HIGH)):
+        said = handshake.step(inputs, now)
     assert said.missed_trigger
-    assert handshake.token == 1
+    assert (handshake.token, handshake.missed) == (1, 1)
+    assert handshake.judged(Outcome(1, Verdict.OK), 1.35)
+    assert not handshake.step(HIGH, 1.4).ok, "the PLC has given up this part"
+
+
+@pytest.mark.parametrize("simple", [False, True])
+def test_a_trigger_that_finds_no_ready_station_is_missed_and_counted(simple: bool) -> None:
+    handshake = Handshake(Timers(result_hold_s=0.5 if simple else None))
+    handshake.step(LOW, 1.0, unfit=ErrorCode.NOT_TAUGHT)
+    said = handshake.step(HIGH, 1.1, unfit=ErrorCode.NOT_TAUGHT)
+    assert (said.ready, said.missed_trigger, said.error) == (False, True, ErrorCode.NOT_TAUGHT)
+    assert (handshake.token, handshake.missed) == (0, 1)
 
 
 def test_simple_mode_pulses_ok_for_its_time_and_arms_when_the_trigger_was_low() -> None:
     handshake = Handshake(Timers(result_hold_s=0.5))
     assert run_to_result(handshake, Verdict.OK).ok
-    high = Inputs(enable=True, trigger=True)
-    assert handshake.step(high, 1.7).ok
-    assert not handshake.step(high, 1.81).ok
-    handshake.step(high, 1.9)
+    assert poll(handshake, HIGH, 1.4, 1.7).ok
+    assert not poll(handshake, HIGH, 1.8, 1.9).ok
     assert handshake.token == 1
-    handshake.step(Inputs(enable=True), 2.0)
-    handshake.step(high, 2.1)
+    poll(handshake, LOW, 2.0, 2.0)
+    poll(handshake, HIGH, 2.1, 2.1)
     assert handshake.token == 2
+
+
+def test_in_simple_mode_the_next_part_may_follow_a_bad_one_at_once() -> None:
+    handshake = Handshake(Timers(result_hold_s=0.5))
+    run_to_result(handshake, Verdict.NG)
+    poll(handshake, LOW, 1.4, 1.5)
+    poll(handshake, HIGH, 1.6, 1.6)
+    assert (handshake.token, handshake.missed) == (2, 0)
 
 
 @pytest.mark.parametrize(("acquired", "error"), [(False, ErrorCode.CAMERA), (True, ErrorCode.INFERENCE)])
 def test_a_camera_or_a_model_that_hangs_is_named(acquired: bool, error: ErrorCode) -> None:
     handshake = Handshake(Timers(capture_s=1.0, inference_s=1.5))
-    handshake.step(Inputs(enable=True), 1.0)
-    handshake.step(Inputs(enable=True, trigger=True), 1.1)
+    trigger(handshake)
     if acquired:
         handshake.acquired(1, 1.2)
-    assert not handshake.step(Inputs(enable=True, trigger=True), 2.0).fault
-    said = handshake.step(Inputs(enable=True, trigger=True), 2.8)
-    assert (said.fault, said.error) == (True, error)
+    assert not poll(handshake, HIGH, 1.2, 2.0).fault
+    said = poll(handshake, HIGH, 2.1, 2.8)
+    assert (said.fault, said.error, handshake.why_void) == (True, error, error)
 
 
 @pytest.mark.parametrize("judged_first", [False, True])
 def test_in_simple_mode_no_ok_is_seen_with_the_next_part_in_place(judged_first: bool) -> None:
     handshake = Handshake(Timers(result_hold_s=0.5))
-    low, high = Inputs(enable=True), Inputs(enable=True, trigger=True)
-    for now, inputs in ((1.0, low), (1.1, high), (1.15, low)):
+    for now, inputs in ((1.0, LOW), (1.1, HIGH), (1.15, LOW)):
         handshake.step(inputs, now)
     if judged_first:
         assert handshake.judged(Outcome(1, Verdict.OK), 1.2)
-        assert handshake.step(low, 1.2).ok
-    assert not handshake.step(high, 1.3).ok
+        assert handshake.step(LOW, 1.2).ok
+    assert not handshake.step(HIGH, 1.3).ok
     if not judged_first:
         assert not handshake.judged(Outcome(1, Verdict.OK), 1.4)
-    assert not handshake.step(high, 1.5).ok
-    assert handshake.step(low, 1.6).missed_trigger
+    assert not handshake.step(HIGH, 1.5).ok
+    assert handshake.step(LOW, 1.6).missed_trigger
+
+
+@pytest.mark.parametrize("simple", [False, True])
+@pytest.mark.parametrize("judged", ["before", "after"])
+def test_a_station_that_stood_still_says_no_ok(simple: bool, judged: str) -> None:
+    """For 4 s nobody looked: the PLC has given part 1 up and raised the trigger for the next one."""
+    handshake = Handshake(Timers(result_hold_s=0.5 if simple else None, decision_deadline_s=60, inference_s=60))
+    trigger(handshake)
+    handshake.acquired(1, 1.2)
+    poll(handshake, HIGH, 1.2, 1.2)
+    if judged == "before":
+        assert handshake.judged(Outcome(1, Verdict.OK), 1.25)
+    said = [poll(handshake, HIGH, 5.2, 5.2)]
+    if judged == "after":
+        handshake.judged(Outcome(1, Verdict.OK), 5.21)
+    said += [poll(handshake, HIGH, 5.3, 5.3), poll(handshake, LOW, 5.4, 5.4)]
+    assert not any(one.ok for one in said)
+    if simple:
+        assert handshake.why_void is ErrorCode.OVERTAKEN
+    else:
+        assert (said[1].result_valid, said[1].error) == (True, ErrorCode.OVERTAKEN)
+
+
+def test_an_ok_that_stands_when_nobody_looked_is_taken_back_in_simple_mode() -> None:
+    handshake = Handshake(Timers(result_hold_s=9.0))
+    assert run_to_result(handshake, Verdict.OK).ok
+    assert not poll(handshake, HIGH, 2.0, 2.0).ok
+
+
+def test_a_short_pause_withholds_nothing() -> None:
+    handshake = Handshake(Timers(result_hold_s=0.5, trigger_low_s=0.2))
+    trigger(handshake)
+    handshake.step(HIGH, 1.29)
+    assert handshake.judged(Outcome(1, Verdict.OK), 1.3)
+    assert handshake.step(HIGH, 1.48).ok
+
+
+def test_a_slow_look_counts_from_its_beginning() -> None:
+    handshake = Handshake(Timers(result_hold_s=0.5, trigger_low_s=0.2))
+    trigger(handshake)
+    handshake.step(HIGH, 1.25, looked_at=1.15)
+    assert handshake.judged(Outcome(1, Verdict.OK), 1.26)
+    assert not handshake.step(HIGH, 1.4, looked_at=1.3).ok, "0.25 s lie between the two looks"
+
+
+def test_another_recipe_is_not_inspected() -> None:
+    handshake = Handshake(Timers(), recipe=2)
+    trigger(handshake, replace(HIGH, recipe_id=3))
+    assert handshake.judged(Outcome(1, Verdict.OK), 1.2)
+    said = poll(handshake, replace(HIGH, recipe_id=3), 1.2, 1.2)
+    assert (said.result_valid, said.ok, said.ng, said.error) == (True, False, False, ErrorCode.WRONG_RECIPE)
+
+
+def test_a_part_seq_that_changes_meanwhile_withholds_the_verdict() -> None:
+    handshake = Handshake(Timers())
+    trigger(handshake)
+    poll(handshake, replace(HIGH, part_seq=6), 1.2, 1.2)
+    assert handshake.judged(Outcome(1, Verdict.OK), 1.3)
+    said = poll(handshake, replace(HIGH, part_seq=6), 1.3, 1.3)
+    assert (said.result_seq, said.ok, said.error) == (5, False, ErrorCode.OVERTAKEN)
+
+
+@pytest.mark.parametrize("simple", [False, True])
+def test_somebody_else_in_the_stations_bytes_is_a_fault_until_they_leave(simple: bool) -> None:
+    handshake = Handshake(Timers(result_hold_s=0.5 if simple else None))
+    poll(handshake, LOW, 1.0, 1.0)
+    said = handshake.step(LOW, 1.1, disturbed=True)
+    assert (said.ready, said.fault, said.error) == (False, True, ErrorCode.FOREIGN_WRITER)
+    assert poll(handshake, LOW, 1.2, 3.0).fault
+    assert poll(handshake, LOW, 3.1, 3.3).ready
+
+
+def test_an_acknowledgement_that_is_stuck_is_told_and_no_part_is_taken() -> None:
+    handshake = Handshake(Timers())
+    run_to_result(handshake, Verdict.OK)
+    said = poll(handshake, replace(LOW, ack=True), 1.4, 3.5)
+    assert (said.ready, said.fault, said.error) == (False, False, ErrorCode.ACK_STUCK)
+    assert (poll(handshake, LOW, 3.6, 3.6).ready, handshake.error) == (True, ErrorCode.NONE)
+    fresh = Handshake(Timers())
+    assert poll(fresh, replace(LOW, ack=True), 1.0, 3.2).error is ErrorCode.ACK_STUCK, "at the start too"
 
 
 def test_a_plc_heartbeat_that_stops_is_a_fault_that_the_plc_can_read_and_that_heals() -> None:
@@ -271,7 +418,7 @@ def test_a_station_can_be_halted_while_the_last_part_still_lies_there() -> None:
 def test_a_fault_that_needs_reset_survives_a_lost_connection() -> None:
     handshake = Handshake(Timers())
     run_to_result(handshake, Verdict.OK)
-    handshake.step(Inputs(enable=True), 4.0)
+    handshake.step(LOW, 4.0)
     handshake.connection_lost(4.1)
     handshake.connected(4.2)
-    assert handshake.step(Inputs(enable=True), 4.3).error is ErrorCode.RESULT_NOT_ACKNOWLEDGED
+    assert handshake.step(LOW, 4.3).error is ErrorCode.RESULT_NOT_ACKNOWLEDGED

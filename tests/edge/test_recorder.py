@@ -11,14 +11,16 @@ import pytest
 from sealpin_edge.camera import Frame
 from sealpin_edge.config import PhotosSection
 from sealpin_edge.delivery import Courier
+from sealpin_edge.ids import uuid7
 from sealpin_edge.inspector import Job, Judged
 from sealpin_edge.metrics import Metrics
 from sealpin_edge.outbox import Outbox
 from sealpin_edge.plc.block import ErrorCode
-from sealpin_edge.recorder import QUEUE_BYTES, Recorder
+from sealpin_edge.recorder import QUEUE_BYTES, Judge, Recorder, photo_name
 from sealpin_edge.shift import ShiftCounter
+from sealpin_edge.triggers import TriggerLog
 from sealpin_edge.upload.folder import FolderUploader
-from sealpin_edge.verdict import Verdict
+from sealpin_edge.verdict import Rule, Verdict
 
 JOB = Job(1, "", "2026-05-04T00:00:00.000+00:00", 0.0, 1)
 
@@ -33,12 +35,14 @@ def recorder(outbox: Outbox, tmp_path: Path) -> Recorder:
     courier = Courier(outbox, FolderUploader(PhotosSection(f"file://{tmp_path}/away"), 1.0), None, store_first=True)
     shift = ShiftCounter(("06:00",), datetime.now().astimezone())
     metrics = Metrics(dict)
-    return Recorder("line", ("PR",), "", "", outbox, courier, None, metrics, shift, send_results=True)
+    judge = Judge("line", True, ("PR",), "", "", Rule({"PR": 0.5}))
+    triggers = TriggerLog(tmp_path, outbox.note_trouble)
+    return Recorder(judge, outbox, triggers, courier, None, metrics, shift, send_results=True)
 
 
 def part(number: int, shape: tuple[int, int, int]) -> Judged:
     frame = Frame(np.zeros(shape, np.uint8), 0.0, "camera")
-    job = replace(JOB, id=f"part-{number}")
+    job = replace(JOB, id=f"part-{number}", number=number + 1)
     return Judged(job, Verdict.OK, ErrorCode.NONE, frame, (), 1.0, 2.0, 3.0)
 
 
@@ -67,3 +71,13 @@ def test_a_photo_that_cannot_be_drawn_costs_no_result(recorder: Recorder, outbox
     recorder.start()
     recorder.stop()
     assert recorded(outbox) == {"part-0": ""}
+
+
+def test_no_photo_has_the_name_of_another_ones() -> None:
+    """A serial comes again: judged again, on another station, after a new SD card; and it may be any text."""
+    first, again = (replace(JOB, id=str(uuid7())) for _ in range(2))
+    names = {photo_name(job, serial) for job in (first, again) for serial in ("A", "A_1", "A_defects", "../etc/A", "")}
+    raw, marked = {f"{name}.jpg" for name in names}, {f"{name}_defects.jpg" for name in names}
+    assert len(names) == 10 and not raw & marked
+    assert all(name.count("/") == 1 and "/." not in name for name in names)
+    assert photo_name(first, "A").rpartition("/")[2].startswith("A_")

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealpin_edge.detection import Detection
+from sealpin_edge.verdict import Rule, judge
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
 from sealpin_training.evaluation.coco import coco_score
@@ -15,7 +16,7 @@ from sealpin_training.evaluation.line import (
     ESCAPE_COST,
     Share,
     choose_threshold,
-    judge,
+    escapes_and_rejects,
     threshold_for_false_rejects,
 )
 
@@ -113,6 +114,14 @@ def test_wilsons_interval_is_the_published_one() -> None:
     assert (low, high) == (pytest.approx(55.2291, abs=0.01), pytest.approx(174.3657, abs=0.01))
 
 
+def shares(scores: list[float], bad: list[bool], threshold: float) -> tuple[Share, Share]:
+    """Escapes and false rejects of parts with one detection each, of that score."""
+    rule = Rule({"PR": threshold})
+    verdicts = [judge([Detection("PR", score, 0, 0, 1, 1)], rule)[0] for score in scores]
+    escapes, rejects = escapes_and_rejects(verdicts, bad)
+    return Share(len(escapes), sum(bad)), Share(len(rejects), len(bad) - sum(bad))
+
+
 PARTS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=40)
 
 
@@ -122,13 +131,13 @@ def test_a_limit_of_false_rejects_is_kept_with_the_fewest_escapes(
 ) -> None:
     scores, bad = [score for score, _ in parts], [is_bad for _, is_bad in parts]
     threshold = threshold_for_false_rejects(scores, bad, per_1000)
-    escapes, false_rejects = judge(scores, bad, threshold)
+    escapes, false_rejects = shares(scores, bad, threshold)
     if threshold < 1:
         assert false_rejects.per_1000 <= per_1000 + 1e-9
     better = [
-        judge(scores, bad, score)[0].count
+        shares(scores, bad, score)[0].count
         for score in scores
-        if judge(scores, bad, score)[1].per_1000 <= per_1000 and score + 1e-4 < threshold
+        if shares(scores, bad, score)[1].per_1000 <= per_1000 and score + 1e-4 < threshold
     ]
     assert all(count >= escapes.count for count in better)
 
@@ -136,7 +145,7 @@ def test_a_limit_of_false_rejects_is_kept_with_the_fewest_escapes(
 @given(cost=st.floats(0.1, 100), parts=PARTS)
 def test_a_dearer_escape_never_lets_more_escape(cost: float, parts: list[tuple[float, bool]]) -> None:
     scores, bad = [round(score, 2) for score, _ in parts], [is_bad for _, is_bad in parts]
-    cheap, dear = (judge(scores, bad, choose_threshold(scores, bad, price))[0].count for price in (cost, 4 * cost))
+    cheap, dear = (shares(scores, bad, choose_threshold(scores, bad, price))[0].count for price in (cost, 4 * cost))
     assert dear <= cheap
 
 
@@ -151,7 +160,7 @@ def test_confusion_pairs_each_label_once_and_names_what_is_left() -> None:
         [Detection("QA", 0.1, 0, 0, 20, 20)],
         [Detection("PR", 0.6, 5, 5, 60, 60)],
     ]
-    result = confusion(records, found, CLASSES, 0.5)
+    result = confusion(records, found, CLASSES, Rule(dict.fromkeys(CLASSES, 0.5)))
     assert result.counts.tolist() == [[0, 1, 0], [0, 1, 1], [2, 0, 0]]
     assert [miss.photo for miss in result.misses] == [1]
     assert [(alarm.photo, alarm.found.score) for alarm in result.alarms] == [(0, 0.8), (2, 0.6)]

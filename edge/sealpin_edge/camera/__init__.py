@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from ..photo import Photo
 if TYPE_CHECKING:
     from ..config import CameraSection
 
+# What a look at an idle camera may take: a part that is triggered meanwhile waits for it
+WATCH_S = 0.25
 CAMERAS = {
     "folder": "sealpin_edge.camera.folder:FolderCamera",
     "opencv": "sealpin_edge.camera.opencv:OpenCvCamera",
@@ -28,7 +30,7 @@ class Frame:
 
 
 class Camera(Protocol):
-    """What a camera must do. `live` ones never give the same picture twice: their sensor has noise."""
+    """What a camera must do. `live` ones never give the same picture twice (their sensor has noise); else none is."""
 
     live: bool
 
@@ -38,14 +40,26 @@ class Camera(Protocol):
     def prepare(self) -> None:
         """Do ahead what need not wait for the next trigger."""
 
+    def watch(self) -> None:
+        """See in WATCH_S at most whether pictures still come. Raises CameraFault when they do not."""
+
     def close(self) -> None:
         """Let go of the device."""
 
 
+def is_live(settings: "CameraSection") -> bool:
+    """Whether the camera of [camera] `driver` takes photos, or replays them; it need not open."""
+    return bool(_camera_class(settings).live)
+
+
 def make_camera(settings: "CameraSection", timeout_s: float) -> Camera:
     """The camera of [camera] `driver`, opened. Raises InputError or EnvironmentFault."""
+    return cast(Camera, _camera_class(settings)(settings, timeout_s))
+
+
+def _camera_class(settings: "CameraSection") -> Any:
     module, name = CAMERAS[settings.driver].split(":")
-    return cast(Camera, getattr(import_module(module), name)(settings, timeout_s))
+    return getattr(import_module(module), name)
 
 
 def arrange(photo: Photo, settings: "CameraSection") -> Photo:

@@ -42,6 +42,9 @@ class FolderCamera:
             except InputError as fault:
                 self._ahead = file, fault
 
+    def watch(self) -> None:
+        """A folder is looked at when its next photo is wanted."""
+
     def capture(self) -> Frame:
         """The next photo, as if exposed now. Raises CameraFault when it cannot be read."""
         exposed_at = time.monotonic()

@@ -69,6 +69,7 @@ class OpenCvCamera:
         self._wanted_since: float | None = None
         self._found: Frame | None = None
         self._trouble = "it is not open yet"
+        self._arrived_at = 0.0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
         self._thread.start()
@@ -85,6 +86,11 @@ class OpenCvCamera:
 
     def prepare(self) -> None:
         """Nothing: the thread is at it."""
+
+    def watch(self) -> None:
+        """See Camera: frames come off the queue all the time."""
+        if time.monotonic() - self._arrived_at > self._timeout_s:
+            raise CameraFault("no pictures come any more", where=self._settings.source, found=self._trouble)
 
     def close(self) -> None:
         """Let go of the device."""
@@ -119,7 +125,7 @@ class OpenCvCamera:
 
         pace = Pace(time.monotonic())
         while not self._closing.is_set() and device.grab():
-            now = time.monotonic()
+            now = self._arrived_at = time.monotonic()
             pace.arrived(now)
             begun = now - self._settings.latency_ms / 1000 - FRAMES_BEHIND * pace.period - pace.behind_s
             own = device.get(cv2.CAP_PROP_POS_MSEC) / 1000

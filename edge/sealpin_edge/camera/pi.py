@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import CameraFault, EnvironmentFault
-from . import Frame, arrange
+from . import WATCH_S, Frame, arrange
 
 if TYPE_CHECKING:
     from ..config import CameraSection
@@ -79,6 +79,16 @@ class PiCamera:
             self._failures = 0
             self.close()
             self._open()
+
+    def watch(self) -> None:
+        """See Camera."""
+        try:
+            self._camera.capture_metadata(wait=WATCH_S)
+        except Exception as error:
+            self._camera.cancel_all_and_flush()
+            raise CameraFault(
+                "no pictures come any more", where="picamera2", found=f"{type(error).__name__} {error}"
+            ) from None
 
     def close(self) -> None:
         """Stop and release the camera."""

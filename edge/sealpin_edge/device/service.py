@@ -5,11 +5,11 @@ import json
 import os
 import pwd
 import tomllib
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..ask import ask_station
 from ..bundle import STATION, UNIT
 from ..command import run_program
 from ..errors import EnvironmentFault, InputError
@@ -19,9 +19,6 @@ HEALTH_TIMEOUT_S = 2.0
 PREFLIGHT_TIMEOUT_S = 600.0
 # In these a station takes no part
 IDLE_STATES = ("not ready", "halted", "fault")
-
-# A factory's proxy has no business with the station's own address
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
@@ -78,8 +75,7 @@ def address(release: str) -> str:
 def health(release: str) -> dict[str, Any] | None:
     """The station's /health document; None when it does not answer."""
     try:
-        with _DIRECT.open(f"http://{address(release)}/health", timeout=HEALTH_TIMEOUT_S) as reply:
-            found = json.load(reply)
+        found = json.loads(ask_station(address(release), "/health", HEALTH_TIMEOUT_S))
     except (OSError, ValueError, http.client.HTTPException):
         return None
     return found if isinstance(found, dict) and "state" in found else None

@@ -9,12 +9,12 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 from ..bundle import MODEL
 from ..errors import EnvironmentFault, SealpinError
 from ..files import fsync_folder, write_whole
+from ..ids import boot_id
 from . import service
 from .layout import BASE, CURRENT, TRIAL, record
 from .releases import current, load_manifest, switch
@@ -24,7 +24,6 @@ START_S = 60.0
 READY_S = 15.0
 CONFIRM_S = 30.0
 POLL_S = 0.5
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class NotWell(SealpinError):
@@ -41,7 +40,7 @@ def try_release(release: str, watch_s: float, tell: Callable[[str], None]) -> di
     before = service.health(earlier) if earlier else None
     deadline = _clock() + START_S + 2 * READY_S + watch_s + CONFIRM_S
     with _changing():
-        _write({"from": earlier, "to": release, "boot": _boot(), "deadline": deadline})
+        _write({"from": earlier, "to": release, "boot": boot_id(), "deadline": deadline})
     try:
         tell("halt")
         if earlier:
@@ -100,7 +99,7 @@ def on_trial() -> str | None:
 def heal(*, booting: bool) -> bool:
     """End a trial that nobody follows any more; whether there was one."""
     trial = _read()
-    if trial is None or (trial["boot"] == _boot() and _clock() < trial["deadline"]):
+    if trial is None or (trial["boot"] == boot_id() and _clock() < trial["deadline"]):
         return False
     go_back("nobody confirmed it", booting=booting)
     return True
@@ -150,10 +149,6 @@ def _worse(found: dict[str, Any], before: dict[str, Any] | None, release: str, m
 def _clock() -> float:
     """Seconds of this boot, the same for every process, whatever is done to the time of day."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def _boot() -> str:
-    return _BOOT_ID.read_text().strip()
 
 
 @contextmanager

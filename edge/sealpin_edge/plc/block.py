@@ -18,7 +18,7 @@ BLOCK_VERSION = 1
 
 
 class ErrorCode(IntEnum):
-    """What the station reports in bytes 12-13."""
+    """What the station reports in bytes 12-13; edge/README.md says what to do about each."""
 
     NONE = 0
     CAMERA = 1
@@ -27,12 +27,24 @@ class ErrorCode(IntEnum):
     RESULT_NOT_ACKNOWLEDGED = 4
     PLC_SILENT = 5
     VERDICT_NOT_TAKEN = 6
+    OVERTAKEN = 7
+    WRONG_RECIPE = 8
+    NOT_RECORDED = 9
     TOO_DARK = 10
     TOO_BRIGHT = 11
     OUT_OF_FOCUS = 12
     NO_PART = 13
     WRONG_SIZE = 14
     FROZEN = 15
+    FOREIGN_WRITER = 16
+    ACK_STUCK = 17
+    NOT_TAUGHT = 18
+    MISSED_TRIGGER = 19
+
+    @property
+    def words(self) -> str:
+        """As people read it; empty for NONE."""
+        return self.name.lower().replace("_", " ") if self else ""
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,12 @@
 Full mode follows the PLC's Enable, ResultAck and Reset. Simple mode has none of them: it is always enabled, holds a
 result for the length of the OK pulse instead of waiting for an acknowledgement, and leaves FAULT when the trigger is
 low. In both the trigger counts on its rising edge only, and must be seen low before the next one.
+
+A verdict belongs to the part that lies there. Where the next one may have come meanwhile, because the station did not
+look for so long that it could have missed the trigger's fall and rise, or because PartSeq has changed, it is withheld.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from ..verdict import Verdict
@@ -29,7 +32,10 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Timers:
-    """Seconds. `result_hold_s` is the OK pulse of simple mode; None selects full mode."""
+    """Seconds. `trigger_low_s` is how long the trigger is low at least between two parts.
+
+    `result_hold_s` is the OK pulse of simple mode; None selects full mode.
+    """
 
     capture_s: float = 1.0
     inference_s: float = 3.0
@@ -37,6 +43,7 @@ class Timers:
     result_ack_s: float = 2.0
     heartbeat_s: float = 0.5
     plc_dead_s: float = 2.0
+    trigger_low_s: float = 0.2
     result_hold_s: float | None = None
 
 
@@ -55,23 +62,33 @@ class Handshake:
     """One station's handshake. Call `step` every round, `acquired` and `judged` when an inspection gets there.
 
     `token` numbers inspections; `step` sets `start` to a new token in the round in which a trigger is accepted. News of
-    another token than the running one is ignored, so a late result can never stand for the next part.
+    another token than the running one is ignored, so a late result can never stand for the next part. `missed` counts
+    the triggers that began no inspection, `why_void` is why the newest part's verdict was withdrawn, `error` what the
+    PLC is told is wrong.
     """
 
-    def __init__(self, timers: Timers) -> None:
+    def __init__(self, timers: Timers, recipe: int = 0) -> None:
+        """`recipe` is the RecipeId of full mode that this station can judge."""
         self.state = State.PREOP
         self.start: int | None = None
         self.token = 0
         self.part_seq = 0
-        self._timers = timers
+        self.missed = 0
+        self.why_void = ErrorCode.NONE
+        self.error = ErrorCode.NONE
+        self._timers, self._recipe = timers, recipe
         self._simple = timers.result_hold_s is not None
         self._error = ErrorCode.NONE
+        self._withheld = ErrorCode.NONE
         self._outcome: Outcome | None = None
+        self._written = False
         self._since = 0.0
         self._deadline = 0.0
+        self._looked_at: float | None = None
         self._was_high = True
         self._missed = False
         self._needs_reset = False
+        self._disturbed_at = float("-inf")
         self._beat = 0
         self._beat_at = 0.0
         self._plc_beat: int | None = None
@@ -79,15 +96,16 @@ class Handshake:
         self._plc_beats = False
 
     @property
-    def error(self) -> ErrorCode:
-        """What the PLC is told is wrong."""
-        return self._error
+    def untold(self) -> bool:
+        """There is a result that the PLC has not got yet."""
+        return self.state is State.RESULT and not self._written
 
     def connected(self, now: float) -> None:
         """A new connection stands: begin anew, and never with a result of the old one."""
         if not (self.state is State.FAULT and self._needs_reset):
             self._enter(State.PREOP, now)
         self._plc_beat, self._plc_beat_at, self._plc_beats = None, now, False
+        self._looked_at, self._was_high = None, True
 
     def connection_lost(self, now: float) -> None:
         """The PLC is gone: whatever was going on is void."""
@@ -108,38 +126,91 @@ class Handshake:
         """Inspection `outcome.token` is finished. False when its part is void: too late, reset, or the PLC was away."""
         awaited = outcome.token == self.token and self.state in (State.TRIGGERED, State.ACQUIRED)
         if awaited and now < self._deadline:
-            self._outcome, self._error = outcome, outcome.error
+            self._outcome, self._error, self._written = outcome, outcome.error, False
             self._enter(State.RESULT, now)
+            if self._withheld:
+                self._withhold(self._withheld)
             return True
         return False
 
-    def step(self, inputs: Inputs, now: float, *, able: bool = True, degraded: bool = False) -> Outputs:
-        """One round: take the PLC's inputs at time `now` (monotonic seconds), return what to write.
+    def written(self, outputs: Outputs) -> None:
+        """What `step` returned is written into the PLC."""
+        if outputs.result_valid and self.untold:
+            self._written, self._since = True, self._looked_at or self._since  # its time begins when it is there
 
-        `able` says whether the station can inspect at all; `degraded` that storage or network lag behind.
+    def step(
+        self,
+        inputs: Inputs,
+        now: float,
+        *,
+        looked_at: float | None = None,
+        able: bool = True,
+        unfit: ErrorCode = ErrorCode.NONE,
+        degraded: bool = False,
+        disturbed: bool = False,
+    ) -> Outputs:
+        """One round: take the PLC's inputs, read at time `now` (monotonic seconds), and return what to write.
+
+        `looked_at` is when that read began, `now` unless given. `able` says whether the station is free for a part,
+        `unfit` why it can judge none at all, `degraded` that storage or network lag behind, `disturbed` that somebody
+        else has written the station's own bytes.
         """
         self.start = None
         rising = inputs.trigger and not self._was_high
+        last_look, self._looked_at = self._looked_at, now if looked_at is None else looked_at
         self._was_high = inputs.trigger
         self._watch_plc(inputs, now)
+        if disturbed:
+            self._disturbed_at = now
+            self._fail(ErrorCode.FOREIGN_WRITER, now, needs_reset=False)
         if not self._simple and inputs.reset and self.state is not State.HALTED:
             self._missed, self._error, self._needs_reset = False, ErrorCode.NONE, False
+            self._drop(ErrorCode.VERDICT_NOT_TAKEN)
             self._enter(State.PREOP, now)
-        if rising and self.state not in (State.READY, State.PREOP, State.HALTED):
+        blind = last_look is not None and now - last_look > self._timers.trigger_low_s
+        if blind or rising or inputs.part_seq != self.part_seq:
+            self._overtaken(now)
+        self._advance(inputs, now, rising, able and not unfit, now if last_look is None else last_look)
+        if rising and self.start is None and self.state is not State.HALTED:
             self._missed = True
-            if self._simple and self.state in (State.TRIGGERED, State.ACQUIRED, State.RESULT):
-                # Two bits cannot say whose OK it is: with the next part in place, the last one's must not be seen
-                self._enter(State.CLEARING, now)
-        self._advance(inputs, now, rising, able)
+            self.missed += 1
         if now - self._beat_at >= self._timers.heartbeat_s:
             self._beat, self._beat_at = (self._beat + 1) % 256, now
+        idle = self.state in (State.PREOP, State.CLEARING)
+        stuck = idle and inputs.ack and now - self._since >= self._timers.result_ack_s
+        waits = unfit if self.state is State.PREOP else ErrorCode.NONE
+        self.error = waits or (ErrorCode.ACK_STUCK if stuck else self._error)
         return self._outputs(degraded)
 
-    def _advance(self, inputs: Inputs, now: float, rising: bool, able: bool) -> None:
+    def _overtaken(self, now: float) -> None:
+        """Another part may lie there than the one that is judged: its verdict must not be taken for the other's."""
+        if self.state not in (State.TRIGGERED, State.ACQUIRED, State.RESULT):
+            return
+        if self._simple:  # two bits cannot say whose OK it is: even one that stands is taken back
+            self._drop(ErrorCode.OVERTAKEN)
+            self._enter(State.CLEARING, now)
+        elif self.untold or self.state is not State.RESULT:
+            self._withhold(ErrorCode.OVERTAKEN)
+
+    def _withhold(self, error: ErrorCode) -> None:
+        """The part is not inspected, whatever its inspection comes to."""
+        self._withheld = error
+        if self._outcome is not None:
+            self._outcome = replace(self._outcome, verdict=Verdict.NOT_INSPECTED, error=error)
+            self._error = error
+
+    def _drop(self, why: ErrorCode) -> None:
+        """The part that was going on, if one was, gets no verdict any more."""
+        if self.state in (State.TRIGGERED, State.ACQUIRED) or self.untold:
+            self.why_void = why
+
+    def _advance(self, inputs: Inputs, now: float, rising: bool, able: bool, low_at: float) -> None:
+        """From state to state; `low_at` is when the trigger was last seen to be low, if it is high now."""
         waited = now - self._since
         match self.state:
             case State.PREOP:
-                if able and inputs.enable and not inputs.trigger and not inputs.reset:
+                # An acknowledgement that stands already would end the result before anybody has read it
+                if able and inputs.enable and not (inputs.trigger or inputs.reset or inputs.ack):
                     self._enter(State.READY, now)
             case State.READY:
                 if not (able and inputs.enable):
@@ -147,11 +218,10 @@ class Handshake:
                 elif rising:
                     self.token += 1
                     self.start, self.part_seq = self.token, inputs.part_seq
-                    self._missed, self._error, self._deadline = (
-                        False,
-                        ErrorCode.NONE,
-                        now + self._timers.decision_deadline_s,
-                    )
+                    self._missed, self._error, self.why_void = False, ErrorCode.NONE, ErrorCode.NONE
+                    other = not self._simple and inputs.recipe_id != self._recipe
+                    self._withheld = ErrorCode.WRONG_RECIPE if other else ErrorCode.NONE
+                    self._deadline = low_at + self._timers.decision_deadline_s
                     self._enter(State.TRIGGERED, now)
             case State.TRIGGERED | State.ACQUIRED:
                 taking = self.state is State.TRIGGERED
@@ -159,9 +229,12 @@ class Handshake:
                     self._fail(ErrorCode.DEADLINE, now, needs_reset=True)
                 elif waited >= (self._timers.capture_s if taking else self._timers.inference_s):
                     self._fail(ErrorCode.CAMERA if taking else ErrorCode.INFERENCE, now, needs_reset=True)
+            case State.RESULT if not self._written:
+                pass
             case State.RESULT:
                 if self._timers.result_hold_s is not None:
-                    if waited >= self._timers.result_hold_s:
+                    silent = self._outcome and self._outcome.verdict is not Verdict.OK
+                    if silent or waited >= self._timers.result_hold_s:
                         self._enter(State.CLEARING, now)
                 elif inputs.ack:
                     self._enter(State.CLEARING, now)
@@ -172,7 +245,8 @@ class Handshake:
                     self._enter(State.READY if able and inputs.enable else State.PREOP, now)
             case State.FAULT:
                 heals = self._simple or not self._needs_reset
-                if heals and not inputs.trigger and not self._plc_silent(now):
+                undisturbed = now - self._disturbed_at >= self._timers.plc_dead_s
+                if heals and undisturbed and not inputs.trigger and not self._plc_silent(now):
                     self._error = ErrorCode.NONE
                     self._enter(State.PREOP, now)
 
@@ -191,6 +265,7 @@ class Handshake:
         # A fault that a person must see is not hidden by one that heals by itself
         if self.state is State.HALTED or (self.state is State.FAULT and self._needs_reset and not needs_reset):
             return
+        self._drop(error)
         self._needs_reset, self._error = needs_reset, error
         self._enter(State.FAULT, now)
 
@@ -212,7 +287,7 @@ class Handshake:
             fault=state is State.FAULT,
             heartbeat=self._beat,
             result_seq=self.part_seq if outcome else 0,
-            error=self._error,
+            error=self.error,
             degraded=degraded,
             missed_trigger=self._missed,
             defects=min(255, outcome.defects) if outcome else 0,

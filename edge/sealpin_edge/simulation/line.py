@@ -129,6 +129,11 @@ class Line:
             stop.wait(self.interval_s)
         return self.report
 
+    @property
+    def outputs(self) -> Outputs:
+        """What the station says now."""
+        return self._outputs
+
     def wait_ready(self, timeout_s: float) -> bool:
         """Whether a station got Ready within that time."""
         return self._wait(lambda: self._outputs.ready, timeout_s)

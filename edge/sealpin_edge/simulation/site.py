@@ -12,13 +12,13 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..ask import ask_station
 from ..errors import EnvironmentFault
 from ..outbox import LANES
 from ..photo import encode_jpeg, read_photo
@@ -29,7 +29,7 @@ from .servers import FtpServer, ResultsServer, free_port
 FTP_PASSWORD, API_TOKEN = "simulated-ftp", "simulated-api"
 PLACES = {"s7": 'block = "DB100"', "mc": 'block = "D100"\nseries = "iq-r"', "modbus": 'block = "HR100"'}
 # What the recorder logs once a part is in the database, and under "store first" its photos are on the disk
-_REPORTED = re.compile(r"part (\S+) serial .* verdict after [\d.]+ ms$", re.MULTILINE)
+_REPORTED = re.compile(r"part \d+ \(.*id (\S+)\): .* verdict [\d.]+ ms$", re.MULTILINE)
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Site:
         self.config.write_text(
             f'[station]\nname = "simulated"\nmode = "full"\nstore_mb = {store_mb}\n'
             f'[plc]\ndriver = "{driver}"\nhost = "127.0.0.1"\nport = {self.plc_port}\n{PLACES[driver]}\n'
-            f'[camera]\ndriver = "folder"\npath = "{self.photos}"\n'
+            f'[camera]\ndriver = "folder"\npath = "{self.photos}"\nchecks = "off"\n'
             f'[model]\nfile = "{model.resolve()}"\nsha256 = "{sha256}"\n'
             f'[photos]\nurl = "ftp://station@127.0.0.1:{self.ftp.port}/line"\npassword_file = "ftp.secret"\n'
             f'first = "{first}"\n'
@@ -151,8 +151,7 @@ class Site:
 
     def health(self) -> dict[str, Any]:
         """The station's /health. Raises OSError when it does not answer."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.display_port}/health", timeout=5) as answer:
-            return dict(json.load(answer))
+        return dict(json.loads(ask_station(f"127.0.0.1:{self.display_port}", "/health", 5)))
 
     def wait_until_drained(self, timeout_s: float = 60.0) -> float:
         """Wait until nothing is left to send; returns the seconds that it took. Raises EnvironmentFault."""

@@ -87,6 +87,7 @@ def run_demo(out: Path) -> None:
     packed = ("--station", "station.toml", "--golden", "photos", "--no-wheels", "--out", "bundle.sealpin")
     _command(("sealpin", "bundle", "model.tflite", *packed), out)
     _command(("sealpin-edge", "unpack", "bundle.sealpin", "station"), out)
+    _command(("sealpin-edge", "teach-camera", "--config", "station/station.toml", "labelled"), out)
     shift = play_shift(out, ports, UNSEEN_PARTS)
     ap50 = score_model(out)
     click.echo(table(shift))

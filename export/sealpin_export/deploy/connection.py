@@ -28,7 +28,10 @@ SILENT_S = 15
 ANSWER_S = 900.0
 CHUNK = 1 << 18
 # Only Python's own library: a station that is still blank runs them
-AGENT_MODULES = ("__init__.py", "errors.py", "files.py", "command.py", "signature.py", "bundle.py", "device/*.py")
+AGENT_MODULES = (
+    *("__init__.py", "errors.py", "files.py", "command.py", "ids.py", "ask.py", "signature.py", "bundle.py"),
+    "device/*.py",
+)
 _MAIN = "import sys\nfrom pathlib import Path\nfrom sealpin_edge.device.agent import main\nmain(Path(sys.argv[0]))\n"
 # Takes the agent from standard input, puts it where it may stay, and lets it go on with the rest of the input
 _BOOT = (

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealpin_edge.detection import above
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import write_whole
 from sealpin_edge.model import Model
 from sealpin_edge.photo import decode_photo
+from sealpin_edge.verdict import Rule, counted
 
 from ..progress import progress
 from .boxes import clip
@@ -46,7 +46,7 @@ def prelabel(photos: Path, model_file: Path, threshold: float | None = None) -> 
                 hint=f"sealpin dataset fix {photos} FIXED writes them as XML",
             )
     matched, _, _ = match(files.labels.get(".xml", ()), files.photos)
-    least = dict.fromkeys(model.card.classes, threshold) if threshold is not None else model.card.thresholds
+    rule = Rule(model.card.thresholds if threshold is None else dict.fromkeys(model.card.classes, threshold))
     written, boxes, unreadable = 0, 0, []
     for photo in progress([photo for photo in files.photos if photo not in matched], "prelabel", "photo"):
         path = photos / photo
@@ -60,7 +60,8 @@ def prelabel(photos: Path, model_file: Path, threshold: float | None = None) -> 
         height, width = pixels.shape[:2]
         found = [
             Box(one.category, *clip((one.xmin, one.ymin, one.xmax, one.ymax), width, height))
-            for one in above(model.detect(pixels), least)
+            for one in counted(model.detect(pixels), rule)
+            if one.xmax > one.xmin and one.ymax > one.ymin  # what lies at the edge only is no box to draw
         ]
         boxes += len(found)
         write_whole(path.with_suffix(".xml"), voc.encode(path.name, width, height, found, proposed=True))

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sealpin_edge.detection import Detection
+from sealpin_edge.verdict import Rule, counted
 
 from ..dataset.labels import Box
 from ..dataset.records import Record
@@ -42,14 +43,14 @@ class Confusion:
 
 
 def confusion(
-    records: Sequence[Record], found: Sequence[Sequence[Detection]], classes: Sequence[str], threshold: float
+    records: Sequence[Record], found: Sequence[Sequence[Detection]], classes: Sequence[str], rule: Rule
 ) -> Confusion:
-    """Pair detections that reach the threshold with labels that they overlap by a half, surest first, any category."""
+    """Pair detections that count with labels that they overlap by a half, surest first, any category."""
     counts = np.zeros((len(classes) + 1,) * 2, np.int64)
     misses, alarms = [], []
     for photo, (record, detections) in enumerate(zip(records, found, strict=True)):
         free = list(record.boxes)
-        for one in sorted((d for d in detections if d.score >= threshold), key=lambda d: -d.score):
+        for one in sorted(counted(detections, rule), key=lambda d: -d.score):
             best = max(free, key=lambda box: overlap(box, one), default=None)
             column = classes.index(one.category)
             if best is None or overlap(best, one) < LEAST_OVERLAP:

@@ -1,19 +1,20 @@
 """Judge a run on a split: COCO's table for the data scientist, parts OK and NG against truth for the factory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sealpin_edge.detection import Detection
 from sealpin_edge.errors import InputError
+from sealpin_edge.verdict import Rule, check_rule, judge
 
 from ..dataset.records import Record, RecordFile, without_photos
 from ..run import Run, State, write_json
 from .coco import CocoScore, coco_score
 from .confusion import Confusion, confusion
 from .detect import detect_photos, trained_detector
-from .line import ESCAPE_COST, STEPS, Share, choose_threshold, judge, threshold_for_false_rejects
+from .line import ESCAPE_COST, STEPS, Share, choose_threshold, escapes_and_rejects, threshold_for_false_rejects
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Result on one split. A part is NG in truth when it has a labelled box.
+    """Result on one split. A part is NG in truth when it has a labelled box of a category that rejects.
 
     `step` is the network's. An escape is an NG part judged OK, a false reject the opposite; both by name.
     """
@@ -40,6 +41,7 @@ class Evaluation:
     choice: Choice
     coco: CocoScore
     threshold: float
+    rule: Rule
     threshold_chosen: str
     parts: int
     bad_parts: int
@@ -88,13 +90,19 @@ class Evaluation:
 
 
 def evaluate(
-    run: Run, split: str, choice: Choice = Choice(), report: Path | None = None, detect: Any = None
+    run: Run,
+    split: str,
+    choice: Choice = Choice(),
+    report: Path | None = None,
+    detect: Any = None,
+    notice: Set[str] = frozenset(),
 ) -> Evaluation:
     """Run the best network (`detect`, if it is loaded already) over a split and judge what it finds.
 
-    val chooses the threshold that every other split and the export take; with `choice.threshold` nothing is kept.
-    `report` is an HTML file to write. Raises InputError when the split is empty, the dataset has changed, the run has
-    no checkpoint, or another split than val is to choose a threshold.
+    val chooses the threshold that every other split and the export take; with `choice.threshold`, or with `notice`, the
+    categories that a station only shows, nothing is kept. `report` is an HTML file to write. Raises InputError when the
+    split is empty, the dataset has changed, the run has no checkpoint, or another split than val is to choose a
+    threshold.
     """
     if split != "val" and (choice.escape_cost is not None or choice.max_false_rejects is not None):
         raise InputError(
@@ -108,7 +116,7 @@ def evaluate(
     detect = detect or trained_detector(run)
     records = RecordFile(dataset.folder, split, dataset.classes)
     found = detect_photos(run.recipe(), detect, records, run.classes)
-    evaluation = judge_photos(run, split, without_photos(records), found, choice)
+    evaluation = judge_photos(run, split, without_photos(records), found, choice, notice)
     if report:
         from .report import write_report
 
@@ -117,38 +125,50 @@ def evaluate(
 
 
 def judge_photos(
-    run: Run, split: str, records: Sequence[Record], found: Sequence[Sequence[Detection]], choice: Choice = Choice()
+    run: Run,
+    split: str,
+    records: Sequence[Record],
+    found: Sequence[Sequence[Detection]],
+    choice: Choice = Choice(),
+    notice: Set[str] = frozenset(),
 ) -> Evaluation:
-    """What detections on a split's photos are worth; also written into the run, unless the threshold was given."""
+    """What detections on a split's photos are worth; also written into the run, unless it is a what-if (`evaluate`)."""
     if split == "val" and choice == Choice():
         choice = Choice(**run.last_evaluation("val").get("choice", {}))
     coco = coco_score(records, found, run.classes)
-    bad = [bool(record.boxes) for record in records]
-    scores = [max((one.score for one in photo), default=0.0) for photo in found]
+    check_rule(Rule(dict.fromkeys(run.classes, 0.0), notice), "--notice")
+    bad = [any(box.category not in notice for box in record.boxes) for record in records]
+    scores = [max((one.score for one in photo if one.category not in notice), default=0.0) for photo in found]
     threshold, chosen = _threshold(run, split, choice, coco, scores, bad)
+
+    def rule_from(score: float) -> Rule:
+        return Rule(dict.fromkeys(run.classes, score), notice)
+
+    def judged(rule: Rule) -> tuple[list[int], list[int]]:
+        return escapes_and_rejects([judge(photo, rule)[0] for photo in found], bad)
+
+    escapes, false_rejects = judged(rule := rule_from(threshold))
     evaluation = Evaluation(
         split,
         State.load(run).best_step,
         choice,
         coco,
         threshold,
+        rule,
         chosen,
         len(records),
         sum(bad),
+        tuple(records[place].name for place in escapes),
+        tuple(records[place].name for place in false_rejects),
         tuple(
-            record.name
-            for record, is_bad, score in zip(records, bad, scores, strict=True)
-            if is_bad and score < threshold
+            (step, Share(len(escaped), sum(bad)), Share(len(rejected), len(bad) - sum(bad)))
+            for step, (escaped, rejected) in ((step, judged(rule_from(step))) for step in STEPS)
         ),
-        tuple(
-            record.name
-            for record, is_bad, score in zip(records, bad, scores, strict=True)
-            if not is_bad and score >= threshold
-        ),
-        tuple((step, *judge(scores, bad, step)) for step in STEPS),
-        confusion(records, found, run.classes, threshold),
+        confusion(records, found, run.classes, rule),
     )
-    if choice.threshold is None:  # a what-if must not become the threshold that export and the other splits take
+    if (
+        choice.threshold is None and not notice
+    ):  # a what-if must not become the threshold that export and the other splits take
         write_json(run.folder / f"evaluation_{split}.json", evaluation.as_dict(run.classes))
     return evaluation
 

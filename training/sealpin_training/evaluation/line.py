@@ -1,6 +1,6 @@
 """What the line asks: how many bad parts escape, how many good ones are rejected, and at which threshold.
 
-A part is judged NG when its highest score reaches the threshold. Shares are per 1,000 parts of their kind, with
+`sealpin_edge.verdict.judge` judges the parts. Shares are per 1,000 parts of their kind, with
 Wilson's 95 % interval (Wilson 1927): of 40 bad parts without an escape one may still be 1 in 12.
 """
 
@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from math import nextafter, sqrt
 from typing import Any
+
+from sealpin_edge.verdict import Verdict
 
 ESCAPE_COST = 10.0
 # How far up the gap between good and bad parts the threshold lies
@@ -52,11 +54,11 @@ class Share:
         return f"{self.per_1000:.1f} ({low:.1f} to {high:.1f})"
 
 
-def judge(scores: Sequence[float], bad: Sequence[bool], threshold: float) -> tuple[Share, Share]:
-    """Escapes among the bad parts, and false rejects among the good ones."""
-    escapes = sum(is_bad and score < threshold for score, is_bad in zip(scores, bad, strict=True))
-    false_rejects = sum(not is_bad and score >= threshold for score, is_bad in zip(scores, bad, strict=True))
-    return Share(escapes, sum(bad)), Share(false_rejects, len(bad) - sum(bad))
+def escapes_and_rejects(verdicts: Sequence[Verdict], bad: Sequence[bool]) -> tuple[list[int], list[int]]:
+    """Which bad parts escape as OK, and which good ones are not OK, by their place in the sequence."""
+    parts = list(enumerate(zip(verdicts, bad, strict=True)))
+    escapes = [place for place, (verdict, is_bad) in parts if is_bad and verdict is Verdict.OK]
+    return escapes, [place for place, (verdict, is_bad) in parts if not is_bad and verdict is not Verdict.OK]
 
 
 def choose_threshold(scores: Sequence[float], bad: Sequence[bool], escape_cost: float = ESCAPE_COST) -> float:

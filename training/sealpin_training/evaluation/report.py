@@ -10,6 +10,7 @@ import numpy as np
 from sealpin_edge.detection import Detection
 from sealpin_edge.files import write_whole
 from sealpin_edge.photo import Photo, decode_photo
+from sealpin_edge.verdict import Rule, counted
 
 from .. import html
 from ..dataset.labels import Box
@@ -66,9 +67,7 @@ def write_report(
         parts.append(html.heading(f"{title} ({len(cases)})"))
         if cases:
             parts.append(html.paragraph("Blue: labelled. Orange: found, with its score."))
-            tiles = [
-                _tile(records[photo], found[photo], about, evaluation.threshold) for photo, about in cases[:GALLERY]
-            ]
+            tiles = [_tile(records[photo], found[photo], about, evaluation.rule) for photo, about in cases[:GALLERY]]
             parts.append(html.picture(_sheet(tiles), title))
     write_whole(path, html.page(f"Evaluation of {run.name}", parts))
 
@@ -124,7 +123,7 @@ def _over_thresholds(figure: Any, evaluation: Evaluation) -> None:
     axes.legend()
 
 
-def _tile(record: Record, found: Sequence[Detection], about: Box | Detection, threshold: float) -> Photo:
+def _tile(record: Record, found: Sequence[Detection], about: Box | Detection, rule: Rule) -> Photo:
     """The part of a photo around `about`, with its labels and what was found there."""
     import cv2
 
@@ -142,12 +141,11 @@ def _tile(record: Record, found: Sequence[Detection], about: Box | Detection, th
 
     for box in record.boxes:
         cv2.rectangle(tile, place(box.xmin, box.ymin), place(box.xmax, box.ymax), LABEL, 2)
-    for one in found:
-        if one.score >= threshold:
-            corner = place(one.xmin, one.ymin)
-            cv2.rectangle(tile, corner, place(one.xmax, one.ymax), FOUND, 2)
-            at = (int(np.clip(corner[0], 2, TILE - 90)), int(np.clip(corner[1] - 4, 12, TILE - 20)))
-            _write(tile, f"{one.category} {one.score:.0%}", at)
+    for one in counted(found, rule):
+        corner = place(one.xmin, one.ymin)
+        cv2.rectangle(tile, corner, place(one.xmax, one.ymax), FOUND, 2)
+        at = (int(np.clip(corner[0], 2, TILE - 90)), int(np.clip(corner[1] - 4, 12, TILE - 20)))
+        _write(tile, f"{one.category} {one.score:.0%}", at)
     _write(tile, record.name[-36:], (4, TILE - 6))
     return np.asarray(tile, np.uint8)
 

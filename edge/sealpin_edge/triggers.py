@@ -1,0 +1,111 @@
+"""Which parts the PLC has triggered, on the disk before anybody can take their verdict for one without a record.
+
+A ring of small records in one file, each written in place when its part is triggered, beside the inspection and on a
+thread of its own: a verdict waits for no disk. From the moment of the write a killed process cannot take it back, and
+after the sync that follows no power cut. What has a record here and no row in the database was being judged, or its
+row was not committed yet, when the station ended: the next start finds it and records it as such.
+"""
+
+import json
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+FILE = "triggers"
+RECORD_BYTES = 256
+# More than the parts that can wait to be recorded
+RECORDS = 2048
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """A part: its number in the sequence of the database `store`, its id, the time, and its PartSeq.
+
+    `settled` says that its result is on its way without the database.
+    """
+
+    number: int
+    id: str
+    created_at: str
+    part_seq: int
+    store: str
+    settled: bool = False
+
+
+class TriggerLog:
+    """The file, and the thread that writes it. `failed` is told of a disk that does not take a record."""
+
+    def __init__(self, data_dir: Path, failed: Callable[[], None]) -> None:
+        self._path, self._failed = data_dir / FILE, failed
+        self._queue: queue.SimpleQueue[Trigger | int | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="triggers", daemon=True)
+        self._handle: int | None = None
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Write what waits, or leave it after the time-out."""
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+
+    def note(self, trigger: Trigger) -> None:
+        """A part was triggered. Never waits."""
+        self._queue.put(trigger)
+
+    def settle(self, number: int) -> None:
+        """A part's result is on its way without the database. Never waits."""
+        self._queue.put(number)
+
+    def read(self) -> list[Trigger]:
+        """The triggers on the disk, by number; a record that is no whole one is none."""
+        try:
+            data = self._path.read_bytes()
+        except OSError:
+            return []
+        found = (_decode(data[at : at + RECORD_BYTES]) for at in range(0, len(data), RECORD_BYTES))
+        return sorted(filter(None, found), key=lambda one: one.number)
+
+    def _run(self) -> None:
+        last: dict[int, Trigger] = {}
+        while (news := self._queue.get()) is not None:
+            if isinstance(news, int):
+                if news not in last:
+                    continue
+                trigger = replace(last[news], settled=True)
+            else:
+                trigger = news
+            last[trigger.number] = trigger
+            last.pop(trigger.number - RECORDS, None)
+            try:
+                if self._handle is None:
+                    self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                os.pwrite(self._handle, _encode(trigger), trigger.number % RECORDS * RECORD_BYTES)
+                os.fdatasync(self._handle)
+            except OSError as error:
+                log.error("part %d: its trigger is not on the disk: %s", trigger.number, error)
+                if self._handle is not None:
+                    os.close(self._handle)
+                    self._handle = None
+                self._failed()
+        if self._handle is not None:
+            os.close(self._handle)
+
+
+def _encode(trigger: Trigger) -> bytes:
+    return (json.dumps(vars(trigger)) + "\n").encode().ljust(RECORD_BYTES)
+
+
+def _decode(data: bytes) -> Trigger | None:
+    try:
+        found = Trigger(**json.loads(data))
+        return found if isinstance(found.number, int) and len(found.id) == 36 else None
+    except (ValueError, TypeError):
+        return None
