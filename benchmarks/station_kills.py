@@ -1,4 +1,4 @@
-"""kill -9 at random moments and at named points of the outbox: what was reported as stored arrives, once and whole.
+"""kill -9 at random moments and at named points of the outbox: what was stored arrives, what the PLC took is on record.
 
     .venv/bin/python benchmarks/station_kills.py --model demo/model.tflite --photos demo/photos --kills 500
 
@@ -66,7 +66,8 @@ def measure(model: Path, photos: Path, kills: int) -> dict[str, object]:
         drained_s = site.wait_until_drained(300)
         clean_exit = site.stop()
         line.stop()
-        audit = site.audit()
+        audit = site.audit(line.report.parts)
+        not_recorded = sum(result["error"] == 9 for result in site.api.results.values())
         site.close()
     breaches = [text for text in line.report.violations if not any(excuse in text for excuse in EXCUSED)]
     return {
@@ -78,6 +79,11 @@ def measure(model: Path, photos: Path, kills: int) -> dict[str, object]:
         "results_missing": len(audit.missing_results),
         "photos_missing": len(audit.missing_photos),
         "photos_with_other_bytes": len(audit.wrong_photos),
+        "taken_by_the_plc": sum(part.verdict != "NONE" for part in line.report.parts),
+        "taken_by_the_plc_and_not_on_record": len(audit.unrecorded),
+        "good_to_one_and_bad_to_the_other": len(audit.contradicted),
+        "numbers_left_out": len(audit.left_out),
+        "on_record_as_not_recorded": not_recorded,
         "reported_twice": len(audit.reported) - len(set(audit.reported)),
         "stored_but_killed_before_the_report": audit.unreported,
         "handshake_breaches": breaches,

@@ -13,6 +13,7 @@ from .commission_cli import doctor, preflight, status, teach_camera
 from .config import StationConfig
 from .outbox_cli import outbox
 from .program import Program, answer, json_option, with_config
+from .results_cli import part, results
 from .simulation_cli import plc_sim, simulate
 
 EXISTING_OR_NOT = click.Path(path_type=Path)
@@ -27,7 +28,7 @@ def main() -> None:
     """Judge parts on a line: PLC trigger in, photo taken, OK or NG out."""
 
 
-for command in (doctor, outbox, plc_sim, preflight, simulate, status, teach_camera):
+for command in (doctor, outbox, part, plc_sim, preflight, results, simulate, status, teach_camera):
     main.add_command(command)
 
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from .errors import InputError
 
@@ -31,6 +32,20 @@ def write_whole(path: Path, data: bytes) -> None:
     finally:
         partial.unlink(missing_ok=True)
     fsync_folder(path.parent)
+
+
+@contextmanager
+def new_text_file(path: Path, encoding: str = "utf-8") -> Iterator[TextIO]:
+    """A text file to write, however long, which gets its name when the block ends well; replaces an older one."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with open(partial, "x", encoding=encoding, newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -77,6 +77,8 @@ def simulate(
         f"trigger to verdict: {document['p50_ms']} ms in the middle, {document['max_ms']} at most",
         f"reported as stored: {audit['reported']}; results missing {len(audit['missing_results'])}, photos missing "
         f"{len(audit['missing_photos'])}, photos with other bytes {len(audit['wrong_photos'])}",
+        f"parts that the PLC has and nobody else {len(audit['unrecorded'])}, good to one and bad to the other "
+        f"{len(audit['contradicted'])}, numbers left out {len(audit['left_out'])}",
         f"photos dropped from a full store {document['dropped']}, lost {document['lost']}",
         *(f"rule broken: {text}" for text in document["violations"]),
     ]

@@ -231,6 +231,14 @@ ATTACKS = [
         "does not get Ready",
         changed(station__toml=template(DB100="DB200")),
     ),
+    Attack(
+        "a USB camera that is not there",
+        ROLLED_BACK,
+        "the camera does not work",
+        changed(
+            station__toml=lambda data: data.replace(b'driver = "folder"', b'driver = "opencv"\nsource = "/dev/video99"')
+        ),
+    ),
     Attack("cannot start", ROLLED_BACK, "systemctl failed", changed(station__toml=template(photos="nowhere"))),
 ]
 SLOW_ATTACKS = [Attack("crashes after 20 s", ROLLED_BACK, "ended or started anew", crashing(20, 30))]

@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sealpin_edge.camera import CAMERAS, arrange, make_camera
+from sealpin_edge.camera import CAMERAS, WATCH_S, Camera, arrange, make_camera
 from sealpin_edge.camera.opencv import OpenCvCamera, Pace
+from sealpin_edge.checks import Checks, Limits
 from sealpin_edge.config import CameraSection
 from sealpin_edge.errors import CameraFault, EnvironmentFault, InputError
+from sealpin_edge.inspector import Inspector, Job, Judged
+from sealpin_edge.loop import CAPTURE_SLACK_S
+from sealpin_edge.model import Model
 from sealpin_edge.photo import Photo, encode_jpeg
+from sealpin_edge.plc.block import ErrorCode, Inputs
+from sealpin_edge.plc.handshake import Handshake, Outcome, Timers
 
 
 class NetworkCamera:
@@ -192,6 +198,12 @@ class StandIn:
         now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         return StandInRequest(self, {"SensorTimestamp": now + 4_000_000, "ExposureTime": 3000})
 
+    def capture_metadata(self, *, wait: float) -> dict[str, Any]:
+        assert self.started and wait < 1.0
+        if self.fault:
+            raise self.fault
+        return {}
+
     def cancel_all_and_flush(self) -> None:
         self.cancelled += 1
 
@@ -273,6 +285,93 @@ def test_a_photo_is_cropped_then_turned_clockwise(rotate: int, corner: tuple[int
 def test_a_folder_without_photos_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no photos to replay"):
         make_camera(CameraSection("folder", path=tmp_path), 1.0)
+
+
+@pytest.fixture
+def watched(toy_model: Path) -> Iterator[Callable[[Callable[[], Camera]], Inspector]]:
+    """A function that makes an inspector at work with a camera."""
+    made: list[Inspector] = []
+
+    def start(open_camera: Callable[[], Camera]) -> Inspector:
+        model = Model(toy_model)
+        checks = Checks(Limits(), live=True, wanted=False)
+        made.append(Inspector(open_camera, checks, model, model.rule(), model.sha256))
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    for inspector in made:
+        inspector.stop(2.0)
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + 15
+    while not done():
+        assert time.monotonic() < end
+        threading.Event().wait(0.02)
+
+
+def test_a_camera_is_tried_before_ready_and_one_that_falls_silent_is_missed(
+    network_camera: NetworkCamera, watched: Callable[[Callable[[], Camera]], Inspector]
+) -> None:
+    network_camera.frozen.set()
+    source = f"http://127.0.0.1:{network_camera.server.server_port}/"
+    settings = CameraSection("opencv", source=source, latency_ms=20)
+    inspector = watched(lambda: OpenCvCamera(settings, 0.5))
+    wait_until(lambda: "gives no photo" in inspector.camera)
+    assert inspector.unfit is ErrorCode.CAMERA
+    network_camera.frozen.clear()
+    wait_until(lambda: inspector.unfit is ErrorCode.NONE)
+    assert inspector.camera == "ok"
+    network_camera.frozen.set()  # no part comes, and still it is seen
+    wait_until(lambda: inspector.unfit is ErrorCode.CAMERA)
+
+
+def test_a_device_that_is_not_there_keeps_the_station_from_ready_and_does_not_end_it(
+    watched: Callable[[Callable[[], Camera]], Inspector],
+) -> None:
+    inspector = watched(lambda: OpenCvCamera(CameraSection("opencv", source="/dev/video99"), 0.1))
+    wait_until(lambda: "gives no photo" in inspector.camera)
+    assert inspector.unfit is ErrorCode.CAMERA
+
+
+def test_a_pi_camera_that_fails_at_the_start_is_opened_when_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, watched: Callable[[Callable[[], Camera]], Inspector]
+) -> None:
+    inspector = watched(lambda: make_camera(CameraSection("picamera2"), 1.0))
+    assert "ModuleNotFoundError" in inspector.camera
+    assert inspector.unfit is ErrorCode.CAMERA
+    module = types.ModuleType("picamera2")
+    made = StandIn()
+    module.Picamera2 = lambda: made  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "picamera2", module)
+    wait_until(lambda: inspector.unfit is ErrorCode.NONE)
+    made.fault = TimeoutError()
+    wait_until(lambda: inspector.unfit is ErrorCode.CAMERA)
+    made.fault = None
+    wait_until(lambda: inspector.unfit is ErrorCode.NONE)
+
+
+def test_dead_captures_have_one_outcome(
+    stand_in: StandIn, watched: Callable[[Callable[[], Camera]], Inspector]
+) -> None:
+    """The camera's own time-out is told as NOT INSPECTED, before the handshake calls it hung."""
+    inspector = watched(lambda: make_camera(CameraSection("picamera2"), 1.0))
+    for number in range(1, 20):
+        wait_until(lambda: inspector.unfit is ErrorCode.NONE and inspector.idle)
+        stand_in.fault = TimeoutError()
+        handshake = Handshake(Timers(capture_s=1.0 + CAPTURE_SLACK_S, trigger_low_s=9.0))
+        now = time.monotonic()
+        for inputs in (Inputs(enable=True), Inputs(enable=True, trigger=True)):
+            handshake.step(inputs, now)
+        inspector.submit(Job(1, "", "", now, number, number))
+        judged = inspector.events.get(timeout=5)
+        assert isinstance(judged, Judged)
+        # As late as a camera's time-out may make it
+        assert handshake.judged(Outcome(1, judged.verdict, error=judged.error), now + 1.0 + WATCH_S)
+        said = handshake.step(Inputs(enable=True, trigger=True), now + 1.0 + WATCH_S)
+        assert (said.fault, said.result_valid, said.error) == (False, True, ErrorCode.CAMERA)
+        stand_in.fault = None
 
 
 def test_every_camera_is_tested_here() -> None:

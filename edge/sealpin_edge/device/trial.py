@@ -34,7 +34,8 @@ def try_release(release: str, watch_s: float, tell: Callable[[str], None]) -> di
     """Put a release in the place of the running one and watch it for `watch_s` seconds; returns its health.
 
     Then it waits for `confirm`. Raises NotWell, with the earlier release back in its place, when the new one does not
-    start, says it is another than it should be, starts anew, loses camera or PLC, or `tell` fails: nobody is there.
+    start, says it is another than it should be, starts anew, has no camera where there was one, loses the PLC, or
+    `tell` fails: nobody is there.
     """
     earlier = current()
     before = service.health(earlier) if earlier else None
@@ -141,9 +142,17 @@ def _worse(found: dict[str, Any], before: dict[str, Any] | None, release: str, m
         return f"another release answers: {found.get('release')}"
     if found.get("model_sha256") != model_sha256:
         return "the station judges by another model"
+    if not (before and _camera(before)) and (trouble := _camera(found)):
+        return f"the camera does not work: {trouble}"
     if service.works(before) and not service.works(found):
         return "the station does not get Ready, as the earlier one was"
     return ""
+
+
+def _camera(health: dict[str, Any]) -> str:
+    """What is wrong with a station's camera; empty when nothing is, or an older release told its driver here."""
+    told = str(health.get("camera", "ok"))
+    return "" if told == "ok" or "camera_driver" not in health else told
 
 
 def _clock() -> float:

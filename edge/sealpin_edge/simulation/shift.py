@@ -82,4 +82,4 @@ def play_shift(
     finally:
         site.stop()
         line.stop()
-    return Shift(report, site.audit(), health, drained)
+    return Shift(report, site.audit(report.parts), health, drained)

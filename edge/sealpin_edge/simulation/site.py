@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from ..errors import EnvironmentFault
 from ..outbox import LANES
 from ..photo import encode_jpeg, read_photo
 from .disk import Disk, on_a_disk
-from .line import Line
+from .line import Line, LinePart
 from .servers import FtpServer, ResultsServer, free_port
 
 FTP_PASSWORD, API_TOKEN = "simulated-ftp", "simulated-api"
@@ -34,18 +34,26 @@ _REPORTED = re.compile(r"part \d+ \(.*id (\S+)\): .* verdict [\d.]+ ms$", re.MUL
 
 @dataclass
 class Audit:
-    """What the station reported and the servers have; the lists hold ids."""
+    """What the station reported and the servers have; the lists hold ids.
+
+    `unrecorded` are the PartSeqs of parts that the PLC has got a verdict of and the API no result; `contradicted` those
+    that are good to one of them and bad to the other, `left_out` the numbers missing in the station's own sequence.
+    """
 
     reported: list[str] = field(default_factory=list)
     missing_results: list[str] = field(default_factory=list)
     missing_photos: list[str] = field(default_factory=list)
     wrong_photos: list[str] = field(default_factory=list)
+    unrecorded: list[int] = field(default_factory=list)
+    contradicted: list[int] = field(default_factory=list)
+    left_out: list[int] = field(default_factory=list)
     unreported: int = 0
 
     @property
     def ok(self) -> bool:
-        """Whether nothing that was reported is missing or different."""
-        return not (self.missing_results or self.missing_photos or self.wrong_photos)
+        """Whether nothing that was reported, or that the PLC has taken, is missing or different."""
+        gone = self.missing_results or self.missing_photos or self.wrong_photos
+        return not (gone or self.unrecorded or self.contradicted or self.left_out)
 
 
 class Site:
@@ -174,8 +182,8 @@ class Site:
             "the station did not get there in time", where=str(self.folder), allowed=f"within {timeout_s:g} s"
         )
 
-    def audit(self) -> Audit:
-        """Compare what the station reported as stored with what the servers have got."""
+    def audit(self, parts: Sequence[LinePart] = ()) -> Audit:
+        """Compare what the station reported as stored, and the PLC's `parts`, with what the servers have got."""
         audit = Audit(reported=_REPORTED.findall(self.log.read_text(errors="replace")))
         expected: dict[str, bytes] = {}
         results = self.api.results
@@ -193,6 +201,14 @@ class Site:
                     audit.missing_photos.append(id)
                 elif hashlib.sha256(file.read_bytes()).digest() != expected[source] or not _whole(marked):
                     audit.wrong_photos.append(id)
+        told = {result["part_seq"]: result["verdict"] for result in results.values() if result["part_seq"]}
+        for part in parts:
+            if part.verdict != "NONE" and part.part_seq not in told:
+                audit.unrecorded.append(part.part_seq)
+            elif {part.verdict, told.get(part.part_seq)} == {"OK", "NG"}:
+                audit.contradicted.append(part.part_seq)
+        numbers = {result["station_seq"] for result in results.values()}
+        audit.left_out = sorted(set(range(1, max(numbers, default=0) + 1)) - numbers)
         audit.unreported = len(set(results) - set(audit.reported))
         return audit
 
