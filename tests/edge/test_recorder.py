@@ -17,7 +17,7 @@ from sealpin_edge.outbox import Outbox
 from sealpin_edge.plc.block import ErrorCode
 from sealpin_edge.recorder import QUEUE_BYTES, Recorder
 from sealpin_edge.shift import ShiftCounter
-from sealpin_edge.upload.folder import FolderUploader
+from sealpin_edge.upload import make_uploader
 from sealpin_edge.verdict import Verdict
 
 JOB = Job(1, "", "2026-05-04T00:00:00.000+00:00", 0.0, 1)
@@ -30,7 +30,7 @@ def outbox(tmp_path: Path) -> Outbox:
 
 @pytest.fixture
 def recorder(outbox: Outbox, tmp_path: Path) -> Recorder:
-    courier = Courier(outbox, FolderUploader(PhotosSection(f"file://{tmp_path}/away"), 1.0), None, store_first=True)
+    courier = Courier(outbox, make_uploader(PhotosSection(f"file://{tmp_path}/away"), 1.0), None, store_first=True)
     shift = ShiftCounter(("06:00",), datetime.now().astimezone())
     metrics = Metrics(dict)
     return Recorder("line", ("PR",), "", "", outbox, courier, None, metrics, shift, send_results=True)
