@@ -79,9 +79,7 @@ class FtpTarget:
         except ftplib.error_perm:
             # One answer for a folder that is missing and for a server that writes over nothing, not even over what an
             # earlier try has left. Folders that exist refuse to be made, which is fine
-            lacks = ftp.make_folder(target.rpartition("/")[0])
-            with contextlib.suppress(ftplib.error_perm):
-                ftp.delete(partial)
+            lacks = ftp.clear_way(partial)
             try:
                 ftp.store(partial, data)
             except ftplib.error_perm as error:
@@ -181,15 +179,16 @@ class _Connection(ftplib.FTP_TLS):
             self.voidresp()
             raise
 
-    def make_folder(self, folder: str) -> _Lacks | None:
-        """Create the folder and those above it; the fault of a server that has no command for it."""
-        path, lacks = "", None
-        for part in folder.strip("/").split("/"):
-            path += f"/{part}"
+    def clear_way(self, file: str) -> _Lacks | None:
+        """Make the file's folders and delete the file; the first fault of a server that has no command for it."""
+        parts = file.split("/")
+        folders = ["/".join(parts[:end]) for end in range(2, len(parts))]
+        lacks = None
+        for command, path in (*((self.mkd, folder) for folder in folders), (self.delete, file)):
             try:
-                self.mkd(path)
+                command(path)
             except _Lacks as error:
-                lacks = error
+                lacks = lacks or error
             except ftplib.error_perm:
                 continue
         return lacks
