@@ -46,14 +46,14 @@ class SmbTarget:
             self._connect(deadline)
         except (self._error, OSError, ValueError) as error:
             found = self._password.hidden(error)
-            if getattr(error, "ntstatus", None) in (*LOGIN, ACCESS_DENIED):
+            if getattr(error, "status", None) in (*LOGIN, ACCESS_DENIED):
                 raise login_refused(self.server, found) from None
             raise Unavailable("the share cannot be used", where=self.server, found=found) from None
         try:
             self._put(target, data)
         except (self._error, OSError, ValueError) as error:
             status = getattr(error, "ntstatus", None)
-            if status == ACCESS_DENIED:
+            if ACCESS_DENIED in (status, getattr(error, "status", None)):
                 raise Refused("the share refuses this file", where=where, found=str(error)) from None
             kind = NotTaken if status else Unavailable
             raise kind("the share does not take this file now", where=where, found=str(error)) from None
