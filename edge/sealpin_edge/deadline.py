@@ -42,8 +42,8 @@ class Deadline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._left.set()
-        # Without a fault too: an answer that was cut short may look like a whole one
-        if self._passed and (error is None or isinstance(error, Exception)):
+        # Without a fault too: an answer that was cut short may look like a whole one. A folder has nothing to be cut
+        if self._passed and self._watched and (error is None or isinstance(error, Exception)):
             raise Unavailable(
                 "the server is too slow",
                 where=self._where,

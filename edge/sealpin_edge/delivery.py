@@ -377,11 +377,9 @@ class Courier:
     def _lane_failed(self, name: str, fault: Exception) -> None:
         """Pause the lane; each trouble is told once, when it begins."""
         lane, trouble = self._lanes[name], _in_a_line(fault)
-        if lane.healthy:
-            told = fault if isinstance(fault, SealpinError) else trouble
-            log.warning("%s are stored until the server is back: %s", name, told, exc_info=told is trouble)
-        elif _kind(trouble) != _kind(lane.trouble):
-            log.warning("%s are stored still, now for another reason: %s", name, fault)
+        if _kind(trouble) != _kind(lane.trouble):
+            ours = not isinstance(fault, SealpinError)
+            log.warning("%s are stored until the server is back: %s", name, trouble if ours else fault, exc_info=ours)
         lane.failed(trouble, fault.retry_after_s if isinstance(fault, Unavailable) else 0.0)
 
     def _keep_house(self) -> None:

@@ -29,11 +29,6 @@ class Lane:
         return time.monotonic() >= self._closed_until
 
     @property
-    def healthy(self) -> bool:
-        """True when the last attempt did not fail."""
-        return self._failures == 0
-
-    @property
     def worked_lately(self) -> bool:
         """True when the server took something within LATELY_S."""
         return time.monotonic() - self._worked_at < LATELY_S

@@ -16,6 +16,7 @@ from sealpin_edge.config import PhotosSection, ResultsSection
 from sealpin_edge.errors import Unavailable
 from sealpin_edge.results import ResultsApi
 from sealpin_edge.simulation.servers import FtpServer
+from sealpin_edge.upload import folder as folders
 from sealpin_edge.upload import make_uploader
 
 from .peers import Peer, proftpd, smbd, sshd
@@ -192,3 +193,17 @@ def test_a_large_photo_has_the_time_that_its_size_needs(
     with proftpd(folder) as peer:
         make_uploader(through(peer, drip(peer.port, 200)), TIMEOUT_S).upload("day/a.jpg", b"x" * 30_000)
         assert (peer.share / "line/day/a.jpg").stat().st_size == 30_000
+
+
+def test_a_mounted_folder_that_is_slow_has_taken_its_photo_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = folders.write_whole
+
+    def late(path: Path, data: bytes) -> None:
+        threading.Event().wait(0.2)
+        writes(path, data)
+
+    monkeypatch.setattr(folders, "write_whole", late)
+    make_uploader(PhotosSection(f"file://{tmp_path}"), 0.05).upload("a.jpg", b"a")
+    assert (tmp_path / "a.jpg").read_bytes() == b"a"

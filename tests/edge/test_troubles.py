@@ -257,6 +257,7 @@ def test_a_stop_leaves_a_transfer_behind_that_does_not_end(tmp_path: Path, monke
     courier.ship(Shipment("1", NOW, (("1.jpg", b"x"),)))
     assert server.busy.wait(10)
     courier.stop()
+    assert server.files == {}, "it is still on its way"
     assert (courier.lost, outbox.depth()["photos"]) == (0, 1)
     server.go.set()
 

@@ -20,7 +20,7 @@ class FolderTarget:
         self.server = f"file://{self._folder}"
 
     def put(self, name: str, data: bytes, deadline: Deadline) -> None:
-        """Put a file there whole (see Target). The kernel alone decides how long a mounted folder may take."""
+        """Put a file there whole (see Target). Nothing but the kernel can break off a mounted folder that hangs."""
         target = self._folder / name
         try:
             if not self._folder.is_dir():
