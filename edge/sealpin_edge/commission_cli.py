@@ -39,7 +39,8 @@ def preflight(config: StationConfig, as_json: bool) -> None:
 def doctor(config: StationConfig, as_json: bool) -> None:
     """Look over an installation: PLC, camera, servers, clock, disk; say what is wrong and what to do.
 
-    Puts a small file, sealpin-doctor.txt, on the photo server. A running station is not disturbed.
+    Puts a small file, sealpin-doctor.txt, on the photo server, and one into its folder of today. A running station
+    is not disturbed.
     """
     from .doctor import examine
     from .logs import set_up_logging

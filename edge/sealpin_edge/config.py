@@ -181,11 +181,15 @@ class PhotosSection:
 
 @dataclass(frozen=True)
 class ResultsSection:
-    """[results]: every result is PUT to {url}/{id}. `ca_file` is who signed its certificate, else the system's list."""
+    """[results]: every result is PUT to {url}/{id}. `ca_file` is who signed its certificate, else the system's list.
+
+    `plain_token` lets the token go to another machine unencrypted.
+    """
 
     url: str
     token_file: Path | None = None
     ca_file: Path | None = None
+    plain_token: bool = False
 
     def faults(self) -> Iterator[Fault]:
         """What types and limits do not tell."""
@@ -259,7 +263,8 @@ def _url_faults(url: str, schemes: tuple[str, ...]) -> Iterator[Fault]:
     allowed = " or ".join(f"{scheme}://" for scheme in schemes) + " and a host, with the secret in a file of its own"
     try:
         parts = urlsplit(url)
-        found = "a password in it" if parts.password else "" if parts.scheme in schemes else repr(parts.scheme)
+        begins = url.lower().startswith(tuple(f"{scheme}://" for scheme in schemes))
+        found = "a password in it" if parts.password else "" if begins else f"no {schemes[0]}:// in front"
         parts.port  # noqa: B018  raises ValueError when it is no number
     except ValueError as error:
         found = str(error)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from .errors import NotTaken, Refused, Unavailable
+from .errors import NotTaken, Refused, SealpinError, Unavailable
 from .lane import FIRST_PAUSE_S, Lane, pause_s
 from .outbox import Inspection, Item, Outbox
 from .results import ResultsApi
@@ -36,6 +36,8 @@ SAME_ITEM = 3
 LATE_S = 60.0
 # Results that a failing disk did not take wait in memory
 UNSTORED = 1000
+# A stop waits so long for what is on its way, which is stored by then: well below the unit's TimeoutStopSec
+STOP_S = 8.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ class Courier:
         self._queue: queue.Queue[Shipment | None] = queue.Queue(QUEUE_PARTS)
         self._lanes = {"photos": Lane(), "results": Lane()}
         self._store_again_at = dict.fromkeys(self._lanes, 0.0)
+        self._on_its_way: Shipment | None = None
         self._unstored: deque[Inspection] = deque()
+        self._storing = threading.Lock()
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._threads = [
@@ -76,8 +80,7 @@ class Courier:
             for name, run in (("photos", self._run_photos), ("results", self._run_results))
         ]
         self.lost = 0
-        self._aside = 0
-        self._late = False
+        self._backlog: dict[str, tuple[int, float]] = {}
         self._housekeeping_at = 0.0
         self._broke_off: dict[str, tuple[int, int]] = {}
         self._keep_days = keep_days
@@ -89,16 +92,40 @@ class Courier:
             thread.start()
 
     def stop(self) -> None:
-        """Store what is queued and end; waits for a running transfer's time-out at most."""
+        """Store what is queued and what is on its way, then give the running transfers STOP_S seconds to end.
+
+        What is stored and arrives all the same is sent once more by the next shift, over itself.
+        """
         self._stop.set()
         self.nudge()
+        shipment = self._on_its_way
+        left = self._keep(shipment) if shipment else None
+        self._store_queued()
+        while self._store_oldest():
+            pass
+        until = time.monotonic() + STOP_S
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, until - time.monotonic()))
+        if left and self._on_its_way:
+            self._keep(left, or_lose=True)
+        for inspection in list(self._unstored):
+            self._lose(f"part {inspection.id}: its result is lost, it could be neither sent nor stored")
 
     @property
     def degraded(self) -> bool:
         """A server fails or is too slow, or something was refused and waits for a person."""
-        return self._aside > 0 or self._late or not all(lane.healthy for lane in self._lanes.values())
+        return bool(self.troubles)
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """What is wrong with each lane that is not well ("photos", "results"), in a line for people; else nothing."""
+        told = {name: [lane.trouble] if lane.trouble else [] for name, lane in self._lanes.items()}
+        for name, (aside, waits_s) in self._backlog.items():
+            if aside:
+                told[name].append(f"{aside} {name} refused and set aside: sealpin-edge outbox list")
+            if waits_s > LATE_S:
+                told[name].append(f"what waits is older than {LATE_S:.0f} s")
+        return {name: "; ".join(reasons) for name, reasons in told.items() if reasons}
 
     @property
     def in_hand(self) -> int:
@@ -122,12 +149,16 @@ class Courier:
             self._queue.put_nowait(shipment)
         except queue.Full:
             self._keep(shipment, or_lose=True)
+        if self._stop.is_set():  # too late to be sent
+            self._store_queued()
 
     def take_unstored(self, inspection: Inspection) -> None:
         """Hand over a result that the disk did not take: it is sent from memory, or stored once the disk works."""
         self._unstored.append(inspection)
         if len(self._unstored) > UNSTORED:
             self._lose(f"part {self._unstored.popleft().id}: its result is lost, the disk has failed for too long")
+        while self._stop.is_set() and self._store_oldest():  # too late to be sent
+            pass
 
     def nudge(self) -> None:
         """Something was recorded: look at once."""
@@ -148,11 +179,16 @@ class Courier:
                 self._queue.task_done()
             while not self._stop.is_set() and self._queue.empty() and self._drain("photos"):
                 pass
-        while not self._queue.empty():
-            if waiting := self._queue.get_nowait():
-                self._keep(waiting, or_lose=True)
+        self._store_queued()
         if self._uploader:
             self._uploader.close()
+
+    def _store_queued(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if waiting := self._queue.get_nowait():
+                    self._keep(waiting, or_lose=True)
+                self._queue.task_done()
 
     def _run_results(self) -> None:
         while not self._stop.is_set():
@@ -163,13 +199,13 @@ class Courier:
                 self._keep_house()
         while self._settle_unstored():
             pass
-        for inspection in self._unstored:
-            self._lose(f"part {inspection.id}: its result is lost, it could be neither sent nor stored")
 
     def _deliver_new(self, shipment: Shipment) -> None:
         assert self._uploader is not None
         lane = self._lanes["photos"]
-        while shipment.photos and lane.open:
+        # In this order: either it is seen here that the station stops, or `stop` sees what is on its way
+        self._on_its_way = shipment
+        while shipment.photos and lane.open and not self._stop.is_set():
             name, data = shipment.photos[0]
             try:
                 self._uploader.upload(name, data)
@@ -179,14 +215,14 @@ class Courier:
                 # Stored all the same: the drainer will be refused once more and set it aside, where it is counted
                 log.warning("photo refused: %s", fault)
                 break
-            except Exception:  # whatever a server does, the photo is kept and the courier goes on
-                lane.failed()
-                log.exception("photo not sent")
+            except Exception as error:  # whatever a server does, the photo is kept and the courier goes on
+                self._lane_failed("photos", error)
             else:
                 lane.worked()
-                log.info("part %s: %s sent", shipment.id, name)
-                shipment = replace(shipment, photos=shipment.photos[1:])
+                log.debug("part %s: %s sent", shipment.id, name)
+                self._on_its_way = shipment = replace(shipment, photos=shipment.photos[1:])
         self._keep(shipment, or_lose=True)
+        self._on_its_way = None
 
     def _keep(self, shipment: Shipment, *, or_lose: bool = False) -> Shipment:
         """Store the photos; what the store does not take is left over, and counted as lost when this was their end."""
@@ -197,7 +233,7 @@ class Courier:
             except Exception as error:  # a full or failing disk must not end the courier
                 kept, why = False, str(error)
             if kept:
-                log.info("part %s: %s stored, to be sent later", shipment.id, name)
+                log.debug("part %s: %s stored, to be sent later", shipment.id, name)
             else:
                 left.append((name, data))
                 if or_lose:
@@ -214,28 +250,39 @@ class Courier:
         if not self._unstored:
             return False
         inspection, lane = self._unstored[0], self._lanes["results"]
+        if self._api is None or not lane.open:
+            return self._store_oldest()
         try:
-            if self._api and lane.open:
-                self._api.put(inspection.id, inspection.result)
-                lane.worked()
-                log.info("part %s: result sent", inspection.id)
-            else:
-                self._outbox.record(inspection, send_result=self._api is not None)
-        except NotTaken as fault:  # nothing to do but to let the others pass
-            self._unstored.rotate(-1)
-            self._lane_failed("results", fault)
-            return self._settle_unstored()
-        except Unavailable as fault:
-            self._lane_failed("results", fault)
-            return self._settle_unstored()  # to the disk, now that this lane is closed
+            self._api.put(inspection.id, inspection.result)
         except Refused as fault:
             self._lose(f"part {inspection.id}: its result is lost: {fault}")
-        except Exception as error:
-            log.debug("part %s is not stored yet: %s", inspection.id, error)
-            return False
-        with contextlib.suppress(ValueError):  # there were too many, and it went as the oldest
+        except Exception as fault:
+            self._lane_failed("results", fault)
+            if isinstance(fault, NotTaken):  # nothing to do but to let the others pass
+                with self._storing:
+                    self._unstored.rotate(-1)
+            return self._settle_unstored()  # to the disk, now that this lane is closed
+        else:
+            lane.worked()
+            log.debug("part %s: result sent", inspection.id)
+        with contextlib.suppress(ValueError):  # it went as the oldest of too many, or a stop has stored it
             self._unstored.remove(inspection)
         return True
+
+    def _store_oldest(self) -> bool:
+        """Put the oldest result in memory onto the disk; False when there is none, or the disk does not take it."""
+        with self._storing:  # the lane's thread does, and `stop`
+            if not self._unstored:
+                return False
+            inspection = self._unstored[0]
+            try:
+                self._outbox.record(inspection, send_result=self._api is not None)
+            except Exception as error:
+                log.debug("part %s is not stored yet: %s", inspection.id, error)
+                return False
+            with contextlib.suppress(ValueError):  # it was sent meanwhile
+                self._unstored.remove(inspection)
+            return True
 
     def _give_way(self) -> None:
         """What was stored can wait until a part is judged; not for ever, on a line without pauses."""
@@ -250,33 +297,31 @@ class Courier:
         if server is None or not lane.open or time.monotonic() < self._store_again_at[name]:
             return False
         self._give_way()
-        item = None
         try:
             item = self._outbox.oldest(name)
-            if item is None:
-                return False
+        except Exception as error:
+            return self._leave_store(name, error)
+        if item is None:
+            return False
+        try:
             self._send(item)
-            self._outbox.delivered(item)
         except NotTaken as fault:
-            assert item is not None
             return self._not_taken(item, fault)
-        except Unavailable as fault:
+        except Refused as fault:
+            return self._set_aside(item, fault)
+        except Exception as fault:  # Unavailable, or a fault of our own, which is not the store's either
             self._lane_failed(name, fault)
             self._blame(item)
             return False
-        except Refused as fault:
-            assert item is not None
-            return self._set_aside(item, fault)
-        except Exception as error:
-            self._leave_store(name, error)
-            return False
         lane.worked()
+        try:
+            self._outbox.delivered(item)
+        except Exception as error:
+            return self._leave_store(name, error)
         return True
 
-    def _blame(self, item: Item | None) -> None:
+    def _blame(self, item: Item) -> None:
         """A server that breaks off at the same item again and again may break off because of it: others first then."""
-        if item is None:
-            return
         number, times = self._broke_off.get(item.lane, (0, 0))
         times = times + 1 if number == item.number else 1
         if times >= SAME_ITEM:
@@ -300,23 +345,23 @@ class Courier:
     def _set_aside(self, item: Item, fault: Refused | NotTaken) -> bool:
         try:
             self._outbox.set_aside(item, str(fault))
+            self._backlog = self._outbox.backlog()
         except Exception as error:  # a full disk: it will be refused and set aside later
-            self._leave_store(item.lane, error)
-            return False
-        self._aside += 1
+            return self._leave_store(item.lane, error)
         log.error("set aside: %s", fault)
         return True
 
-    def _leave_store(self, name: str, error: Exception) -> None:
-        """The store fails, not the server: what is new still goes out directly."""
+    def _leave_store(self, name: str, error: Exception) -> bool:
+        """The store fails, not the server: what is new still goes out directly. False, as nothing was delivered."""
         self._store_again_at[name] = time.monotonic() + FIRST_PAUSE_S
         log.error("the store fails: %s", error)
+        return False
 
     def _send(self, item: Item) -> None:
         if item.lane == "results":
             assert self._api is not None
             self._api.put(item.id, item.result)
-            log.info("part %s: result sent", item.id)
+            log.debug("part %s: result sent", item.id)
             return
         assert self._uploader is not None
         try:
@@ -327,12 +372,15 @@ class Courier:
             found, allowed = f"{len(data)} bytes", f"{item.bytes} bytes"
             raise Refused("the stored photo is damaged", where=str(item.file), found=found, allowed=allowed)
         self._uploader.upload(item.name, data)
-        log.info("part %s: %s sent from the store", item.id, item.name)
+        log.debug("part %s: %s sent from the store", item.id, item.name)
 
-    def _lane_failed(self, name: str, fault: Unavailable) -> None:
-        if self._lanes[name].healthy:
-            log.warning("%s are stored until the server is back: %s", name, fault)
-        self._lanes[name].failed(fault.retry_after_s)
+    def _lane_failed(self, name: str, fault: Exception) -> None:
+        """Pause the lane; each trouble is told once, when it begins."""
+        lane, trouble = self._lanes[name], _in_a_line(fault)
+        if _kind(trouble) != _kind(lane.trouble):
+            ours = not isinstance(fault, SealpinError)
+            log.warning("%s are stored until the server is back: %s", name, trouble if ours else fault, exc_info=ours)
+        lane.failed(trouble, fault.retry_after_s if isinstance(fault, Unavailable) else 0.0)
 
     def _keep_house(self) -> None:
         """Every few seconds: what another process has changed, and what is old enough to be forgotten."""
@@ -340,10 +388,22 @@ class Courier:
             return
         self._housekeeping_at = time.monotonic() + HOUSEKEEPING_S
         try:
-            self._aside = self._outbox.depth()["aside"]
-            self._late = self._outbox.oldest_age_s() > LATE_S
+            self._backlog = self._outbox.backlog()
             self._outbox.check()
             if self._keep_days:
                 self._outbox.forget((datetime.now(UTC) - timedelta(days=self._keep_days)).isoformat())
         except Exception as error:  # a full or failing disk: the next time, perhaps
             log.error("the store fails: %s", error)
+
+
+def _in_a_line(fault: Exception) -> str:
+    """A fault as one line: what, and in brackets where and what was found."""
+    if not isinstance(fault, SealpinError):
+        return f"a fault of sealpin itself ({type(fault).__name__}: see the log)"
+    about = " ".join(": ".join(filter(None, (fault.where, fault.found))).split())
+    return f"{fault.problem} ({about})" if about else fault.problem
+
+
+def _kind(trouble: str) -> str:
+    """A trouble without where it met us: the next photo's is the same."""
+    return trouble.partition(" (")[0]

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -175,24 +176,29 @@ def _photos(config: StationConfig) -> Iterator[Finding]:
     try:
         for text in (b"first", b"second"):  # over the first, as a photo that is sent again
             uploader.upload(TEST_FILE, text)
+        uploader.upload(f"{date.today()}/{TEST_FILE}", b"photos go into a folder for each day")
     finally:
         uploader.close()
     took = (time.perf_counter() - began) * 1000
     parts = urlsplit(config.photos.url)
     where = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
-    yield Finding("photos", "ok", f"{where}: {TEST_FILE} put there twice, {took:.0f} ms")
+    yield Finding("photos", "ok", f"{where}: {TEST_FILE} put there twice, and into today's folder, {took:.0f} ms")
 
 
 def _results(config: StationConfig) -> Iterator[Finding]:
     if config.results is None:
         yield Finding("results", "warning", "no [results] url: they stay in the station's database")
         return
+    api, nobody = ResultsApi(config.results, config.timers.server_ms / 1000), str(uuid.UUID(int=0))
     began = time.perf_counter()
-    status = ResultsApi(config.results, config.timers.server_ms / 1000).ask(str(uuid.UUID(int=0)))
+    status = api.ask(nobody)
     took = (time.perf_counter() - began) * 1000
     found = f"{config.results.url} answers a question for a result that is not there with {status}, in {took:.0f} ms"
     if status in (401, 403):
         yield Finding("results", "fault", found, "the token is not the right one: look at [results] token_file")
+    elif config.results.token_file and api.ask(nobody, wrong_token=True) == status:
+        hint = "it answers a wrong token alike: after the first part, sealpin-edge status says whether it is taken"
+        yield Finding("results", "warning", f"{found}: the token is not proven", hint)
     else:
         yield Finding("results", "ok", f"{found} (nothing was sent)")
 

@@ -17,6 +17,8 @@ class Lane:
     """Whether a server is worth trying now (a circuit breaker with growing, jittered pauses)."""
 
     def __init__(self) -> None:
+        self.trouble = ""
+        """Why the last attempt failed, in a line; empty when it did not."""
         self._failures = 0
         self._closed_until = 0.0
         self._worked_at = float("-inf")
@@ -27,22 +29,19 @@ class Lane:
         return time.monotonic() >= self._closed_until
 
     @property
-    def healthy(self) -> bool:
-        """True when the last attempt did not fail."""
-        return self._failures == 0
-
-    @property
     def worked_lately(self) -> bool:
         """True when the server took something within LATELY_S."""
         return time.monotonic() - self._worked_at < LATELY_S
 
-    def failed(self, retry_after_s: float = 0.0) -> None:
+    def failed(self, trouble: str, retry_after_s: float = 0.0) -> None:
         """Pause: twice as long after each failure in a row, give or take a fifth; longer when the server says so."""
         pause = pause_s(self._failures) * random.uniform(0.8, 1.2)
+        self.trouble = trouble
         self._failures += 1
         self._closed_until = time.monotonic() + max(pause, retry_after_s)
 
     def worked(self) -> None:
         """Back to normal."""
+        self.trouble = ""
         self._failures, self._closed_until = 0, 0.0
         self._worked_at = time.monotonic()

@@ -270,12 +270,27 @@ class Outbox:
         with self._open() as db:
             db.execute("UPDATE item SET state = 'aside', reason = ? WHERE number = ?", (reason, item.number))
 
-    def retry(self) -> int:
-        """Everything that was set aside is to be delivered after all; returns how much."""
+    def retry(self) -> tuple[int, int]:
+        """What was set aside is to be delivered after all, and what waits may be tried at once; how much of each."""
         with self._open() as db:
-            return db.execute(
+            waiting = db.execute("UPDATE item SET not_before = 0 WHERE state = 'pending'").rowcount
+            aside = db.execute(
                 "UPDATE item SET state = 'pending', attempts = 0, not_before = 0, reason = '' WHERE state = 'aside'"
             ).rowcount
+        return aside, waiting
+
+    def backlog(self) -> dict[str, tuple[int, float]]:
+        """Of each lane that holds anything: how many items were set aside, and the seconds that its oldest waits."""
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT lane, sum(state = 'aside'), min(CASE state WHEN 'pending' THEN stored_at END) "
+                "FROM item WHERE state != 'sent' GROUP BY lane"
+            ).fetchall()
+        now = datetime.now(UTC)
+        return {
+            lane: (aside, (now - datetime.fromisoformat(since)).total_seconds() if since else 0.0)
+            for lane, aside, since in rows
+        }
 
     def items(self) -> Iterator[Item]:
         """Everything that waits or was set aside, oldest first."""

@@ -44,8 +44,9 @@ def list_items(config: StationConfig, as_json: bool) -> None:
 @outbox.command()
 @with_config
 def retry(config: StationConfig) -> None:
-    """Send again what a server has refused; the running station takes it up within seconds."""
-    click.echo(f"{_store(config).retry()} items are to be sent again")
+    """Send again what a server has refused, and at once what waits; a running station takes it up within seconds."""
+    aside, waiting = _store(config).retry()
+    click.echo(f"{aside} items that were set aside are to be sent again; {waiting} that wait are to be tried now")
 
 
 @outbox.command()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .errors import InputError
+from .errors import InputError, Unavailable
 
 
 def read_secret(path: Path, key: str) -> str:
@@ -20,3 +20,27 @@ def read_secret(path: Path, key: str) -> str:
     if not secret or "\n" in secret:
         raise InputError("this secret is empty or has several lines", where=f"{key} = {path}", allowed="one line")
     return secret
+
+
+class Secret:
+    """A server's secret, read anew for each use: one that somebody has mended is taken without a restart."""
+
+    def __init__(self, path: Path | None, key: str) -> None:
+        """`key` names the setting in messages; without a `path` the secret is empty. Raises InputError."""
+        self._path, self._key = path, key
+        self._known = read_secret(path, key) if path else ""
+
+    def read(self) -> str:
+        """What the file says now. Raises Unavailable when it is gone or empty: somebody may be writing it anew."""
+        if self._path:
+            try:
+                self._known = read_secret(self._path, self._key)
+            except InputError as fault:
+                raise Unavailable(
+                    fault.problem, where=fault.where, found=fault.found, allowed=fault.allowed, hint=fault.hint
+                ) from None
+        return self._known
+
+    def hidden(self, text: object) -> str:
+        """A server's words without the secret, for some repeat what they were told."""
+        return str(text).replace(self._known, "***") if self._known else str(text)

@@ -233,7 +233,7 @@ class Station:
 
     def _degraded_by(self) -> list[str]:
         """What lags behind, and why."""
-        found = ["a server"] if self._courier.degraded else []
+        found = [f"{lane}: {why}" for lane, why in self._courier.troubles.items()]
         return [*found, "the disk is full or fails"] if self._outbox.failing else found
 
     def _open_display(self) -> Display | None:

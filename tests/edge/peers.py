@@ -63,9 +63,9 @@ def program(name: str) -> str:
     return path
 
 
-def secret(folder: Path) -> Path:
+def secret(folder: Path, password: str = PASSWORD) -> Path:
     """A file with the password."""
-    (folder / "secret").write_text(PASSWORD)
+    (folder / "secret").write_text(password, encoding="utf-8")
     return folder / "secret"
 
 
@@ -108,15 +108,15 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 
 @contextmanager
-def proftpd(folder: Path, *, tls: bool = False, overwrite: bool = True) -> Iterator[Peer]:
+def proftpd(folder: Path, *, tls: bool = False, overwrite: bool = True, password: str = PASSWORD) -> Iterator[Peer]:
     """proftpd for one user of its own password file."""
     port, share = free_port(), folder / "share"
     share.mkdir()
-    hashed = subprocess.run([program("openssl"), "passwd", "-6", PASSWORD], check=True, capture_output=True, text=True)
+    hashed = subprocess.run([program("openssl"), "passwd", "-6", password], check=True, capture_output=True, text=True)
     passwd = folder / "passwd"
     passwd.touch(0o600)
     passwd.write_text(f"{USER}:{hashed.stdout.strip()}:{os.getuid()}:{os.getgid()}::{share}:/bin/false\n")
-    files, secure = {"password_file": secret(folder)}, ""
+    files, secure = {"password_file": secret(folder, password)}, ""
     if tls:
         files["ca_file"], key = certificate(folder)
         secure = (
@@ -191,7 +191,7 @@ def sshd(folder: Path) -> Iterator[Peer]:
 
 
 @contextmanager
-def smbd(folder: Path) -> Iterator[Peer]:
+def smbd(folder: Path, *, read_only: bool = False) -> Iterator[Peer]:
     """Samba with one share for the present user."""
     port, share = free_port(), folder / "share"
     for name in ("share", "private", "lock", "state", "cache", "ncalrpc"):
@@ -208,7 +208,8 @@ def smbd(folder: Path) -> Iterator[Peer]:
             )
         )
         + "load printers = no\nprintcap name = /dev/null\ndisable spoolss = yes\nusershare max shares = 0\n"
-        f"map to guest = never\n[share]\npath = {share}\nread only = no\nvalid users = {USER}\ncreate mask = 0644\n"
+        f"map to guest = never\n[share]\npath = {share}\nread only = {'yes' if read_only else 'no'}\n"
+        + f"valid users = {USER}\ncreate mask = 0644\n"
     )  # fmt: skip
     subprocess.run(
         [program("pdbedit"), "-s", folder / "smb.conf", "-a", "-t", "-u", USER],

@@ -28,15 +28,15 @@ FTP_OUTCOMES = {
     "answers 421 to STOR": Unavailable,
     "answers 452 to STOR": NotTaken,
     "answers 552 to STOR": NotTaken,
-    "answers 550 to STOR": Refused,
-    "answers 553 to STOR": Refused,
+    "answers 550 to STOR": Unavailable,  # to every STOR: see test_inability.py for one that is refused
+    "answers 553 to STOR": Unavailable,
     "hangs at STOR": Unavailable,
     "hangs up at STOR": Unavailable,
     "cuts at half": Unavailable,
     "hangs after PASV": Unavailable,
     "names a dead port for PASV": Unavailable,
     "keeps only a part": NotTaken,
-    "refuses rename": Refused,
+    "refuses rename": Unavailable,
     "refuses the login": Unavailable,
     "answers garbage": Unavailable,
 }

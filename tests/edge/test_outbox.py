@@ -124,7 +124,7 @@ def test_what_was_set_aside_goes_out_when_a_person_says_so(tmp_path: Path) -> No
     outbox.set_aside(item, "HTTP 400")
     assert outbox.oldest("results") is None
     assert [one.reason for one in outbox.items()] == ["HTTP 400"]
-    assert Outbox(tmp_path, owns=False).retry() == 1
+    assert Outbox(tmp_path, owns=False).retry() == (1, 0)
     assert outbox.oldest("results")
 
 

@@ -19,7 +19,7 @@ from sealpin_edge.plc.block import ErrorCode
 from sealpin_edge.recorder import QUEUE_BYTES, Judge, Recorder, photo_name
 from sealpin_edge.shift import ShiftCounter
 from sealpin_edge.triggers import TriggerLog
-from sealpin_edge.upload.folder import FolderUploader
+from sealpin_edge.upload import make_uploader
 from sealpin_edge.verdict import Rule, Verdict
 
 JOB = Job(1, "", "2026-05-04T00:00:00.000+00:00", 0.0, 1)
@@ -32,7 +32,7 @@ def outbox(tmp_path: Path) -> Outbox:
 
 @pytest.fixture
 def recorder(outbox: Outbox, tmp_path: Path) -> Recorder:
-    courier = Courier(outbox, FolderUploader(PhotosSection(f"file://{tmp_path}/away"), 1.0), None, store_first=True)
+    courier = Courier(outbox, make_uploader(PhotosSection(f"file://{tmp_path}/away"), 1.0), None, store_first=True)
     shift = ShiftCounter(("06:00",), datetime.now().astimezone())
     metrics = Metrics(dict)
     judge = Judge("line", True, ("PR",), "", "", Rule({"PR": 0.5}))

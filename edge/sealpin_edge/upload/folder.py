@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from ..deadline import Deadline
 from ..errors import Unavailable
 from ..files import write_whole
 
@@ -11,14 +12,15 @@ if TYPE_CHECKING:
     from ..config import PhotosSection
 
 
-class FolderUploader:
+class FolderTarget:
     """Writes below the folder of a `file:///` address; a missing one is not made: its disk may not be mounted."""
 
     def __init__(self, photos: "PhotosSection", timeout_s: float) -> None:
         self._folder = Path(unquote(urlsplit(photos.url).path))
+        self.server = f"file://{self._folder}"
 
-    def upload(self, name: str, data: bytes) -> None:
-        """Put a file there whole (see Uploader)."""
+    def put(self, name: str, data: bytes, deadline: Deadline) -> None:
+        """Put a file there whole (see Target). Nothing but the kernel can break off a mounted folder that hangs."""
         target = self._folder / name
         try:
             if not self._folder.is_dir():
@@ -27,6 +29,10 @@ class FolderUploader:
             write_whole(target, data)
         except OSError as error:
             raise Unavailable("the folder cannot be written", where=str(target), found=str(error)) from None
+
+    def remove(self, name: str) -> None:
+        """Delete a file."""
+        (self._folder / name).unlink()
 
     def close(self) -> None:
         """Nothing to drop."""

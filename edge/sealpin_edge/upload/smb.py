@@ -1,60 +1,66 @@
 """Photos to a Windows or Samba share (SMB 2 and 3) with smbprotocol: `smb://user@host/share/folder`."""
 
 import errno
-from functools import wraps
+import uuid
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from ..deadline import Deadline
 from ..errors import NotTaken, Refused, Unavailable
 from ..extras import need
-from ..secret import read_secret
-from . import bound_sends
+from ..secret import Secret
+from . import check_size, login_refused, put_in_place
 
 if TYPE_CHECKING:
     from ..config import PhotosSection
 
 
-# NTSTATUS of [MS-ERREF], 2.3.1
+# NTSTATUS of [MS-ERREF], 2.3.1: access denied; a user or password that is wrong, expired, disabled, locked out
 ACCESS_DENIED = 0xC0000022
+LOGIN = (0xC0000064, 0xC000006A, 0xC000006D, 0xC000006E, 0xC0000071, 0xC0000072, 0xC0000224, 0xC0000234)
 
 
-class SmbUploader:
-    """One kept session, in a cache of its own; any trouble drops it."""
+class SmbTarget:
+    """One kept session, in a cache of its own."""
 
     def __init__(self, photos: "PhotosSection", timeout_s: float) -> None:
         self._smb = need("smbclient", "smb")
-        _set_deadline(need("smbprotocol.connection", "smb").Connection, timeout_s)
+        self._connection: Any = need("smbprotocol.connection", "smb").Connection
+        _bound_answers(self._connection, timeout_s)
         self._error: type[Exception] = need("smbprotocol.exceptions", "smb").SMBException
         parts = urlsplit(photos.url)
         self._host, self._port = parts.hostname or "", parts.port or 445
+        self.server = f"smb://{self._host}:{self._port}"
         self._root = f"//{self._host}" + unquote(parts.path).rstrip("/")
         self._user = unquote(parts.username or "")
-        password = photos.password_file
-        self._password = read_secret(password, "[photos] password_file") if password else ""
+        self._password = Secret(photos.password_file, "[photos] password_file")
         self._timeout_s = timeout_s
         self._sessions: dict[str, Any] = {}
 
-    def upload(self, name: str, data: bytes) -> None:
-        """Put a file there whole (see Uploader)."""
+    def put(self, name: str, data: bytes, deadline: Deadline) -> None:
+        """Put a file there whole (see Target)."""
         target = f"{self._root}/{name}"
         where = f"smb:{target}"
         try:
-            self._connect()
+            self._connect(deadline)
         except (self._error, OSError, ValueError) as error:
-            self.close()
-            raise Unavailable("the share cannot be used", where=where, found=str(error)) from None
+            found = self._password.hidden(error)
+            if getattr(error, "status", None) in (*LOGIN, ACCESS_DENIED):
+                raise login_refused(self.server, found) from None
+            raise Unavailable("the share cannot be used", where=self.server, found=found) from None
         try:
             self._put(target, data)
-        except NotTaken:
-            self.close()
-            raise
         except (self._error, OSError, ValueError) as error:
-            self.close()
             status = getattr(error, "ntstatus", None)
-            if status == ACCESS_DENIED:
+            if ACCESS_DENIED in (status, getattr(error, "status", None)):
                 raise Refused("the share refuses this file", where=where, found=str(error)) from None
             kind = NotTaken if status else Unavailable
             raise kind("the share does not take this file now", where=where, found=str(error)) from None
+
+    def remove(self, name: str) -> None:
+        """Delete a file."""
+        self._smb.remove(f"{self._root}/{name}", connection_cache=self._sessions, port=self._port)
 
     def close(self) -> None:
         """Drop the session."""
@@ -65,19 +71,25 @@ class SmbUploader:
             except Exception:  # noqa: S112  it is gone already
                 continue
 
-    def _connect(self) -> None:
-        if self._sessions:
-            return
-        self._smb.register_session(
-            self._host,
-            username=self._user,
-            password=self._password,
-            port=self._port,
-            connection_timeout=self._timeout_s,
-            connection_cache=self._sessions,
-        )
-        for connection in self._sessions.values():
-            bound_sends(connection.transport._sock, self._timeout_s)
+    def _connect(self, deadline: Deadline) -> None:
+        key = f"{self._host.lower()}:{self._port}"
+        if key not in self._sessions:
+            password = self._password.read()
+            connection = self._connection(uuid.uuid4(), self._host, self._port)
+            deadline.watch(lambda: connection.transport and connection.transport._sock)
+            self._sessions[key] = connection
+            connection.connect(timeout=self._timeout_s)
+            self._smb.register_session(
+                self._host,
+                username=self._user,
+                password=password,
+                port=self._port,
+                connection_timeout=self._timeout_s,
+                connection_cache=self._sessions,
+            )
+        else:
+            transport = self._sessions[key].transport
+            deadline.watch(lambda: transport._sock)
 
     def _put(self, target: str, data: bytes) -> None:
         here: dict[str, Any] = {"connection_cache": self._sessions, "port": self._port}
@@ -91,19 +103,18 @@ class SmbUploader:
             file = self._smb.open_file(unfinished, mode="wb", **here)
         with file:
             file.write(data)
-        size = self._smb.stat(unfinished, **here).st_size
-        if size != len(data):
-            found = f"{size} of {len(data)} bytes"
-            raise NotTaken("the share kept only a part of the photo", where=unfinished, found=found)
+        check_size(self._smb.stat(unfinished, **here).st_size, data, unfinished)
         try:
             self._smb.replace(unfinished, target, **here)
-        except OSError:
-            # smbclient asks for the right to execute what it replaces, which a photo may not have
-            self._smb.remove(target, **here)
-            self._smb.rename(unfinished, target, **here)
+        except OSError:  # smbclient asks for the right to execute what it replaces, which a photo may not have
+            put_in_place(
+                partial(self._smb.rename, unfinished, target, **here),
+                partial(self._smb.remove, target, **here),
+                OSError,
+            )
 
 
-def _set_deadline(connection: Any, timeout_s: float) -> None:
+def _bound_answers(connection: Any, timeout_s: float) -> None:
     """Make smbprotocol's connections wait `timeout_s` for an answer where they would wait for ever."""
     real = getattr(connection.receive, "__wrapped__", connection.receive)
 
