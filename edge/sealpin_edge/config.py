@@ -101,8 +101,8 @@ class PlcSection:
 class CameraSection:
     """[camera]: `path` for a folder, `source` for OpenCV; the rest for real cameras, 0 where the camera decides.
 
-    `crop` is x, y, width and height in pixels of the photo before it is turned by `rotate` degrees clockwise. `checks` are
-    "taught", and then no part is taken before they are, or "off".
+    `crop` is x, y, width and height in pixels of the photo before it is turned by `rotate` degrees clockwise. `checks`
+    are "taught", and then no part is taken before they are, or "off".
     """
 
     driver: str = _key(one_of=CAMERAS)
@@ -214,7 +214,8 @@ class TimersSection:
 
     poll_ms: int = _ms(3, high=1_000)
     trigger_low_ms: int = _ms(200)
-    plc_operation_ms: int = _ms(500)
+    # The loop feeds a watchdog of 10 s between two operations at the latest
+    plc_operation_ms: int = _ms(500, high=3_000)
     serial_ms: int = _ms(500)
     capture_ms: int = _ms(1000)
     inference_ms: int = _ms(3000)

@@ -70,6 +70,7 @@ def test_a_good_config_has_defaults_and_paths_relative_to_its_file(tmp_path: Pat
         ('driver = "folder"', 'driver = "opencv"', r"\[camera\] source"),
         ('driver = "folder"', 'driver = "opencv"\nsource = "rtsp://x/y"', r"\[camera\] latency_ms"),
         ("[photos]", "[timers]\nplc_dead_ms = 400\n[photos]", r"\[timers\] plc_dead_ms"),
+        ("[photos]", "[timers]\nplc_operation_ms = 3001\nplc_dead_ms = 5000\n[photos]", "1 to 3000 milliseconds"),
         ("abab", "xyzz", r"\[model\] sha256"),
         ("ftp://station@", "ftp://station:secret@", r"\[photos\] url"),
         ("ftp://station@", "gopher://station@", r"\[photos\] url"),

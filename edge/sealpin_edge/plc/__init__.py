@@ -28,7 +28,11 @@ class Target:
 
 
 class Driver(Protocol):
-    """What a PLC family must do. Every call has a deadline and raises PlcFault when the PLC does not answer."""
+    """What a PLC family must do.
+
+    Every call has a deadline. One that is not answered, or not in the family's protocol, raises PlcFault and leaves the
+    connection closed; one that the PLC refuses raises PlcRefused, and the connection stays.
+    """
 
     name: str
 
