@@ -1,8 +1,9 @@
 """PLC families: one file and one line in this table each.
 
 A family's module has `PORT`, where its PLCs listen unless told otherwise, `SERIES`, the names of its kinds if that must
-be told, `READ_ONLY`, the areas that nobody but the PLC writes, `parse_address(text, where, *, bit)`, which reads an
-address as the family's programmers write it or raises InputError, and `PlcDriver(target)`.
+be told, `READ_ONLY`, the areas that nobody but the PLC writes, `NUMBERS`, how many an area has at most,
+`parse_address(text, where, *, bit)`, which reads an address as the family's programmers write it or raises InputError,
+and `PlcDriver(target)`.
 """
 
 from dataclasses import dataclass

@@ -16,6 +16,8 @@ from .words import to_bytes, to_words
 PORT = 5007
 # What the client calls them, so that their frames and device ranges are known
 SERIES = ("iq-r", "iq-l", "iq-f", "qcpu", "qnu", "qnudv", "lcpu")
+# One more than the last number: three bytes of it are sent
+NUMBERS = 1 << 24
 READ_ONLY: tuple[str, ...] = ()
 BIT_DEVICES = ("M", "L", "SM", "B")
 WORD_DEVICES = ("D", "R", "ZR", "SD", "W")

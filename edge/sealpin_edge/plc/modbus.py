@@ -12,6 +12,8 @@ from .words import to_bytes, to_words
 
 PORT = 502
 SERIES: tuple[str, ...] = ()
+# Of registers and coils
+NUMBERS = 65536
 READ_ONLY: tuple[str, ...] = ("DI", "IR")
 _BIT_READS = {"C": "read_coils", "DI": "read_discrete_inputs"}
 _WORD_READS = {"HR": "read_holding_registers", "IR": "read_input_registers"}

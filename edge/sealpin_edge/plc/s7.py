@@ -20,6 +20,8 @@ from .tcp import Host, PlcSocket, Protocol, lost, open_connection
 
 PORT = 102
 SERIES: tuple[str, ...] = ()
+# How many bytes an area has at most
+NUMBERS = 65536
 READ_ONLY: tuple[str, ...] = ("I",)
 _AREAS = {"DB": Area.DB, "M": Area.MK, "I": Area.PE, "Q": Area.PA}
 _AREA_NAMES = {"M": "the marker memory", "I": "the input image", "Q": "the output image"}
