@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
-from .files import write_whole
+from .files import read_text, write_whole
 from .photo import Photo
 from .plc.block import ErrorCode
 
@@ -138,7 +138,7 @@ def load_limits(data_dir: Path) -> Limits:
     """The limits that this station was taught, or those of one that was taught nothing. Raises InputError."""
     path = data_dir / LIMITS_FILE
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(read_text(path))
         limits = Limits(**{**content, "thumbnail": tuple(float(value) for value in content["thumbnail"])})
         if len(limits.thumbnail) not in (0, THUMBNAIL**2) or not all(
             isinstance(getattr(limits, item.name), int | float) for item in fields(Limits) if item.name != "thumbnail"
@@ -151,6 +151,7 @@ def load_limits(data_dir: Path) -> Limits:
             "what the camera was taught cannot be read",
             where=str(path),
             found=str(error),
-            hint="teach it again: sealpin-edge teach-camera --config station.toml PHOTOS",
+            advice="teach it again",
+            hint="sealpin-edge teach-camera --config STATION PHOTOS",
         ) from None
     return limits

@@ -44,8 +44,10 @@ def doctor(config: StationConfig, as_json: bool) -> None:
     for one in examine(config):
         findings.append(one)
         if not as_json:
-            hint = f"\n{'':<24}next: {one.hint}" if one.hint else ""
-            click.echo(f"{one.state:<8} {one.what:<14} {one.found}{hint}")
+            click.echo(f"{one.state:<8} {one.what:<14} {one.found}")
+            for label, text in (("advice", one.advice), ("next", one.hint)):
+                if text:
+                    click.echo(f"{'':<24}{label}: {text}")
     faults = sum(one.state == "fault" for one in findings)
     text = f"{faults} faults" if faults else "a line can run on this"
     answer({"findings": [asdict(one) for one in findings], "faults": faults}, as_json, text)
@@ -124,4 +126,4 @@ def teach_camera(config: StationConfig, shots: int, photos: Path | None) -> None
         f"{path}: {limits.width}x{limits.height}, mean grey {limits.darkest:.0f} to {limits.brightest:.0f}, "
         f"sharpness from {limits.sharpness:.0f}, likeness from {limits.likeness:.2f}"
     )
-    click.echo("next: restart the station")
+    click.echo("next: sudo systemctl restart sealpin-edge")

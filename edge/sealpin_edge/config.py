@@ -8,6 +8,7 @@ answered, because a value that it needs is wrong itself, leaves the others.
 """
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -221,6 +222,11 @@ class StationConfig:
     results: ResultsSection | None = None
     display: DisplaySection = field(default_factory=DisplaySection)
     timers: TimersSection = field(default_factory=TimersSection)
+
+    @property
+    def options(self) -> str:
+        """How a command line names it."""
+        return shlex.join(["--config", str(self.path), *(["--own", str(self.own)] if self.own else [])])
 
 
 def check_mode(station: StationSection, plc: PlcSection) -> Iterator[Fault]:

@@ -189,23 +189,23 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f"was {near[0]} meant?" if near else ""
 
 
-def _value(hint: Any, raw: Any, folder: Path) -> Any:
+def _value(kind: Any, raw: Any, folder: Path) -> Any:
     """A TOML value as its key wants it. Raises ValueError that says what is allowed."""
-    if isinstance(hint, types.UnionType):
-        hint = typing.get_args(hint)[0]
-    if hint is Path:
+    if isinstance(kind, types.UnionType):
+        kind = typing.get_args(kind)[0]
+    if kind is Path:
         if isinstance(raw, str) and raw:
             return folder / raw
         raise ValueError("a path in quotes")
-    if typing.get_origin(hint) is tuple:
-        of = typing.get_args(hint)[0]
+    if typing.get_origin(kind) is tuple:
+        of = typing.get_args(kind)[0]
         if isinstance(raw, list):
             return tuple(_value(of, item, folder) for item in raw)
         raise ValueError(f"a list: [{_KINDS[of]}, ...]")
-    if hint is float and isinstance(raw, int) and not isinstance(raw, bool):
+    if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
         return float(raw)
-    if type(raw) is not hint:
-        raise ValueError(_KINDS[hint])
+    if type(raw) is not kind:
+        raise ValueError(_KINDS[kind])
     return raw
 
 

@@ -30,11 +30,12 @@ TEST_FILE = "sealpin-doctor.txt"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at; `state` is "ok", "warning" or "fault"."""
+    """One thing looked at; `state` is "ok", "warning" or "fault", `advice` and `hint` as those of a SealpinError."""
 
     what: str
     state: str
     found: str
+    advice: str = ""
     hint: str = ""
 
 
@@ -46,9 +47,8 @@ def examine(config: StationConfig) -> Iterator[Finding]:
     running = _answers(config)
     looks: list[tuple[str, Callable[[StationConfig], Iterator[Finding]]]] = [("model", _model)]
     if running:
-        yield Finding(
-            "station", "ok", "it is running: PLC and camera are its own", "sealpin-edge status says how it is"
-        )
+        found = "it is running: PLC and camera are its own"
+        yield Finding("station", "ok", found, hint=f"sealpin-edge status {config.options}")
     else:
         looks += [("PLC", _plc), ("camera", _camera)]
     looks += [("photos", _photos), ("results", _results), ("clock", _clock), ("disk", _disk)]
@@ -56,7 +56,9 @@ def examine(config: StationConfig) -> Iterator[Finding]:
         try:
             yield from look(config)
         except SealpinError as fault:
-            yield Finding(what, "fault", f"{fault.problem} ({fault.found})", fault.hint or fault.where)
+            found = f"{fault.where}: {fault.problem}" if fault.where else fault.problem
+            found += f" ({fault.found})" if fault.found else ""
+            yield Finding(what, "fault", found, fault.advice or fault.allowed, hint=fault.hint)
         except OSError as error:
             yield Finding(what, "fault", str(error))
 
@@ -65,7 +67,8 @@ def _model(config: StationConfig) -> Iterator[Finding]:
     began = time.perf_counter()
     model = Model(config.model.file)
     if model.sha256 != config.model.sha256:
-        yield Finding("model", "fault", "its SHA-256 is not the one of [model] sha256", "unpack the bundle again")
+        found = "its SHA-256 is not the one of [model] sha256"
+        yield Finding("model", "fault", found, "unpack the bundle again", hint="sealpin-edge unpack BUNDLE DIR")
         return
     took = time.perf_counter() - began
     yield Finding("model", "ok", f"{', '.join(model.card.classes)}; loaded and warm in {took:.1f} s")
@@ -117,11 +120,11 @@ def _plc(config: StationConfig) -> Iterator[Finding]:
     )
     if block:
         if first[1] == last[1]:
-            hint = "let the PLC's program count in byte 1, or a stopped PLC is not noticed"
-            yield Finding("PLC heartbeat", "warning", "it stands still", hint)
+            advice = "let the PLC's program count in byte 1, or a stopped PLC is not noticed"
+            yield Finding("PLC heartbeat", "warning", "it stands still", advice)
         if last[BLOCK_BYTES - 1] not in (0, BLOCK_VERSION):
-            hint = "is something else at this place? compare the block with edge/README.md"
-            yield Finding("PLC block", "fault", f"byte 23 is {last[BLOCK_BYTES - 1]}, not {BLOCK_VERSION}", hint)
+            advice = "is something else at this place? compare the block with edge/README.md"
+            yield Finding("PLC block", "fault", f"byte 23 is {last[BLOCK_BYTES - 1]}, not {BLOCK_VERSION}", advice)
 
 
 def _camera(config: StationConfig) -> Iterator[Finding]:
@@ -142,10 +145,13 @@ def _camera(config: StationConfig) -> Iterator[Finding]:
     finally:
         camera.close()
     found = f"{size}, {statistics.median(times):.0f} ms a photo" + "".join(f"; {one}" for one in sorted(problems))
-    hint = "with a good part in place: sealpin-edge teach-camera" if problems else ""
-    yield Finding("camera", "fault" if problems else "ok", found, hint)
+    if problems:
+        advice = "with a good part in place"
+        yield Finding("camera", "fault", found, advice, hint=f"sealpin-edge teach-camera {config.options}")
+    else:
+        yield Finding("camera", "ok", found)
     if not load_limits(config.station.data_dir).width:
-        yield Finding("camera limits", "warning", "none", "sealpin-edge teach-camera --config station.toml")
+        yield Finding("camera limits", "warning", "none", hint=f"sealpin-edge teach-camera {config.options}")
 
 
 def _photos(config: StationConfig) -> Iterator[Finding]:
@@ -189,8 +195,9 @@ def _clock(config: StationConfig) -> Iterator[Finding]:
     if state == "yes":
         yield Finding("clock", "ok", f"{now}, synchronised")
     else:
-        hint = "photos are filed by day: set a time server, timedatectl set-ntp true"
-        yield Finding("clock", "warning", f"{now}, not known to be synchronised", hint)
+        advice = "photos are filed by day: set a time server"
+        found = f"{now}, not known to be synchronised"
+        yield Finding("clock", "warning", found, advice, hint="sudo timedatectl set-ntp true")
 
 
 def _disk(config: StationConfig) -> Iterator[Finding]:
@@ -203,8 +210,8 @@ def _disk(config: StationConfig) -> Iterator[Finding]:
     probe.write_bytes(b"x")
     probe.unlink()
     small = free < wanted
-    hint = f"lower [station] store_mb, or make room: it is {wanted}" if small else ""
-    yield Finding("disk", "warning" if small else "ok", f"{free:,.0f} MB free at {folder}", hint)
+    advice = f"lower [station] store_mb, or make room: it is {wanted}" if small else ""
+    yield Finding("disk", "warning" if small else "ok", f"{free:,.0f} MB free at {folder}", advice)
 
 
 def _answers(config: StationConfig) -> bool:

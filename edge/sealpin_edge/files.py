@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from .errors import InputError
@@ -49,11 +50,9 @@ def parse_toml(text: str, path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         # Its message may quote what stands there, and name keys: both can be a password that was put in the wrong place
-        reason, at = (
-            re.split(r"['\"(]", str(error))[0].strip(),
-            re.search(r"at (line \d+, column \d+|end of .*?)\)", str(error)),
-        )
-        found = f"{reason} at {at[1]}" if at else reason
+        reason = re.split(r"['\"(]", str(error))[0].strip().replace("Expected", "Something else was expected")
+        place = re.search(r"at (line \d+, column \d+|end of document)", str(error))
+        found = f"{reason} at {place[1]}" if place else reason
         raise InputError("this is not TOML", where=str(path), found=found) from None
 
 
@@ -91,7 +90,8 @@ def new_folder(path: Path) -> Iterator[Path]:
             "this is in the way",
             where=str(path),
             allowed="a name that is free, or an empty folder",
-            hint=f"choose another name, or remove it first: rm -r {path}",
+            advice="choose another name, or remove it first",
+            hint=f"rm -r {quote(str(path))}",
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")

@@ -12,6 +12,7 @@ from typing import Any
 from .config import StationConfig
 from .detection import Detection, above
 from .errors import InputError
+from .files import read_text
 from .model import Model
 from .photo import Photo, read_photo
 
@@ -35,7 +36,8 @@ def proven_model(config: StationConfig) -> tuple[Model, Mapping[str, float]]:
             where=f"[model] file = {config.model.file}",
             found=f"SHA-256 {model.sha256}",
             allowed=f"[model] sha256 = {config.model.sha256}",
-            hint="unpack the bundle again: sealpin-edge unpack BUNDLE DIR",
+            advice="unpack the bundle again",
+            hint="sealpin-edge unpack BUNDLE DIR",
         )
     for name in sorted(set(config.model.notice) - set(model.card.classes)):
         raise InputError(
@@ -59,7 +61,7 @@ def golden_photos(folder: Path) -> list[Photo]:
 def _expected(folder: Path) -> dict[str, list[Detection]]:
     path = folder / GOLDEN_FILE
     try:
-        photos = json.loads(path.read_text(encoding="utf-8"))["photos"]
+        photos = json.loads(read_text(path))["photos"]
         return {str(one["photo"]): [_detection(found) for found in one["detections"]] for one in photos}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
@@ -85,7 +87,7 @@ def prove_on_golden(model: Model, thresholds: Mapping[str, float], folder: Path)
                 where=str(folder / name),
                 found=_told(above(found, thresholds)),
                 allowed=_told(known),
-                hint="unpack the bundle again; if it stays so, this machine does not run this model as it should",
+                advice="unpack the bundle again; if it stays so, this machine does not run this model as it should",
             )
     return len(expected)
 

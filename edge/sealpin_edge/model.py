@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -195,7 +196,7 @@ def _refused(name: str, found: str, allowed: str = "") -> InputError:
         where=name,
         found=found,
         allowed=allowed,
-        hint=f"sealpin model show {name}",
+        hint=f"sealpin model show {quote(name)}",
     )
 
 
@@ -208,7 +209,7 @@ def read_model(path: Path) -> bytes:
             "this model cannot be read",
             where=str(path),
             found=type(error).__name__,
-            hint="sealpin export RUN --out DIR writes one",
+            hint="sealpin export RUN --out DIR",
         ) from None
 
 

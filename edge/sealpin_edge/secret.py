@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from .errors import InputError
+from .files import read_text
 
 
 def read_secret(path: Path, key: str) -> str:
     """The first line of a secret file; `key` names the setting in messages. Raises InputError when it is not there."""
     try:
-        secret = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        secret = read_text(path).strip()
+    except OSError as error:
         raise InputError(
             "this secret cannot be read",
             where=f"{key} = {path}",
