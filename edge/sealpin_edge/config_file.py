@@ -55,12 +55,12 @@ class _Partly:
     """A section of which some keys are not known."""
 
     def __init__(self, cls: type, known: dict[str, Any]) -> None:
-        self._cls, self._known = cls, known
+        self.cls, self.known = cls, known
 
     def __getattr__(self, name: str) -> Any:
-        if name in self._known:
-            return self._known[name]
-        method = getattr(self._cls, name, None)
+        if name in self.known:
+            return self.known[name]
+        method = getattr(self.cls, name, None)
         if not callable(method):
             raise _Unknown
         return functools.partial(method, self)
@@ -122,7 +122,7 @@ class _Reader:
         for check in (check_mode, check_recipe):
             self._check("plc", functools.partial(check, sections["station"], sections["plc"]))  # type: ignore[arg-type]
         self.stop_at_faults()
-        whole: dict[str, Any] = {name: one._cls(**one._known) for name, one in sections.items()}
+        whole: dict[str, Any] = {name: one.cls(**one.known) for name, one in sections.items()}
         return StationConfig(self._folder, self._path, self._own, **whole)
 
     def _section(self, cls: type, name: str, content: Any) -> _Partly:

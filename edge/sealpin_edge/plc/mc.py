@@ -98,7 +98,7 @@ class PlcDriver:
     def connect(self) -> None:
         """Open the connection."""
         self.close()
-        self._socket = open_connection(self._host, self._port, self._target.timeout_s, self.name)
+        self._socket = open_connection(self._host, self._port, self._target.timeout_s, _PROTOCOL, self.name)
         self._client = self._slmp.SlmpClient(
             "localhost",  # not used, and no place for an IPv6 address
             self._port,
@@ -167,7 +167,8 @@ class PlcDriver:
     def _refused(self, code: int, address: Address, points: int) -> PlcRefused:
         last = address.number + points - 1
         number = "{:X}" if address.area in _HEXADECIMAL else "{}"
-        asked = f"{address.area}{number.format(address.number)} to {address.area}{number.format(last)}"
+        asked = f"{address.area}{number.format(address.number)}"
+        asked += f" to {address.area}{number.format(last)}" if points > 1 else ""
         reason, advice = _REFUSALS.get(code) or _OTHER_REFUSALS.get(code >> 8, _UNKNOWN_REFUSAL)
         return PlcRefused(
             "the PLC did not do as asked",

@@ -71,7 +71,7 @@ class PlcDriver:
         """Open the connection."""
         self.close()
         timeout_s = self._target.timeout_s
-        self._socket = open_connection(self._host, self._port, timeout_s, self.name)
+        self._socket = open_connection(self._host, self._port, timeout_s, _PROTOCOL, self.name)
         address = self._socket.getpeername()[0]
         self._client = self._library.ModbusTcpClient(address, port=self._port, timeout=timeout_s, retries=0)
         # It takes a connection that is there for its own

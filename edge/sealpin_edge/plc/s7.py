@@ -29,7 +29,7 @@ _AREA_NAMES = {"M": "the marker memory", "I": "the input image", "Q": "the outpu
 _PROTOCOL = Protocol(
     "S7 (ISO on TCP)",
     lambda heard: b"\3\0".startswith(heard[:2]),
-    "check host, port and driver in [plc], and the network between; rack and slot: an S7-300 has slot 2, an S7-1200 or "
+    "check host, port and driver in [plc], and the cable; rack and slot: an S7-300 has slot 2, an S7-1200 or "
     "1500 slot 1",
 )
 SUCCESS = 0xFF
@@ -41,8 +41,8 @@ _REFUSALS = {
     0x01: "the PLC reports a hardware fault",
     0x03: _PROTECTED,
     0x05: _MISSING,
-    0x06: _MISSING,
-    0x07: _MISSING,
+    0x06: "the PLC does not know this kind of data",
+    0x07: "the PLC has another kind of data there",
     0x0A: _MISSING,
     0x8104: _PROTECTED,
     0x8402: "the PLC cannot do this in its present state",
@@ -100,7 +100,7 @@ class PlcDriver:
         """Open the connection."""
         self.close()
         connected_by = time.monotonic() + self._timeout_s
-        self._socket = open_connection(self._host, self._port, self._timeout_s, self.name)
+        self._socket = open_connection(self._host, self._port, self._timeout_s, _PROTOCOL, self.name)
         client = _Client(self._socket)
         self._socket.connected_by = connected_by
         try:

@@ -154,7 +154,7 @@ class PlcSocket(socket.socket):
             raise
 
 
-def open_connection(host: Host, port: int, timeout_s: float, name: str) -> PlcSocket:
+def open_connection(host: Host, port: int, timeout_s: float, protocol: Protocol, name: str) -> PlcSocket:
     """Look up the host and connect, both within `timeout_s` seconds; `name` is how messages call the PLC.
 
     Raises PlcFault.
@@ -168,12 +168,11 @@ def open_connection(host: Host, port: int, timeout_s: float, name: str) -> PlcSo
         connection.connect((address, port))
     except OSError as error:
         connection.close()
-        raise PlcFault("the PLC does not answer", where=name, found=_why_not(error, port), advice=_CHECK) from None
+        raise PlcFault(
+            "the PLC does not answer", where=name, found=_why_not(error, port), advice=protocol.advice
+        ) from None
     connection.settimeout(timeout_s)
     return connection
-
-
-_CHECK = "check host and port in [plc], the cable, and that the PLC runs"
 
 
 def _why_not(error: OSError, port: int) -> str:
@@ -185,13 +184,14 @@ def _why_not(error: OSError, port: int) -> str:
     return f"no way to this address: {error.strerror or error}"
 
 
-def lost(connection: PlcSocket, protocol: Protocol, where: str, error: Exception, advice: str = "") -> PlcFault:
-    """What became of a connection on which a library raised `error`, in words; `advice` is what to look at first."""
-    heard = connection.heard
+def lost(connection: PlcSocket, protocol: Protocol, where: str, error: Exception) -> PlcFault:
+    """What became of a connection on which a library raised `error`, in words."""
+    heard, advice = connection.heard, protocol.advice
     if heard and not protocol.speaks(heard):
         found = _stranger(heard, protocol)
     elif connection.ended and not connection.spoke:
         found = f"it closes the connection instead of speaking {protocol.name}"
+        advice = f"{protocol.advice}; that not all its connections are taken, each PLC has a few only"
     elif connection.ended:
         found = "it closed the connection"
     elif not heard:
@@ -201,7 +201,7 @@ def lost(connection: PlcSocket, protocol: Protocol, where: str, error: Exception
     problem = "the connection to the PLC broke" if connection.spoke else "the PLC does not answer"
     if heard and not protocol.speaks(heard):
         problem = "this does not answer as the PLC should"
-    return PlcFault(problem, where=where, found=found, advice=advice or protocol.advice)
+    return PlcFault(problem, where=where, found=found, advice=advice)
 
 
 def _stranger(heard: bytes, protocol: Protocol) -> str:
