@@ -71,12 +71,13 @@ def verify(data: bytes, signature: bytes, signers: Path, where: str) -> None:
             advice="make a key, prepare the station with it, then make the bundle again",
             hint="sealpin keys new",
         )
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(signature)
-        file.flush()
+    with tempfile.NamedTemporaryFile() as file, tempfile.NamedTemporaryFile() as trusted:
+        for copy, content in ((file, signature), (trusted, read_text(signers).encode())):
+            copy.write(content)
+            copy.flush()
         try:
             _ssh_keygen(
-                ["-q", "-Y", "verify", "-n", NAMESPACE, "-f", str(signers), "-I", SIGNER, "-s", file.name], data
+                ["-q", "-Y", "verify", "-n", NAMESPACE, "-f", trusted.name, "-I", SIGNER, "-s", file.name], data
             )
         except EnvironmentFault as error:
             raise InputError(

@@ -14,7 +14,7 @@ from sealpin_edge.errors import InputError
 from sealpin_edge.files import read_text
 from sealpin_edge.golden import GOLDEN_FILE, golden_photos
 from sealpin_edge.secret import read_secret
-from sealpin_edge.signature import public_key
+from sealpin_edge.signature import allowed_signers, new_key, public_key, sign, verify
 from sealpin_edge.simulation.servers import free_port
 from sealpin_export.deploy.inventory import Device, add_device, load_inventory
 
@@ -40,6 +40,14 @@ def test_a_byte_order_mark_is_no_part_of_any_file_that_a_person_writes(tmp_path:
     inventory = write(tmp_path / "stations.toml", '[line1]\naddress = "pi@192.0.2.17"\nport = 22\n')
     add_device(Device("line2", "pi@192.0.2.18"), inventory)
     assert list(load_inventory(inventory)) == ["line1", "line2"]
+
+
+def test_a_byte_order_mark_before_the_trusted_keys_makes_none_of_them_untrusted(tmp_path: Path) -> None:
+    public = new_key(tmp_path / "key", "me")
+    signers = write(tmp_path / "signers", allowed_signers([public]))
+    verify(b"data", sign(b"data", tmp_path / "key"), signers, "it")
+    with pytest.raises(InputError, match="not one that this station trusts"):
+        verify(b"other", sign(b"data", tmp_path / "key"), signers, "it")
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
