@@ -278,6 +278,7 @@ SECRET = "hunter2"
         ("[photos]", '[results]\npassword = "hunter2"\nurl = "http://x"\n[photos]'),
         ("[photos]", '[login]\npassword = "hunter2"\n[photos]'),
         ("[station]", 'password = "hunter2"\n[station]'),
+        ("[photos]", '[photos.login]\npassword = "hunter2"\n[photos]'),
         ('password_file = "ftp.secret"', 'password_file = ["hunter2"]'),
         ('password_file = "ftp.secret"', 'password_file = { hunter2 = "hunter2" }'),
         ('host = "192.0.2.10"', 'host = ["hunter2"]'),

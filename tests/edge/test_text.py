@@ -83,17 +83,22 @@ def test_a_reader_that_goes_away_is_no_error_to_tell(command: str, tmp_path: Pat
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_a_site_without_its_ftp_server_says_what_to_install(tmp_path: Path) -> None:
-    code = "import sys; sys.modules['pyftpdlib'] = None; from sealpin_edge.cli import main; main()"
+@pytest.mark.parametrize(
+    ("module", "extra", "command"),
+    [
+        ("pyftpdlib", "simulation", "simulate --model model --photos photos"),
+        ("pymodbus", "modbus", "plc-sim --driver modbus --block HR100 --port {port}"),
+        ("pymodbus", "modbus", "simulate --driver modbus --model model --photos photos"),
+    ],
+)
+def test_a_simulation_that_lacks_a_package_says_what_to_install(
+    module: str, extra: str, command: str, tmp_path: Path
+) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "model").write_bytes(b"TFL3")
-    done = subprocess.run(
-        [sys.executable, "-c", code, "simulate", "--model", "model", "--photos", "photos"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=tmp_path,
-    )
+    program = [sys.executable, "-c", f"import sys; sys.modules['{module}'] = None; {EDGE}"]
+    arguments = command.format(port=free_port()).split()
+    done = subprocess.run([*program, *arguments], capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert done.returncode == 3
-    assert "pip install" in done.stderr and "sealpin-edge[simulation]" in done.stderr
+    assert "pip install" in done.stderr and f"sealpin-edge[{extra}]" in done.stderr
     assert "Traceback" not in done.stderr
