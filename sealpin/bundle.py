@@ -2,6 +2,7 @@
 
 from datetime import date
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -81,7 +82,8 @@ def make(
         click.echo("not signed, so no station takes it by deploy: sealpin keys new", err=True)
     if golden is None:
         click.echo("no golden photos, so no station can prove its arithmetic: --golden PHOTOS", err=True)
-    click.echo(f"next: sealpin deploy {out} NAME; or by hand, on the station: sealpin-edge unpack {out.name} DIR")
+    click.echo(f"by hand, on the station: sealpin-edge unpack {quote(out.name)} DIR")
+    click.echo(f"next: sealpin deploy {quote(str(out))} NAME")
 
 
 @bundle.command()

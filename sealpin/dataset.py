@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -46,7 +47,7 @@ def synth(out: Path, parts: int, seed: int) -> None:
 
     bad = synthesize(out, parts, seed)
     click.echo(f"{parts} parts in {out}, {bad} of them with burrs")
-    click.echo(f"next: sealpin dataset check {out}")
+    click.echo(f"next: sealpin dataset check {quote(str(out))}")
 
 
 @dataset.command()
@@ -64,7 +65,7 @@ def check(src: Path, classes: str, recipe: Path | None, workers: int | None, as_
         found = survey(src, _rules(classes, recipe), pool)
     errors, warnings = found.count("error"), found.count("warning")
     photos = sum(entry.photo is not None for entry in found.source.entries)
-    next_step = f"sealpin dataset fix {src} FIXED" if errors else f"sealpin dataset convert {src} DATASET"
+    next_step = "fix" if errors else "convert"
     answer(
         {
             "photos": photos,
@@ -75,7 +76,8 @@ def check(src: Path, classes: str, recipe: Path | None, workers: int | None, as_
         },
         as_json,
         f"{_findings_text(found.findings)}{photos} photos, labels in {found.source.format} format: "
-        f"{errors} errors, {warnings} warnings, {found.count('note')} notes\nnext: {next_step}",
+        f"{errors} errors, {warnings} warnings, {found.count('note')} notes\n"
+        f"next: sealpin dataset {next_step} {quote(str(src))} OUT",
     )
     if errors:
         raise click.exceptions.Exit(1)
@@ -113,7 +115,7 @@ def fix(src: Path, out: Path, rename: tuple[str, ...], classes: str, workers: in
                 *lines,
                 *more,
                 f"{kept} photos in {out}, {len(changes)} changes, all in {out / 'changes.csv'}",
-                f"next: sealpin dataset check {out}",
+                f"next: sealpin dataset check {quote(str(out))}",
             ]
         ),
     )
@@ -185,7 +187,7 @@ def prelabel(photos: Path, model: Path, threshold: float | None, as_json: bool) 
             [
                 *told,
                 f"{done.photos} proposals with {done.boxes} boxes; {done.labelled} photos have labels already",
-                f"next: sealpin label {photos}",
+                f"next: sealpin label {quote(str(photos))}",
             ]
         ),
     )
@@ -246,7 +248,7 @@ def convert(
             [
                 *told,
                 f"{out}: {counts} photos; classes {', '.join(result.classes)}; digest {result.digest[:12]}",
-                f"next: sealpin train RECIPE --dataset {out} --run NAME",
+                f"next: sealpin train RECIPE --dataset {quote(str(out))} --run NAME",
             ]
         ),
     )
@@ -290,7 +292,7 @@ def _findings_text(findings: "list[Finding]") -> str:
         if len(members) > SHOWN:
             lines.append(f"    ... and {len(members) - SHOWN} more (--json lists all)")
         if row.hint:
-            lines.append(f"    next: {row.hint}")
+            lines.append(f"    advice: {row.hint}")
     return "".join(line + "\n" for line in lines)
 
 

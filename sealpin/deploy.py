@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sealpin_edge.errors import InputError
+from sealpin_edge.files import read_text
 from sealpin_edge.program import answer, json_option
 
 from .bundle import PATH, default_key
@@ -49,7 +51,7 @@ def add(name: str, address: str, port: int, groups: tuple[str, ...], key: Path |
     if not fingerprint:
         click.confirm("Is that its key? On the station: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub", abort=True)
     add_device(Device(**{**vars(device), "host_keys": found}))
-    click.echo(f"next: sealpin station prepare {name}")
+    click.echo(f"next: sealpin station prepare {quote(name)}")
 
 
 @station.command("list")
@@ -75,14 +77,14 @@ def prepare(name: str, signing: tuple[Path, ...]) -> None:
     (device,) = _chosen([name], [])[0]
     signers = allowed_signers([public_key(path) for path in signing or (default_key(),)])
     own = Path(f"{device.key}.pub") if device.key else None
-    authorized = own.read_text().strip() if own and own.exists() else ""
+    authorized = read_text(own).strip() if own and own.exists() else ""
     with connect(device, interactive=True) as talk:
         done = talk.ask("prepare", signers=signers, authorized_key=authorized)
     click.echo(f"{name} is ready; installed: {', '.join(done['packages']) or 'nothing that was not there'}")
     click.echo(
         "what is its own, such as [plc] host and secrets, belongs into /var/lib/sealpin on it, keys in station.toml"
     )
-    click.echo(f"next: sealpin deploy BUNDLE {name}")
+    click.echo(f"next: sealpin deploy BUNDLE {quote(name)}")
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -56,7 +57,7 @@ def evaluate(
     choice = Choice(threshold, escape_cost, max_false_rejects)
     evaluation = evaluate_run(load_run(run), split, choice, report, notice=frozenset(notice))
     text = table(evaluation) + (f"\nreport: {report}" if report else "")
-    answer(document(evaluation), as_json, f"{text}\nnext: sealpin export {run} --out DIR")
+    answer(document(evaluation), as_json, f"{text}\nnext: sealpin export {quote(str(run))} --out DIR")
 
 
 @click.command()
@@ -84,7 +85,9 @@ def promote(run: str, as_json: bool) -> None:
     from sealpin_training.run import load_run
 
     version = promote_run(load_run(run))
-    text = f"{version.model} version {version.number} is the candidate\nnext: sealpin export {run} --out DIR"
+    text = (
+        f"{version.model} version {version.number} is the candidate\nnext: sealpin export {quote(str(run))} --out DIR"
+    )
     answer({"run": run, "model": version.model, "version": version.number, "alias": "candidate"}, as_json, text)
 
 

@@ -1,6 +1,7 @@
 """sealpin export."""
 
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -47,7 +48,7 @@ def export(run: str, out: Path, quantize: tuple[str, ...], max_drop: float, keep
     ]
     lines.append(f"report: {done.report}")
     if not done.faults:
-        lines.append(f"next: sealpin bundle {model} --station station.toml --out FILE")
+        lines.append(f"next: sealpin bundle make {quote(str(model))} --station STATION --out FILE")
     drop = max(gate.ap_drop for gate in done.gates)
     answer(
         {
@@ -67,6 +68,6 @@ def export(run: str, out: Path, quantize: tuple[str, ...], max_drop: float, keep
             where=str(out),
             found="\n           ".join(done.faults[:SHOWN] + ([f"and {more} more"] if more > 0 else [])),
             allowed=f"at most {max_drop:g} AP less (--max-drop), and the same verdict for every part that was certain",
-            hint=f"look at {done.report}"
+            advice=f"look at {done.report}"
             + ("; then with --keep-float 5, or --quantize float16" if "int8" in quantize and not keep_float else ""),
         )

@@ -1,6 +1,7 @@
 """sealpin label: photos on the screen, boxes out."""
 
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -19,4 +20,4 @@ def label(photos: Path, classes: str) -> None:
     from sealpin_training.dataset.label import label as open_label_img
 
     open_label_img(photos, tuple(name.strip() for name in classes.split(",") if name.strip()))
-    click.echo(f"next: sealpin dataset check {photos}")
+    click.echo(f"next: sealpin dataset check {quote(str(photos))}")

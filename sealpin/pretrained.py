@@ -1,5 +1,7 @@
 """sealpin pretrained: weights to start from."""
 
+from shlex import quote
+
 import click
 
 from sealpin_edge.program import answer, json_option
@@ -35,5 +37,6 @@ def get(name: str, url: str | None, sha256: str | None, as_json: bool) -> None:
     answer(
         {"checkpoint": str(path)},
         as_json,
-        f'{path}\nnext: fine_tune_checkpoint: "{path}" in a recipe, or --start-from {path}',
+        f'{path}\nadvice: fine_tune_checkpoint: "{path}" in a recipe, or with any recipe\n'
+        f"next: sealpin train RECIPE --dataset DATASET --run NAME --start-from {quote(str(path))}",
     )

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -100,6 +101,7 @@ def new(dataset: Path, out: Path, size: str, batch_size: int, backbone: str, as_
     fitted = write_new_recipe(dataset, out, int(size), batch_size, backbone)
     text = (
         f"{out}: {fitted.classes} classes, {fitted.steps:,} steps; of {fitted.boxes} boxes"
-        f" {fitted.matched:.1%} match an anchor\nnext: sealpin train {out} --dataset {dataset} --run NAME"
+        f" {fitted.matched:.1%} match an anchor\n"
+        f"next: sealpin train {quote(str(out))} --dataset {quote(str(dataset))} --run NAME"
     )
     answer({"recipe": str(out), "steps": fitted.steps, "boxes_matched": round(fitted.matched, 4)}, as_json, text)

@@ -1,6 +1,7 @@
 """sealpin train."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -63,5 +64,7 @@ def train(
         raise click.UsageError("--extend and --accept-changes belong to --resume")
     else:
         run, evaluation = train_recipe(recipe, dataset, name, Options(**options), tell)
-    text = f"{table(evaluation)}\nrun {run.name} is in {run.folder}\nnext: sealpin evaluate {run.name} --split test"
+    text = (
+        f"{table(evaluation)}\nrun {run.name} is in {run.folder}\nnext: sealpin evaluate {quote(run.name)} --split test"
+    )
     answer({"run": run.name, "run_id": run.run_id, **document(evaluation)}, as_json, text)

@@ -149,7 +149,7 @@ class Bundle:
                 self.signature = _read(archive, SIGNATURE) if SIGNATURE in names else b""
         except FileNotFoundError:
             raise InputError(
-                "no such bundle", where=str(path), hint="sealpin bundle make MODEL --station station.toml --out FILE"
+                "no such bundle", where=str(path), hint="sealpin bundle make MODEL --station STATION --out FILE"
             ) from None
         except _BROKEN as error:
             raise _refused(str(path), "this is not a whole bundle", f"{type(error).__name__}: {error}") from None
@@ -227,5 +227,6 @@ def _refused(where: str, problem: str, found: str, allowed: str = "a file that `
         where=where,
         found=found,
         allowed=allowed,
-        hint="copy the bundle again, or make it anew: sealpin bundle",
+        advice="copy the bundle again, or make it anew",
+        hint="sealpin bundle make MODEL --station STATION --out FILE",
     )

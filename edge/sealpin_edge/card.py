@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+from .files import read_text
 from .tflite_file import TfliteFile
 
 CARD_NAME = "sealpin.json"
@@ -50,7 +51,8 @@ def read_card(file: TfliteFile, name: str) -> ModelCard | None:
             f"the {CARD_NAME} in this model cannot be used",
             where=name,
             found=found,
-            hint="copy the model again, or sealpin export RUN --out DIR",
+            advice="copy the model again, or export it anew",
+            hint="sealpin export RUN --out DIR",
         )
 
     try:
@@ -88,8 +90,8 @@ def read_labels(path: Path | None) -> tuple[str, ...] | None:
     if path is None:
         return None
     try:
-        return tuple(path.read_text(encoding="utf-8-sig").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
+        return tuple(read_text(path).splitlines())
+    except OSError as error:
         raise InputError("these labels cannot be read", where=str(path), found=type(error).__name__) from None
 
 
@@ -108,7 +110,7 @@ def card_for_foreign(
             where=name,
             found="a label twice" if told == count else f"{told} labels for {count} classes",
             allowed="a text file with one label a line, in the order of the classes",
-            hint="--labels FILE",
+            advice="name that file: --labels FILE",
         )
     said = [one.score_threshold for one in file.output_metadata if one.score_threshold is not None]
     if not all(map(_is_score, said)):

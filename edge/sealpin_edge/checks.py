@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
-from .files import write_whole
+from .files import read_text, write_whole
 from .photo import Photo
 from .plc.block import ErrorCode
 
@@ -186,7 +186,7 @@ def load_limits(data_dir: Path, release: Path | None = None) -> Limits:
 def read_limits(path: Path) -> Limits:
     """The limits in a file; those of a station that was taught nothing when there is none. Raises InputError."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(read_text(path))
         limits = Limits(**{**content, "thumbnail": tuple(float(value) for value in content["thumbnail"])})
         if len(limits.thumbnail) not in (0, THUMBNAIL**2) or not all(
             isinstance(getattr(limits, item.name), int | float) for item in fields(Limits) if item.name != "thumbnail"
@@ -199,6 +199,7 @@ def read_limits(path: Path) -> Limits:
             "what the camera was taught cannot be read",
             where=str(path),
             found=str(error),
-            hint="teach it again: sealpin-edge teach-camera --config station.toml PHOTOS",
+            advice="teach it again",
+            hint="sealpin-edge teach-camera --config STATION PHOTOS",
         ) from None
     return limits

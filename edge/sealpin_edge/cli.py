@@ -5,6 +5,7 @@ import sys
 import threading
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -68,7 +69,7 @@ def unpack(bundle: Path, out: Path) -> None:
     manifest = unpack_bundle(bundle, out)
     card = manifest.content["model"]
     click.echo(f"model {card['run']} ({', '.join(card['classes'])}), release {manifest.release}, is in {out}")
-    click.echo(f"next: sealpin-edge run --config {out / STATION}")
+    click.echo(f"next: sealpin-edge run --config {quote(str(out / STATION))}")
 
 
 @main.command()

@@ -50,8 +50,10 @@ def doctor(config: StationConfig, as_json: bool) -> None:
     for one in examine(config):
         findings.append(one)
         if not as_json:
-            hint = f"\n{'':<24}next: {one.hint}" if one.hint else ""
-            click.echo(f"{one.state:<8} {one.what:<14} {one.found}{hint}")
+            click.echo(f"{one.state:<8} {one.what:<14} {one.found}")
+            for label, text in (("advice", one.advice), ("next", one.hint)):
+                if text:
+                    click.echo(f"{'':<24}{label}: {text}")
     faults = sum(one.state == "fault" for one in findings)
     text = f"{faults} faults" if faults else "a line can run on this"
     answer({"findings": [asdict(one) for one in findings], "faults": faults}, as_json, text)

@@ -48,7 +48,7 @@ class Deadline:
                 "the server is too slow",
                 where=self._where,
                 found=f"not done after {self._seconds:.1f} s",
-                hint="look at the network and at the server's load; [timers] server_ms gives it more time",
+                advice="look at the network and at the server's load; [timers] server_ms gives it more time",
             ) from None
 
     def _run(self) -> None:

@@ -31,11 +31,12 @@ TEST_FILE = "sealpin-doctor.txt"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at; `state` is "ok", "warning" or "fault"."""
+    """One thing looked at; `state` is "ok", "warning" or "fault", `advice` and `hint` as those of a SealpinError."""
 
     what: str
     state: str
     found: str
+    advice: str = ""
     hint: str = ""
 
 
@@ -50,9 +51,8 @@ def examine(config: StationConfig) -> Iterator[Finding]:
         lock = None
     looks: list[tuple[str, Callable[[StationConfig], Iterator[Finding]]]] = [("model", _model)]
     if lock is None:
-        yield Finding(
-            "station", "ok", "it is running: PLC and camera are its own", "sealpin-edge status says how it is"
-        )
+        found = "it is running: PLC and camera are its own"
+        yield Finding("station", "ok", found, hint=f"sealpin-edge status {config.options}")
     else:
         looks += [("PLC", _plc), ("camera", _camera)]
     looks += [("photos", _photos), ("results", _results), ("clock", _clock), ("disk", _disk)]
@@ -60,7 +60,9 @@ def examine(config: StationConfig) -> Iterator[Finding]:
         try:
             yield from look(config)
         except SealpinError as fault:
-            yield Finding(what, "fault", f"{fault.problem} ({fault.found})", fault.hint or fault.where)
+            found = f"{fault.where}: {fault.problem}" if fault.where else fault.problem
+            found += f" ({fault.found})" if fault.found else ""
+            yield Finding(what, "fault", found, fault.advice or fault.allowed, hint=fault.hint)
         except OSError as error:
             yield Finding(what, "fault", str(error))
     if lock:
@@ -81,8 +83,8 @@ def _model(config: StationConfig) -> Iterator[Finding]:
             "golden photos", "warning", "none", "give [model] golden a folder, so that a start proves the model"
         )
     elif not (bad := golden_verdicts(config.model.golden)[Verdict.NG]):
-        hint = "add photos of bad parts: without them no start can tell that this station would let one pass"
-        yield Finding("golden photos", "warning", "none of a bad part", hint)
+        advice = "add photos of bad parts: without them no start can tell that this station would let one pass"
+        yield Finding("golden photos", "warning", "none of a bad part", advice)
     else:
         found = f"they are judged as they should be, {bad} of bad parts among them"
         yield Finding("golden photos", "ok", found)
@@ -126,11 +128,11 @@ def _plc(config: StationConfig) -> Iterator[Finding]:
     )
     if block:
         if first[1] == last[1]:
-            hint = "let the PLC's program count in byte 1, or a stopped PLC is not noticed"
-            yield Finding("PLC heartbeat", "warning", "it stands still", hint)
+            advice = "let the PLC's program count in byte 1, or a stopped PLC is not noticed"
+            yield Finding("PLC heartbeat", "warning", "it stands still", advice)
         if last[BLOCK_BYTES - 1] not in (0, BLOCK_VERSION):
-            hint = "is something else at this place? compare the block with edge/README.md"
-            yield Finding("PLC block", "fault", f"byte 23 is {last[BLOCK_BYTES - 1]}, not {BLOCK_VERSION}", hint)
+            advice = "is something else at this place? compare the block with edge/README.md"
+            yield Finding("PLC block", "fault", f"byte 23 is {last[BLOCK_BYTES - 1]}, not {BLOCK_VERSION}", advice)
 
 
 def _camera(config: StationConfig) -> Iterator[Finding]:
@@ -152,14 +154,17 @@ def _camera(config: StationConfig) -> Iterator[Finding]:
     finally:
         camera.close()
     found = f"{size}, {statistics.median(times):.0f} ms a photo" + "".join(f"; {one}" for one in sorted(problems))
-    hint = "with a good part in place: sealpin-edge teach-camera" if problems else ""
-    yield Finding("camera", "fault" if problems else "ok", found, hint)
+    if problems:
+        advice = "with a good part in place"
+        yield Finding("camera", "fault", found, advice, hint=f"sealpin-edge teach-camera {config.options}")
+    else:
+        yield Finding("camera", "ok", found)
     if not camera.live:
         found = "this driver replays photos, and the same one again is not refused as frozen: no real line runs on it"
         yield Finding("camera driver", "warning", found)
     if checks.unfit:
         found = "camera not taught: no part will be judged"
-        yield Finding("camera limits", "fault", found, "sealpin-edge teach-camera --config station.toml")
+        yield Finding("camera limits", "fault", found, hint=f"sealpin-edge teach-camera {config.options}")
     elif checks.state == "off":
         found = "[camera] checks is off: a dark, blurred or empty photo is judged like any other"
         yield Finding("camera limits", "warning", found)
@@ -197,8 +202,8 @@ def _results(config: StationConfig) -> Iterator[Finding]:
     if status in (401, 403):
         yield Finding("results", "fault", found, "the token is not the right one: look at [results] token_file")
     elif config.results.token_file and api.ask(nobody, wrong_token=True) == status:
-        hint = "it answers a wrong token alike: after the first part, sealpin-edge status says whether it is taken"
-        yield Finding("results", "warning", f"{found}: the token is not proven", hint)
+        advice = "it answers a wrong token alike: after the first part, sealpin-edge status says whether it is taken"
+        yield Finding("results", "warning", f"{found}: the token is not proven", advice)
     else:
         yield Finding("results", "ok", f"{found} (nothing was sent)")
 
@@ -213,8 +218,9 @@ def _clock(config: StationConfig) -> Iterator[Finding]:
     if state == "yes":
         yield Finding("clock", "ok", f"{now}, synchronised")
     else:
-        hint = "photos are filed by day: set a time server, timedatectl set-ntp true"
-        yield Finding("clock", "warning", f"{now}, not known to be synchronised", hint)
+        advice = "photos are filed by day: set a time server"
+        found = f"{now}, not known to be synchronised"
+        yield Finding("clock", "warning", found, advice, hint="sudo timedatectl set-ntp true")
 
 
 def _disk(config: StationConfig) -> Iterator[Finding]:
@@ -227,5 +233,5 @@ def _disk(config: StationConfig) -> Iterator[Finding]:
     probe.write_bytes(b"x")
     probe.unlink()
     small = free < wanted
-    hint = f"lower [station] store_mb, or make room: it is {wanted}" if small else ""
-    yield Finding("disk", "warning" if small else "ok", f"{free:,.0f} MB free at {folder}", hint)
+    advice = f"lower [station] store_mb, or make room: it is {wanted}" if small else ""
+    yield Finding("disk", "warning" if small else "ok", f"{free:,.0f} MB free at {folder}", advice)

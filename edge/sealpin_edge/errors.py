@@ -11,27 +11,33 @@
           NotTaken              a server answered, but did not take this item: worth another try, after others
       Refused               a server took the item and will never accept it: not worth another try
 
-A message says what was wrong, where, what was found, what is allowed, and the next command. The programs print it
-without a traceback; anything else that escapes is a defect in sealpin.
+A message says what was wrong, where, what was found, what is allowed, what to do, and the next command. The programs
+print it without a traceback; anything else that escapes is a defect in sealpin.
 """
 
 MAX_FAULTS_SHOWN = 20
 
 
 class SealpinError(Exception):
-    """Base of all errors meant for a user. `where` is a file, key, address or object."""
+    """Base of all errors meant for a user.
+
+    `where` is a file, key, address or object. `hint` is the next command as it is typed, in CAPITALS what must be
+    filled in; what to do that is no command is `advice`.
+    """
 
     exit_code = 1
 
-    def __init__(self, problem: str, *, where: str = "", found: str = "", allowed: str = "", hint: str = "") -> None:
-        self.problem, self.where, self.found, self.allowed, self.hint = problem, where, found, allowed, hint
+    def __init__(
+        self, problem: str, *, where: str = "", found: str = "", allowed: str = "", advice: str = "", hint: str = ""
+    ) -> None:
+        self.problem, self.where, self.found, self.allowed = problem, where, found, allowed
+        self.advice, self.hint = advice, hint
         super().__init__(str(self))
 
     def __str__(self) -> str:
         lines = [f"{self.where}: {self.problem}" if self.where else self.problem]
-        for label, text in (("found", self.found), ("allowed", self.allowed), ("next", self.hint)):
-            if text:
-                lines.append(f"  {label + ':':<9}{text}")
+        told = {"found": self.found, "allowed": self.allowed, "advice": self.advice, "next": self.hint}
+        lines += [f"  {label + ':':<9}{text}" for label, text in told.items() if text]
         return "\n".join(lines)
 
 

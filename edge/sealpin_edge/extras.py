@@ -1,6 +1,7 @@
 """Packages that only some stations need: loaded when they are used, and asked for by name when they are missing."""
 
 from importlib import import_module
+from shlex import quote
 from typing import Any
 
 from .errors import EnvironmentFault
@@ -15,5 +16,5 @@ def need(module: str, extra: str) -> Any:
             "a package that this station needs is not installed",
             where=f"import {module}",
             found=str(error),
-            hint=f"pip install --constraint constraints.txt 'sealpin-edge[{extra}]'",
+            hint=f"pip install --constraint constraints.txt {quote(f'sealpin-edge[{extra}]')}",
         ) from None

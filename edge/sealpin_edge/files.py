@@ -1,14 +1,59 @@
-"""Outputs that appear whole or not at all: written beside their place, then renamed."""
+"""Outputs that appear whole or not at all, written beside their place, then renamed; and text that a person wrote."""
 
+import codecs
 import os
+import re
 import secrets
 import shutil
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from shlex import quote
+from typing import Any, TextIO
 
 from .errors import InputError
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that a person may have written on any system: UTF-8, with or without a byte-order mark.
+
+    Raises InputError when it is in another encoding, without a word of it, since it may be a secret; OSError when it
+    cannot be read.
+    """
+    data = path.read_bytes()
+    # Windows' Notepad ("Unicode") and older PowerShells write it; the second byte of a plain letter is a zero in it
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data[:2]:
+        raise InputError(
+            "this text is not in UTF-8",
+            where=str(path),
+            found="UTF-16, as Windows' Notepad and PowerShell can write it",
+            allowed="UTF-8",
+            advice="save it anew with the encoding UTF-8 (PowerShell: Set-Content -Encoding utf8)",
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            "this text is not in UTF-8",
+            where=f"{path}:{line}",
+            found="bytes that are no UTF-8",
+            allowed="UTF-8",
+            advice="save it anew with the encoding UTF-8",
+        ) from None
+
+
+def parse_toml(text: str, path: Path) -> dict[str, Any]:
+    """The content of a TOML file. Raises InputError that says where it is none, without a word of it."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        # Its message may quote what stands there, and name keys: both can be a password that was put in the wrong place
+        reason = re.split(r"['\"(]", str(error))[0].strip().replace("Expected", "Something else was expected")
+        place = re.search(r"at (line \d+, column \d+|end of document)", str(error))
+        found = f"{reason} at {place[1]}" if place else reason
+        raise InputError("this is not TOML", where=str(path), found=found) from None
 
 
 def fsync_folder(folder: Path) -> None:
@@ -59,7 +104,8 @@ def new_folder(path: Path) -> Iterator[Path]:
             "this is in the way",
             where=str(path),
             allowed="a name that is free, or an empty folder",
-            hint=f"choose another name, or remove it first: rm -r {path}",
+            advice="choose another name, or remove it first",
+            hint=f"rm -r {quote(str(path))}",
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")

@@ -16,6 +16,7 @@ from typing import Any
 from .config import StationConfig
 from .detection import Detection
 from .errors import InputError
+from .files import read_text
 from .model import Model
 from .photo import Photo, read_photo
 from .verdict import Rule, Verdict, counted, judge
@@ -48,7 +49,8 @@ def proven_model(config: StationConfig) -> tuple[Model, Rule]:
             where=f"[model] file = {config.model.file}",
             found=f"SHA-256 {model.sha256}",
             allowed=f"[model] sha256 = {config.model.sha256}",
-            hint="unpack the bundle again: sealpin-edge unpack BUNDLE DIR",
+            advice="unpack the bundle again",
+            hint="sealpin-edge unpack BUNDLE DIR",
         )
     rule = model.rule(config.model.threshold, frozenset(config.model.notice), where="[model] {}")
     if config.model.golden:
@@ -70,7 +72,7 @@ def golden_verdicts(folder: Path) -> Counter[Verdict]:
 def _expected(folder: Path) -> dict[str, _Golden]:
     path = folder / GOLDEN_FILE
     try:
-        photos = json.loads(path.read_text(encoding="utf-8"))["photos"]
+        photos = json.loads(read_text(path))["photos"]
         return {
             str(one["photo"]): _Golden(Verdict(one["verdict"]), tuple(map(_detection, one["detections"])))
             for one in photos
@@ -100,7 +102,7 @@ def prove_on_golden(model: Model, rule: Rule, folder: Path) -> int:
                 where=str(folder / name),
                 found=_told(counted(found, rule)),
                 allowed=_told(known.detections),
-                hint="unpack the bundle again; if it stays so, this machine does not run this model as it should",
+                advice="unpack the bundle again; if it stays so, this machine does not run this model as it should",
             )
         if known.verdict is Verdict.NG and judge(found, rule)[0] is Verdict.OK:
             raise InputError(
@@ -108,7 +110,7 @@ def prove_on_golden(model: Model, rule: Rule, folder: Path) -> int:
                 where=f"{folder / name}, by [model] threshold and notice",
                 found=f"{_told(found)}; what counts: {rule}",
                 allowed="thresholds and notice with which it is NG, as it was when the model was released",
-                hint="mend [model] in the station's config, or make the bundle anew with it if it shall be so",
+                advice="mend [model] in the station's config, or make the bundle anew with it if it shall be so",
             )
     return len(expected)
 

@@ -27,7 +27,7 @@ class DataLock:
                 where=f"[station] data_dir = {data_dir}",
                 found="the folder is locked",
                 allowed="one station for each data_dir",
-                hint="systemctl stop sealpin-edge",
+                hint="sudo systemctl stop sealpin-edge",
             ) from None
 
     def free(self) -> None:

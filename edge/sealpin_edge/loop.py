@@ -125,7 +125,7 @@ class PlcLoop:
                 except PlcFault as fault:
                     self._lost(fault)
                     if time.monotonic() >= give_up_at:
-                        raise _no_plc(fault) from None
+                        raise _no_plc(fault, self._config) from None
                     stop.wait(RECONNECT_S)
         finally:
             self._manager.tell("STOPPING=1")
@@ -285,11 +285,11 @@ class PlcLoop:
             self._manager.tell(f"WATCHDOG=1\nSTATUS={self.state}, PLC {'connected' if self.connected else 'away'}")
 
 
-def _no_plc(fault: PlcFault) -> InputError:
+def _no_plc(fault: PlcFault, config: StationConfig) -> InputError:
     return InputError(
         "there is no PLC here",
         where=f"[plc] {fault.where}",
-        found=fault.found,
-        allowed=fault.hint,
-        hint="to start before the PLC does: sealpin-edge run --wait-for-plc",
+        found=f"{fault.problem}: {fault.found}",
+        advice=f"{fault.advice}; or start before the PLC does",
+        hint=f"sealpin-edge run --wait-for-plc {config.options}",
     )

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence, Set
 from importlib import import_module
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -203,7 +204,7 @@ def _refused(name: str, found: str, allowed: str = "") -> InputError:
         where=name,
         found=found,
         allowed=allowed,
-        hint=f"sealpin model show {name}",
+        hint=f"sealpin model show {quote(name)}",
     )
 
 
@@ -216,7 +217,7 @@ def read_model(path: Path) -> bytes:
             "this model cannot be read",
             where=str(path),
             found=type(error).__name__,
-            hint="sealpin export RUN --out DIR writes one",
+            hint="sealpin export RUN --out DIR",
         ) from None
 
 

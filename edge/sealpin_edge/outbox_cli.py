@@ -37,7 +37,7 @@ def list_items(config: StationConfig, as_json: bool) -> None:
     aside = sum(one.state == "aside" for one in items)
     rows.append(f"{len(items) - aside} to be sent, {aside} set aside")
     if aside:
-        rows.append(f"next: sealpin-edge outbox retry --config {config}")
+        rows.append(f"next: sealpin-edge outbox retry {config.options}")
     answer({"items": [_document(one) for one in items]}, as_json, "\n".join(rows))
 
 

@@ -34,7 +34,7 @@ def decode_photo(data: bytes, name: str = "photo") -> Photo:
             where=name,
             found=f"{len(data)} bytes that end too early" if not whole else f"{len(data)} bytes that are no photo",
             allowed="a whole JPEG or PNG file",
-            hint="copy it again from the camera, or take it out of the folder",
+            advice="copy it again from the camera, or take it out of the folder",
         )
     return np.asarray(photo, dtype=np.uint8)
 

@@ -65,7 +65,7 @@ def preflight(config: StationConfig) -> Preflight:
             where="budget_ms",
             found=f"{slowest_ms:.0f} ms a photo",
             allowed=f"at most {budget_ms:g} ms",
-            hint="a smaller input (sealpin recipe new --size 320), or int8 (sealpin export --quantize int8)",
+            advice="a smaller input (sealpin recipe new --size 320), or int8 (sealpin export --quantize int8)",
         )
     return Preflight(
         len(photos) if config.model.golden else 0,

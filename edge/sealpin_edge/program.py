@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -28,6 +29,8 @@ class Program(click.Group):
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
             sys.exit(130)
+        except BrokenPipeError:  # whoever read what is printed is gone, as after `| head`: click ends without a word
+            raise
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             click.echo(f"error: {where}{error.strerror or error}", err=True)
@@ -56,7 +59,8 @@ def with_config(command: Callable[..., None]) -> Callable[..., None]:
 def check_place(path: Path | None) -> None:
     """Raise InputError when a file to be written after long work would have no folder."""
     if path and not path.parent.is_dir():
-        raise InputError("there is no such folder to write into", where=str(path), hint=f"mkdir -p {path.parent}")
+        hint = f"mkdir -p {quote(str(path.parent))}"
+        raise InputError("there is no such folder to write into", where=str(path), hint=hint)
 
 
 def answer(document: dict[str, Any], as_json: bool, text: str) -> None:

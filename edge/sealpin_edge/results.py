@@ -80,7 +80,7 @@ class ResultsApi:
                 where="[results] url",
                 found=f"http:// to {self._host}",
                 allowed="https://, or a host that is this machine",
-                hint="write https:// in [results] url; or plain_token = true in [results] if that network is trusted",
+                advice="write https:// in [results] url; or plain_token = true in [results] if that network is trusted",
             )
         self._headers("" if not self._has_token else self._token.read(), InputError)
 
@@ -116,7 +116,7 @@ class ResultsApi:
                 "this token has letters that none may have",
                 where="[results] token_file",
                 allowed="letters, digits and signs of ASCII (RFC 6750), no blanks",
-                hint="copy the token anew into the file",
+                advice="copy the token anew into the file",
             )
         return {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
 
@@ -149,13 +149,13 @@ class ResultsApi:
         if answer.status in (401, 403):
             found = "the API does not accept the token of [results] token_file"
             wanted = "the API wants a token: [results] token_file names none"
-            hint = "write the right token into that file; it is read anew for each result"
-            return Unavailable(found if self._has_token else wanted, **told, hint=hint)
+            advice = "write the right token into that file; it is read anew for each result"
+            return Unavailable(found if self._has_token else wanted, **told, advice=advice)
         if 300 <= answer.status < 400:
             place = self._token.hidden(urljoin(told["where"], answer.headers.get("Location", "")))
             told["found"] += f", Location: {place}"
-            hint = f'write url = "{place.removesuffix(f"/{id}")}" into [results]'
-            return Unavailable("the results API is at another address", **told, hint=hint)
+            advice = f'write url = "{place.removesuffix(f"/{id}")}" into [results]'
+            return Unavailable("the results API is at another address", **told, advice=advice)
         kind = NotTaken if answer.status in _NOT_TAKEN else Unavailable
         fault = kind("the results API does not take this now", **told)
         wish = answer.headers.get("Retry-After", "")

@@ -3,19 +3,20 @@
 from pathlib import Path
 
 from .errors import InputError, Unavailable
+from .files import read_text
 
 
 def read_secret(path: Path, key: str) -> str:
     """The first line of a secret file; `key` names the setting in messages. Raises InputError when it is not there."""
     try:
-        secret = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        secret = read_text(path).strip()
+    except OSError as error:
         raise InputError(
             "this secret cannot be read",
-            where=f"{key} = {path}",
+            where=key,  # not what it says: where the file should be, somebody may have written the secret itself
             found=type(error).__name__,
-            allowed="a file with the secret on its first line",
-            hint=f"umask 077; cat > {path}",
+            allowed="the path of a file with the secret on its first line",
+            hint="umask 077; cat > FILE",
         ) from None
     if not secret or "\n" in secret:
         raise InputError("this secret is empty or has several lines", where=f"{key} = {path}", allowed="one line")
@@ -37,7 +38,11 @@ class Secret:
                 self._known = read_secret(self._path, self._key)
             except InputError as fault:
                 raise Unavailable(
-                    fault.problem, where=fault.where, found=fault.found, allowed=fault.allowed, hint=fault.hint
+                    fault.problem,
+                    where=fault.where,
+                    found=fault.found,
+                    allowed=fault.allowed,
+                    hint="umask 077; cat > FILE",
                 ) from None
         return self._known
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .command import run_program
 from .errors import EnvironmentFault, InputError
+from .files import read_text
 
 NAMESPACE = "sealpin-bundle"
 SIGNER = "sealpin"
@@ -20,7 +21,9 @@ def new_key(path: Path, comment: str) -> str:
     Returns the public half. Raises InputError when there is a key already.
     """
     if path.exists():
-        raise InputError("there is a key already", where=str(path), hint="it is used as it is; or choose another --key")
+        raise InputError(
+            "there is a key already", where=str(path), advice="it is used as it is; or choose another --key"
+        )
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     _ssh_keygen(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)])
     return public_key(path)
@@ -29,7 +32,7 @@ def new_key(path: Path, comment: str) -> str:
 def public_key(path: Path) -> str:
     """The public half of a key, as OpenSSH writes it: kind and base64. Raises InputError when it is no Ed25519 key."""
     try:
-        kind, data = path.with_name(f"{path.name}.pub").read_text(encoding="utf-8").split()[:2]
+        kind, data = read_text(path.with_name(f"{path.name}.pub")).split()[:2]
     except (OSError, ValueError):
         kind = data = ""
     if kind != "ssh-ed25519":
@@ -65,14 +68,16 @@ def verify(data: bytes, signature: bytes, signers: Path, where: str) -> None:
             "this bundle is not signed",
             where=where,
             allowed="a bundle signed with a key that the station trusts",
-            hint="sealpin keys new, sealpin station prepare, then make the bundle again",
+            advice="make a key, prepare the station with it, then make the bundle again",
+            hint="sealpin keys new",
         )
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(signature)
-        file.flush()
+    with tempfile.NamedTemporaryFile() as file, tempfile.NamedTemporaryFile() as trusted:
+        for copy, content in ((file, signature), (trusted, read_text(signers).encode())):
+            copy.write(content)
+            copy.flush()
         try:
             _ssh_keygen(
-                ["-q", "-Y", "verify", "-n", NAMESPACE, "-f", str(signers), "-I", SIGNER, "-s", file.name], data
+                ["-q", "-Y", "verify", "-n", NAMESPACE, "-f", trusted.name, "-I", SIGNER, "-s", file.name], data
             )
         except EnvironmentFault as error:
             raise InputError(
@@ -80,9 +85,9 @@ def verify(data: bytes, signature: bytes, signers: Path, where: str) -> None:
                 where=where,
                 found=error.found,
                 allowed=f"a key in {signers}",
-                hint="sign with the key that the station was prepared with, or prepare it with yours",
+                advice="sign with the key that the station was prepared with, or prepare it with yours",
             ) from None
 
 
 def _ssh_keygen(arguments: list[str], given: bytes = b"") -> bytes:
-    return run_program(["ssh-keygen", *arguments], given=given, hint="apt install openssh-client")
+    return run_program(["ssh-keygen", *arguments], given=given, hint="sudo apt install openssh-client")

@@ -248,7 +248,7 @@ class Station:
                 "the display's address is not free",
                 where=f"[display] address = {address}",
                 found=str(error),
-                hint="another station may be running; choose another port",
+                advice="another station may be running; choose another port",
             ) from None
 
 

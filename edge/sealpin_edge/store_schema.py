@@ -100,7 +100,8 @@ def newer_database(database: Path, version: int) -> InputError:
         where=str(database),
         found=f"version {version}",
         allowed=f"up to {VERSION}",
-        hint="sealpin deploy BUNDLE NAME, with a bundle that is no older than what ran here last",
+        advice="a bundle that is no older than what ran here last",
+        hint="sealpin deploy BUNDLE NAME",
     )
 
 

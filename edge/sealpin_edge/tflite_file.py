@@ -106,7 +106,8 @@ def read_tflite(data: bytes, name: str) -> TfliteFile:
             where=name,
             found=found,
             allowed="a .tflite file",
-            hint="copy it again, or sealpin export RUN --out DIR",
+            advice="copy it again, or export it anew",
+            hint="sealpin export RUN --out DIR",
         )
 
     if data[4:8] != IDENTIFIER:

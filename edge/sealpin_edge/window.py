@@ -45,7 +45,8 @@ def show(address: str) -> None:
         raise EnvironmentFault(
             "OpenCV opens no window here",
             found=str(error).strip().splitlines()[-1],
-            hint="on a desktop: pip uninstall opencv-python-headless; pip install opencv-python; else use the page",
+            advice="on a desktop another build of OpenCV; without one, the page in a browser",
+            hint="pip uninstall opencv-python-headless; pip install opencv-python",
         ) from None
     health: dict[str, Any] | None = None
     photo, shown, heard = None, "", time.monotonic()

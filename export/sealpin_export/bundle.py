@@ -16,7 +16,7 @@ from sealpin_edge.bundle import Manifest, make_manifest, version_order, write_bu
 from sealpin_edge.config import CONFIG_VERSION, StationConfig
 from sealpin_edge.config_file import load_config
 from sealpin_edge.errors import InputError
-from sealpin_edge.files import write_whole
+from sealpin_edge.files import read_text, write_whole
 from sealpin_edge.golden import GOLDEN_FILE
 from sealpin_edge.model import Model, read_model
 from sealpin_edge.plc.block import BLOCK_VERSION
@@ -89,7 +89,7 @@ def _about(contents: Contents, config: StationConfig, extras: Sequence[str]) -> 
 
 
 def _config(station: Path, model: bytes, has_golden: bool) -> bytes:
-    document = tomlkit.parse(station.read_text(encoding="utf-8"))
+    document = tomlkit.parse(read_text(station))
     section = document.setdefault("model", tomlkit.table())
     section["file"] = bundle.MODEL
     section["sha256"] = hashlib.sha256(model).hexdigest()

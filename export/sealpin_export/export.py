@@ -104,7 +104,7 @@ def export(
             where=str(dataset.folder),
             found=f"{dataset.counts['train']} photos",
             allowed=f"{LEAST_CALIBRATION} at least",
-            hint="leave the arithmetic in float: --quantize float16",
+            advice="leave the arithmetic in float: --quantize float16",
         )
     records = RecordFile(dataset.folder, "val", dataset.classes)
     refused = out.parent / f"{out.resolve().name}_refused.html"

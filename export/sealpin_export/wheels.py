@@ -86,9 +86,10 @@ def _download(package: str, platform: str, out: Path) -> None:
     command += ["--only-binary=:all:", "--implementation", "cp", "--python-version", f"3.{minor}"]
     command += [f"--platform={tag}" for tag in tags] + ["--constraint", str(constraints()), package]
     try:
-        run_program(command, hint="without internet: --no-wheels, and packages that the station has already")
+        run_program(command)
     except EnvironmentFault as fault:
         fault.where = platform
+        fault.advice = "without internet: --no-wheels, and packages that the station has already"
         raise
 
 

@@ -21,7 +21,7 @@ capture_ms = 20000
 inference_ms = 40000
 decision_deadline_ms = 55000
 result_ack_ms = 20000
-plc_operation_ms = 5000
+plc_operation_ms = 3000
 plc_dead_ms = 20000
 """
 

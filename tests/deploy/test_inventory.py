@@ -38,7 +38,7 @@ def test_what_is_added_is_read_again_and_comments_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[a", "no inventory"),
+        ("[a", "not TOML"),
         ("a = 1", "no station"),
         ('["../a"]\naddress = "pi@host"', "cannot name a station"),
         ('["-oProxyCommand=x"]\naddress = "pi@host"', "cannot name a station"),

@@ -53,7 +53,7 @@ def test_a_redirection_names_the_address_to_write_into_the_config(answering: Any
         api.client().put("i1", "{}")
     full = place if "://" in place else f"http://127.0.0.1:{api.server.server_port}{place}"
     assert f"HTTP {status}, Location: {full.format(id='i1')}" in raised.value.found
-    assert f'url = "{full.removesuffix("/{id}")}" into [results]' in raised.value.hint
+    assert f'url = "{full.removesuffix("/{id}")}" into [results]' in raised.value.advice
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -71,7 +71,7 @@ def test_a_token_does_not_go_unencrypted_to_another_machine_unless_the_config_sa
     token = token_file(tmp_path)
     with pytest.raises(InputError, match="unencrypted") as raised:
         ResultsApi(ResultsSection("http://192.0.2.1/results", token), 1.0)
-    assert "plain_token = true" in raised.value.hint
+    assert "plain_token = true" in raised.value.advice
     ResultsApi(ResultsSection("http://192.0.2.1/results", token, plain_token=True), 1.0)
     ResultsApi(ResultsSection("http://192.0.2.1/results"), 1.0)
     for url in ("http://localhost/results", "http://127.0.0.1:81", "http://[::1]:81/x", "https://192.0.2.1/results"):
@@ -97,7 +97,7 @@ def test_an_address_without_a_host_is_told_at_the_start(url: str) -> None:
 )
 @pytest.mark.parametrize("url", ["192.168.1.5:8080/results", "api.example/results", "host:21/line", "http:/one"])
 def test_an_address_without_its_beginning_says_so(section: Any, kind: str, url: str) -> None:
-    (fault,) = section(url).faults()
+    (fault,) = section(url).check_url()
     assert fault[:2] == ("url", f"no {kind} in front")
 
 

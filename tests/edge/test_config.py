@@ -1,5 +1,6 @@
 """station.toml: what is read, and that every fault is told with its key."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,7 @@ def test_a_good_config_has_defaults_and_paths_relative_to_its_file(tmp_path: Pat
         ('driver = "folder"', 'driver = "opencv"', r"\[camera\] source"),
         ('driver = "folder"', 'driver = "opencv"\nsource = "rtsp://x/y"', r"\[camera\] latency_ms"),
         ("[photos]", "[timers]\nplc_dead_ms = 400\n[photos]", r"\[timers\] plc_dead_ms"),
+        ("[photos]", "[timers]\nplc_operation_ms = 3001\nplc_dead_ms = 5000\n[photos]", "1 to 3000 milliseconds"),
         ("abab", "xyzz", r"\[model\] sha256"),
         ("ftp://station@", "ftp://station:secret@", r"\[photos\] url"),
         ("ftp://station@", "gopher://station@", r"\[photos\] url"),
@@ -148,3 +150,162 @@ def test_a_stations_own_config_brings_no_other_model_and_its_faults_are_told_wit
     own.write_text("[plc\n")
     with pytest.raises(InputError, match=r"own.toml: this is not TOML"):
         load_config(tmp_path / "station.toml", own=own)
+
+
+def faults(folder: Path, text: str) -> str:
+    """What a config is told; "" when it is good."""
+    try:
+        load_config(write(folder, text))
+    except InputError as fault:
+        return str(fault)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('host = "192.0.2.10"', 'host = "192.168.0.300"', r"\[plc\] host"),
+        ('host = "192.0.2.10"', 'host = "10.0.1"', r"\[plc\] host"),
+        ('host = "192.0.2.10"', 'host = ""', r"\[plc\] host"),
+        ('host = "192.0.2.10"', 'host = " "', r"\[plc\] host"),
+        ('host = "192.0.2.10"', 'host = "192.0.2.10 "', r"\[plc\] host"),
+        ('host = "192.0.2.10"', 'host = "192.0.2.10:102"', r"\[plc\] host"),
+        ('host = "192.0.2.10"', 'host = "tcp://192.0.2.10"', r"\[plc\] host"),
+        ('host = "192.0.2.10"', 'host = "plc..line"', r"\[plc\] host"),
+        ('block = "DB100"', 'block = "DB100.DBX0.0"', r"\[plc\] block"),
+        ('block = "DB100"', 'block = "DB100.DBB3"', "the data block alone: DB100"),
+        ('block = "DB100"', 'block = "DB100.STRING0"', "the data block alone: DB100"),
+        ('block = "DB100"', 'block = "MB11"', "an even byte"),
+        ('block = "DB100"', 'block = "MB65514"', "65512 at most"),
+        ('block = "DB100"', 'block = "HR65525"\ndriver = "modbus"', "65524 at most"),
+        ('block = "DB100"', 'block = "DB100"\nserial = "DB100.DBB20"', "outside of the block"),
+        ('block = "DB100"', 'block = "DB100"\nserial = "DB100.STRING8"', "outside of the block"),
+        ('block = "DB100"', 'block = "MB100"\nserial = "MB90"\nserial_length = 11', "outside of the block"),
+        ('block = "DB100"', 'block = "HR100"\ndriver = "modbus"\nserial = "HR111"', "outside of the block"),
+        ('block = "DB100"', 'block = "DB100"\nserial_ready = "DB100.DBX9.0"', r"\[plc\] serial_ready"),
+        ('block = "DB100"', 'block = "DB100"\nserial_ready = "DB100.DBX7.7"', r"\[plc\] serial_ready"),
+        ('mode = "full"', 'mode = "simple"', r"\[plc\] trigger"),
+        ("[photos]", "[timers]\ncapture_ms = 3500\n[photos]", r"\[timers\] capture_ms"),
+        ("[photos]", "[timers]\ndecision_deadline_ms = 2900\n[photos]", r"\[timers\] inference_ms"),
+        ('path = "photos"', 'path = "photos"\nsource = -1', r"\[camera\] source"),
+        ('path = "photos"', 'path = "photos"\nsource = "rtsp://["', r"\[camera\] source"),
+        ('path = "photos"', 'path = "photos"\nchecks = "on"', r"\[camera\] checks"),
+        ('sha256 = "', 'sha = "', "next: +sha256sum"),
+        ("[station]\n", "[[station]]\n", r"\[station\]"),
+    ],
+)
+def test_what_could_never_work_on_a_line_is_told_with_its_key(tmp_path: Path, old: str, new: str, told: str) -> None:
+    assert old in GOOD
+    assert re.search(told, faults(tmp_path, GOOD.replace(old, new, 1)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('host = "192.0.2.10"', 'host = "plc-1.line_2"'),
+        ('host = "192.0.2.10"', 'host = "plc.factory.example."'),
+        ('host = "192.0.2.10"', 'host = "fe80::1"'),
+        ('block = "DB100"', 'block = "DB100.DBB0"'),
+        ('block = "DB100"', 'block = "MB65512"'),
+        ('block = "DB100"', 'block = "HR65524"\ndriver = "modbus"'),
+        ('block = "DB100"', 'block = "DB100"\nserial = "DB100.DBB24"\nserial_ready = "DB100.DBX40.0"'),
+        ('block = "DB100"', 'block = "DB100"\nserial = "DB101.DBB0"\nrecipe = 3'),
+        ('block = "DB100"', 'block = "MB100"\nserial = "MB90"\nserial_length = 10'),
+        ('driver = "folder"', 'driver = "opencv"\nsource = 0'),
+        ("[photos]", "[timers]\ncapture_ms = 3499\ninference_ms = 4000\n[photos]"),
+    ],
+)
+def test_what_can_work_is_taken(tmp_path: Path, old: str, new: str) -> None:
+    assert faults(tmp_path, GOOD.replace(old, new, 1)) == ""
+
+
+SIMPLE = GOOD.replace('mode = "full"', 'mode = "simple"').replace('block = "DB100"', 'trigger = "I0.0"\nok = "M77.0"')
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('trigger = "I0.0"', 'trigger = "M77.0"', r"\[plc\] trigger"),
+        ('trigger = "I0.0"', 'trigger = "I0.0"\nserial = "DB1"\nserial_ready = "M77.0"', r"\[plc\] serial_ready"),
+        ('trigger = "I0.0"', 'trigger = "I0.0"\nserial = "MB70"', r"\[plc\] serial"),
+        ('trigger = "I0.0"', 'trigger = "I0.0"\nrecipe = 1', "no recipe in simple mode"),
+        ('ok = "M77.0"', 'ok = "I0.1"', "the station may write"),
+    ],
+)
+def test_nothing_that_the_plc_writes_lies_on_the_ok_bit(tmp_path: Path, old: str, new: str, told: str) -> None:
+    assert faults(tmp_path, SIMPLE) == ""
+    assert re.search(told, faults(tmp_path, SIMPLE.replace(old, new, 1)))
+
+
+def test_a_camera_of_a_number_may_be_written_as_one(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, GOOD.replace('driver = "folder"', 'driver = "opencv"\nsource = 0')))
+    assert config.camera.source == "0"
+
+
+def test_a_wrong_value_hides_no_other_fault_of_its_section_or_of_another(tmp_path: Path) -> None:
+    text = GOOD.replace('mode = "full"', 'mode = "simple"').replace('host = "192.0.2.10"', 'host = "192.168.0.300"')
+    text = text.replace('block = "DB100"', 'port = "102"\ntrigger = "M1.0"\nok = "M1.0"\nrecipe = 2\nserial = "D5"')
+    text = text.replace('path = "photos"', "path = 3\nwidth = 640\nrotate = 45").replace("abab", "xyzz")
+    told = faults(tmp_path, text + "[timers]\npoll_ms = 0\nplc_dead_ms = 400\ncapture_ms = 3600\n")
+    for place in (
+        "[plc] host", "[plc] port", "[plc] trigger", "[plc] recipe", "[plc] serial", "[camera] path", "[camera] width",
+        "[camera] rotate", "[model] sha256", "[timers] poll_ms", "[timers] plc_dead_ms", "[timers] capture_ms",
+    ):  # fmt: skip
+        assert place in told
+    assert told.startswith("12 problems")
+
+
+def test_what_depends_on_a_wrong_value_is_not_judged(tmp_path: Path) -> None:
+    told = faults(tmp_path, GOOD.replace('block = "DB100"', 'block = "D654"\ndriver = "mcc"\nseries = "qnudv"'))
+    assert "[plc] driver" in told and "problems" not in told
+    told = faults(tmp_path, GOOD + '[timers]\nplc_operation_ms = "1"\nplc_dead_ms = 400\n')
+    assert "[timers] plc_operation_ms" in told and "problems" not in told
+
+
+def test_both_files_that_are_no_toml_are_told(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text("[plc\n")
+    with pytest.raises(InputError, match=r"(?s)station.toml: this is not TOML.*own.toml: this is not TOML"):
+        load_config(write(tmp_path, "[plc\n"), own=own)
+
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("[photos]", '[results]\npassword = "hunter2"\nurl = "http://x"\n[photos]'),
+        ("[photos]", '[login]\npassword = "hunter2"\n[photos]'),
+        ("[station]", 'password = "hunter2"\n[station]'),
+        ("[photos]", '[photos.login]\npassword = "hunter2"\n[photos]'),
+        ('password_file = "ftp.secret"', 'password_file = ["hunter2"]'),
+        ('password_file = "ftp.secret"', 'password_file = { hunter2 = "hunter2" }'),
+        ('host = "192.0.2.10"', 'host = ["hunter2"]'),
+        ('host = "192.0.2.10"', 'host = "me:hunter2@192.0.2.10"'),
+        ('password_file = "ftp.secret"', "password_file = hunter2"),
+        ('password_file = "ftp.secret"', 'password_file = "hunter2'),
+        ('password_file = "ftp.secret"', "hunter2"),
+        ('password_file = "ftp.secret"', "[photos.hunter2]\n[photos.hunter2]"),
+        ("ftp://station@", "ftp://station:hunter2@"),
+        ("ftp://station@", "ftp://station:hunter2/3@"),
+        ("ftp://station@", "ftp://station:hunter2#3@"),
+        ("ftp://station@", "ftp://station:21?hunter2@"),
+        ("ftp://station@", "ftp://station:21/hunter2@"),
+        ("ftp://station@", "ftp://station:hunter2\u2100@"),
+        ("ftp://station@", "station:hunter2@"),
+        ('path = "photos"', 'source = "rtsp://me:hunter2@cam/1"\nlatency_ms = 5'),
+        ('path = "photos"', 'source = "rtsp://me:hunter2/9@cam/1"\nlatency_ms = 5'),
+        ("[photos]", '[display]\naddress = "me:hunter2@127.0.0.1"\n[photos]'),
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_repeated(tmp_path: Path, old: str, new: str) -> None:
+    assert old in GOOD
+    told = faults(tmp_path, GOOD.replace(old, new, 1))
+    assert "station.toml" in told
+    assert SECRET not in told.replace("[photos] hunter2", "")  # a key's name is told
+
+
+def test_the_nearest_key_is_suggested(tmp_path: Path) -> None:
+    told = faults(tmp_path, GOOD.replace("password_file", "pasword_file").replace("[model]", "[modell]"))
+    assert "was password_file meant?" in told and "was model meant?" in told

@@ -56,6 +56,8 @@ def looked_over(tmp_path: Path, photos: PhotosSection) -> Finding:
     """What doctor says of the photos of a station that has nothing else."""
     config = StationConfig(
         tmp_path,
+        tmp_path / "station.toml",
+        None,
         StationSection("line 1", "full", tmp_path / "data"),
         PlcSection("127.0.0.1", port=free_port(), block="DB1"),
         CameraSection("folder", path=tmp_path / "none"),
@@ -76,10 +78,10 @@ def test_a_command_that_the_ftp_server_lacks_pauses_the_lane_and_is_named(
     uploader = make_uploader(photos, 2.0)
     with pytest.raises(Unavailable, match=f"lacks {command}") as raised:
         uploader.upload("a.jpg", b"a")
-    assert type(raised.value) is Unavailable and f"enable {command}" in raised.value.hint
+    assert type(raised.value) is Unavailable and f"enable {command}" in raised.value.advice
     uploader.close()
     finding = looked_over(tmp_path, photos)
-    assert finding.state == "fault" and f"lacks {command}" in finding.found and f"enable {command}" in finding.hint
+    assert finding.state == "fault" and f"lacks {command}" in finding.found and f"enable {command}" in finding.advice
 
 
 def test_a_folder_that_is_there_needs_no_command_to_make_it(serve: Serve, tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ def test_a_server_that_takes_no_photo_at_all_pauses_the_lane_and_is_told_once(
     assert "the right to make folders" in caplog.text
     assert "takes no photo at all" in courier.troubles["photos"] and "550" in courier.troubles["photos"]
     finding = looked_over(tmp_path, photos)
-    assert finding.state == "fault" and "the right to make folders" in finding.hint
+    assert finding.state == "fault" and "the right to make folders" in finding.advice
 
 
 def test_one_photo_that_is_refused_while_others_are_taken_is_the_photos_own_trouble(

@@ -101,7 +101,7 @@ def test_what_a_server_without_utf8_cannot_be_told_is_said_and_what_to_do(
     line = Line(tmp_path, cut_off, user, password, **changes)
     with pytest.raises(Unavailable, match="letters that this FTP server does not know") as raised:
         make_uploader(line.photos(folder), 2.0).upload("a.jpg", b"a")
-    assert named in raised.value.problem and "enable UTF8" in raised.value.hint
+    assert named in raised.value.problem and "enable UTF8" in raised.value.advice
     assert password == "word" or password not in str(raised.value)
 
 

@@ -159,6 +159,8 @@ def test_other_logins_that_fail_name_the_secret_too_and_a_mended_one_is_taken(st
 def config_of(tmp_path: Path, results: ResultsSection) -> StationConfig:
     return StationConfig(
         tmp_path,
+        tmp_path / "station.toml",
+        None,
         StationSection("line 1", "full", tmp_path / "data"),
         PlcSection("127.0.0.1", port=free_port(), block="DB1"),
         CameraSection("folder", path=tmp_path / "none"),

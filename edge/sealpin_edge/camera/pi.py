@@ -49,8 +49,8 @@ class PiCamera:
                 "the camera cannot be opened",
                 where='[camera] driver = "picamera2"',
                 found=f"{type(error).__name__}: {error}",
-                hint="sudo apt install python3-picamera2, a venv with --system-site-packages; then look at the cable: "
-                "rpicam-hello --list-cameras",
+                advice="it wants the system's package and a venv with --system-site-packages; then look at the cable",
+                hint="sudo apt install python3-picamera2; rpicam-hello --list-cameras",
             ) from None
 
     def capture(self) -> Frame:

@@ -100,7 +100,7 @@ class Agent:
                 "somebody else deploys here",
                 where=str(LOCK),
                 found=f"{who or 'somebody'}, for {age:.0f} s",
-                hint=f"wait; a deploy that is cut off frees the station within {IDLE_S} s",
+                advice=f"wait; a deploy that is cut off frees the station within {IDLE_S} s",
             ) from None
         file.truncate(0)
         file.write(f"{holder} {time.time():.0f}")
@@ -198,7 +198,8 @@ class Agent:
                     "this bundle is older than what runs",
                     found=manifest.version,
                     allowed=f"{runs} or newer",
-                    hint="sealpin deploy --allow-downgrade, or sealpin rollback",
+                    advice="or go back to a release that is still there: sealpin rollback",
+                    hint="sealpin deploy BUNDLE NAME --allow-downgrade",
                 )
         environment.check_platform(manifest)
         with contextlib.suppress(OSError, SealpinError):  # what earlier deploys have left must not fill the disk

@@ -5,6 +5,7 @@ import json
 import platform as machine
 import sys
 from pathlib import Path
+from shlex import quote
 
 from ..bundle import WHEELS, Manifest
 from ..command import run_program
@@ -23,7 +24,7 @@ def check_platform(manifest: Manifest) -> None:
         if not (CURRENT / "venv").exists():
             raise InputError(
                 "this bundle has no packages, and this station has none yet",
-                hint="sealpin bundle make, without --no-wheels",
+                advice="make the bundle without --no-wheels",
             )
         return
     has = manifest.content.get("platforms", [])
@@ -33,7 +34,7 @@ def check_platform(manifest: Manifest) -> None:
             where="platforms",
             found=", ".join(has) or "none",
             allowed=platform(),
-            hint=f"sealpin bundle make ... --platform {platform()}",
+            hint=f"sealpin bundle make MODEL --station STATION --out FILE --platform {quote(platform())}",
         )
 
 
@@ -53,15 +54,13 @@ def install(manifest: Manifest, folder: Path) -> Path:
     path = ENVIRONMENTS / environment_key(manifest) if manifest.wheels else (CURRENT / "venv").resolve()
     if not (path / COMPLETE).exists():
         if not manifest.wheels:
-            raise InputError(
-                "the packages that run here are not whole", hint="sealpin bundle make, without --no-wheels"
-            )
+            raise InputError("the packages that run here are not whole", advice="make the bundle without --no-wheels")
         discard(path)
         extras = ",".join(manifest.content.get("extras", []))
         package = f"sealpin-edge[{extras}]" if extras else "sealpin-edge"
         # The camera's packages are the system's: Raspberry Pi OS has them nowhere else
         run_program(
-            [sys.executable, "-m", "venv", "--system-site-packages", str(path)], hint="apt install python3-venv"
+            [sys.executable, "-m", "venv", "--system-site-packages", str(path)], hint="sudo apt install python3-venv"
         )
         pip = [str(path / "bin/python"), "-m", "pip", "--isolated", "--disable-pip-version-check"]
         wheels = str(folder / WHEELS)

@@ -9,7 +9,7 @@ from typing import Any
 from ..bundle import UNIT
 from ..command import run_program
 from ..errors import EnvironmentFault
-from ..files import write_whole
+from ..files import read_text, write_whole
 from .layout import AGENT, BASE, BLOBS, CURRENT, ENVIRONMENTS, HOME, RELEASES, SIGNERS, STATION_USER
 from .service import systemctl
 
@@ -133,7 +133,7 @@ def _authorize(key: str) -> None:
     """Let an SSH key log in as the user who called us, through sudo or not."""
     user = pwd.getpwnam(os.environ.get("SUDO_USER", "root"))
     file = Path(user.pw_dir, ".ssh/authorized_keys")
-    known = file.read_text() if file.exists() else ""
+    known = read_text(file) if file.exists() else ""
     if key in known:
         return
     file.parent.mkdir(mode=0o700, exist_ok=True)

@@ -83,7 +83,8 @@ def check_space(manifest: Manifest) -> None:
             where=str(BASE),
             found=f"{free / 1e6:.0f} MB free",
             allowed=f"{needed / 1e6:.0f} MB",
-            hint="apt clean; journalctl --vacuum-size=100M; or a larger card",
+            advice="on the station; or give it a larger card",
+            hint="sudo apt clean; sudo journalctl --vacuum-size=100M",
         )
 
 
@@ -113,7 +114,7 @@ def receive(stream: Stream, sha256: str, size: int) -> None:
         os.fsync(file.fileno())
     if _sha256(part) != sha256:
         part.unlink()
-        raise InputError("what arrived is not what was sent", where=sha256, hint="deploy again")
+        raise InputError("what arrived is not what was sent", where=sha256, hint="sealpin deploy BUNDLE NAME")
     os.replace(part, _blob(sha256))
     fsync_folder(BLOBS)
 

@@ -13,6 +13,7 @@ from ..ask import ask_station
 from ..bundle import STATION, UNIT
 from ..command import run_program
 from ..errors import EnvironmentFault, InputError
+from ..files import read_text
 from .layout import HOME, RELEASES, STATION_USER
 
 HEALTH_TIMEOUT_S = 2.0
@@ -32,7 +33,7 @@ class Process:
 
 def systemctl(*arguments: str) -> str:
     """Run systemctl. Raises EnvironmentFault with what it said."""
-    return run_program(["systemctl", *arguments], hint=f"on the station: journalctl -u {UNIT} -e").decode()
+    return run_program(["systemctl", *arguments], hint=f"journalctl -u {UNIT} -e").decode()
 
 
 def stop() -> None:
@@ -66,8 +67,8 @@ def address(release: str) -> str:
     found = "127.0.0.1:8080"
     for path in (RELEASES / release / STATION, HOME / STATION):
         try:
-            found = tomllib.loads(path.read_text(encoding="utf-8"))["display"]["address"]
-        except (OSError, ValueError, KeyError, TypeError):
+            found = tomllib.loads(read_text(path))["display"]["address"]
+        except (OSError, ValueError, KeyError, TypeError, InputError):
             continue
     return str(found)
 
@@ -101,7 +102,7 @@ def preflight(folder: Path) -> dict[str, Any]:
             "the release would not run on this station",
             where=folder.name,
             found=(fault.found or fault.problem).removeprefix("error: "),
-            hint="what runs was not touched; mend the bundle and deploy again",
+            advice="what runs was not touched; mend the bundle and deploy again",
         ) from None
     return found
 

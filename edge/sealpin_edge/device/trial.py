@@ -58,7 +58,8 @@ def try_release(release: str, watch_s: float, tell: Callable[[str], None]) -> di
         raise NotWell(
             f"{release} was taken back",
             found=str(error),
-            hint=f"{earlier} runs again" if earlier else "nothing ran before it; journalctl -u sealpin-edge -e",
+            advice=f"{earlier} runs again" if earlier else "nothing ran before it",
+            hint="" if earlier else "journalctl -u sealpin-edge -e",
         ) from None
 
 
@@ -181,7 +182,7 @@ def _read() -> dict[str, Any] | None:
         return None
     except (ValueError, KeyError, TypeError):
         raise EnvironmentFault(
-            "the note of a trial is damaged", where=str(TRIAL), hint=f"see what {CURRENT} should be, then remove it"
+            "the note of a trial is damaged", where=str(TRIAL), advice=f"see what {CURRENT} should be, then remove it"
         ) from None
     return found
 

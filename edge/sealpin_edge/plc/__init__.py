@@ -1,8 +1,9 @@
 """PLC families: one file and one line in this table each.
 
 A family's module has `PORT`, where its PLCs listen unless told otherwise, `SERIES`, the names of its kinds if that must
-be told, `READ_ONLY`, the areas that nobody but the PLC writes, `parse_address(text, where, *, bit)`, which reads an
-address as the family's programmers write it or raises InputError, and `PlcDriver(target)`.
+be told, `READ_ONLY`, the areas that nobody but the PLC writes, `NUMBERS`, how many an area has at most,
+`parse_address(text, where, *, bit)`, which reads an address as the family's programmers write it or raises InputError,
+and `PlcDriver(target)`.
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,11 @@ class Target:
 
 
 class Driver(Protocol):
-    """What a PLC family must do. Every call has a deadline and raises PlcFault when the PLC does not answer."""
+    """What a PLC family must do.
+
+    Every call has a deadline. One that is not answered, or not in the family's protocol, raises PlcFault and leaves the
+    connection closed; one that the PLC refuses raises PlcRefused, and the connection stays.
+    """
 
     name: str
 

@@ -1,25 +1,64 @@
 """Siemens S7 over python-snap7: bits and bytes, every operation with a deadline.
 
-python-snap7 3.3 connects with a fixed 5 s and ignores its own time-out parameters, so the connection class gets the
-time-out here. `auto_reconnect` stays off: it can block for many seconds. One thread owns a driver.
+python-snap7 3.3 connects with a fixed 5 s and ignores its own time-out parameters, so it gets a connection of ours.
+`auto_reconnect` stays off: it can block for many seconds. One thread owns a driver.
 """
 
 import re
+import time
 from typing import Any
 
 from snap7.client import Client
 from snap7.connection import ISOTCPConnection
-from snap7.error import S7ConnectionError, S7Error, S7TimeoutError
+from snap7.error import S7Error, S7ProtocolError
 from snap7.type import Area, WordLen
 
-from ..errors import PlcFault
+from ..errors import PlcFault, PlcRefused
 from . import Target
 from .address import Address, no_address
+from .tcp import Host, PlcSocket, Protocol, lost, open_connection
 
 PORT = 102
 SERIES: tuple[str, ...] = ()
+# How many bytes an area has at most
+NUMBERS = 65536
 READ_ONLY: tuple[str, ...] = ("I",)
 _AREAS = {"DB": Area.DB, "M": Area.MK, "I": Area.PE, "Q": Area.PA}
+_AREA_NAMES = {"M": "the marker memory", "I": "the input image", "Q": "the output image"}
+# Every packet of ISO on TCP (RFC 1006) begins with its version, 3, and a reserved zero
+_PROTOCOL = Protocol(
+    "S7 (ISO on TCP)",
+    lambda heard: b"\3\0".startswith(heard[:2]),
+    "check host, port and driver in [plc], and the cable; rack and slot: an S7-300 has slot 2, an S7-1200 or "
+    "1500 slot 1",
+)
+SUCCESS = 0xFF
+# Why an S7 refuses: codes of an item (below 0x100) and of a whole request, as snap7's s7_types.h and Wireshark's
+# packet-s7comm.c have them. `{place}` is what was asked for, `{needed}` how long it would have to be.
+_MISSING = "{place} is missing, optimised, or shorter than {needed} bytes"
+_PROTECTED = "the PLC lets nobody reach {place} from outside"
+_REFUSALS = {
+    0x01: "the PLC reports a hardware fault",
+    0x03: _PROTECTED,
+    0x05: _MISSING,
+    0x06: "the PLC does not know this kind of data",
+    0x07: "the PLC has another kind of data there",
+    0x0A: _MISSING,
+    0x8104: _PROTECTED,
+    0x8402: "the PLC cannot do this in its present state",
+    0x8404: _MISSING,
+    0x8500: "the request is longer than the PLC takes",
+    0x8701: _MISSING,
+    0x8703: _PROTECTED,
+    0xD209: _MISSING,
+    0xD241: "the PLC wants a password",
+}
+_IN_TIA_PORTAL = {
+    _MISSING: "in TIA Portal: is there a block of this number, with all its bytes, and loaded into the PLC? In its "
+    "properties, Attributes: take away 'Optimized block access', compile, and load it",
+    _PROTECTED: "in TIA Portal, the CPU's properties, Protection & Security, Connection mechanisms: tick 'Permit "
+    "access with PUT/GET communication from remote partner'; Access level: full access, or read and write",
+}
 _DB = re.compile(r"DB(\d{1,5})(?:\.(DBX|DBB|STRING)(\d{1,5})(?:\.([0-7]))?)?")
 _AREA = re.compile(r"([MIQ])(B?)(\d{1,5})(?:\.([0-7]))?")
 
@@ -47,28 +86,28 @@ def parse_address(text: str, where: str, *, bit: bool) -> Address:
 
 
 class PlcDriver:
-    """One connection to an S7 PLC. Any failure raises PlcFault and leaves the connection closed."""
+    """One connection to an S7 PLC. A fault raises PlcFault and leaves it closed; a refusal leaves it open."""
 
     def __init__(self, target: Target) -> None:
         port = target.port or PORT
         self.name = f"{target.host}:{port} rack {target.rack} slot {target.slot}"
-        self._target = (target.host, target.rack, target.slot, port)
+        self._host, self._port, self._rack, self._slot = Host(target.host), port, target.rack, target.slot
         self._timeout_s = target.timeout_s
         self._client: Client | None = None
+        self._socket: PlcSocket | None = None
 
     def connect(self) -> None:
         """Open the connection."""
         self.close()
-        client = _TimedClient(self._timeout_s)
+        connected_by = time.monotonic() + self._timeout_s
+        self._socket = open_connection(self._host, self._port, self._timeout_s, _PROTOCOL, self.name)
+        client = _Client(self._socket)
+        self._socket.connected_by = connected_by
         try:
-            client.connect(*self._target[:3], tcp_port=self._target[3])
+            client.connect(self.name, self._rack, self._slot, self._port)
         except (S7Error, OSError) as error:
-            raise PlcFault(
-                "the PLC does not answer",
-                where=self.name,
-                found=str(error),
-                hint="check host, rack and slot in [plc], the cable, and that the PLC permits PUT/GET access",
-            ) from None
+            raise self._lost(error) from None
+        self._socket.connected_by = float("inf")
         self._client = client
 
     def close(self) -> None:
@@ -76,14 +115,17 @@ class PlcDriver:
         if self._client is not None:
             self._client.disconnect()
             self._client = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     def read(self, address: Address, count: int) -> bytes:
         """Read `count` bytes."""
-        return bytes(self._call("read_area", address, address.number, count))
+        return bytes(self._call("read_area", address, count, address.number, count))
 
     def write(self, address: Address, data: bytes) -> None:
         """Write bytes in one request."""
-        self._call("write_area", address, address.number, bytearray(data))
+        self._call("write_area", address, len(data), address.number, bytearray(data))
 
     def read_bit(self, address: Address) -> bool:
         """Read one bit."""
@@ -91,7 +133,8 @@ class PlcDriver:
 
     def write_bit(self, address: Address, value: bool) -> None:
         """Write one bit and nothing else of its byte, by S7's own bit access."""
-        self._call("write_area", address, address.number * 8 + (address.bit or 0), bytearray([value]), WordLen.Bit)
+        start = address.number * 8 + (address.bit or 0)
+        self._call("write_area", address, 1, start, bytearray([value]), WordLen.Bit)
 
     def read_text(self, address: Address, length: int) -> bytes:
         """Read an array of characters, or a STRING: its longest and its present length come first, a byte each."""
@@ -100,40 +143,64 @@ class PlcDriver:
         raw = self.read(address, length + 2)
         return raw[2 : 2 + raw[1]]
 
-    def _call(self, operation: str, address: Address, start: int, *arguments: Any) -> Any:
+    def _call(self, operation: str, address: Address, size: int, start: int, *arguments: Any) -> Any:
         if self._client is None:
             raise PlcFault("not connected to the PLC", where=self.name)
         try:
             return getattr(self._client, operation)(_AREAS[address.area], address.db, start, *arguments)
         except (S7Error, OSError) as error:
-            # After a time-out the late answer could be taken for the next one's, so the socket goes
-            self.close()
-            if isinstance(error, S7ConnectionError | S7TimeoutError | OSError):
-                raise PlcFault("the connection to the PLC broke", where=self.name, found=str(error)) from None
-            raise PlcFault(
-                "the PLC did not do as asked",
-                where=f"{self.name}, {address}",
-                found=str(error),
-                hint="check that the block exists, is not optimised, and that PUT/GET access is permitted",
-            ) from None
+            code = getattr(error, "error_code", None)
+            if code is not None:
+                raise self._refused(code, address, address.number + size) from None
+            raise self._lost(error) from None
+
+    def _refused(self, code: int, address: Address, needed: int) -> PlcRefused:
+        reason = _REFUSALS.get(code, "the PLC refuses, for a reason of its own")
+        place = f"DB{address.db}" if address.area == "DB" else _AREA_NAMES[address.area]
+        return PlcRefused(
+            "the PLC did not do as asked",
+            where=f"{self.name}, {address}",
+            found=f"{reason.format(place=place, needed=needed)} (S7 code 0x{code:02X})",
+            advice=_IN_TIA_PORTAL.get(reason, "look at the PLC's diagnostics buffer"),
+        )
+
+    def _lost(self, error: Exception) -> PlcFault:
+        """Close, since a late answer could be taken for the next one's, and say what broke."""
+        connection = self._socket
+        self.close()
+        assert connection is not None
+        return lost(connection, _PROTOCOL, self.name, error)
 
 
 def _position(text: str | None) -> int | None:
     return None if text is None else int(text)
 
 
-class _TimedClient(Client):
-    """snap7's client on a connection whose time-out is really used."""
+class _Client(Client):
+    """snap7's client on a connection that is open already, and with the code of every refusal."""
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(self, connection: PlcSocket) -> None:
         super().__init__()
-        self._timeout_s = timeout_s
+        self._socket = connection
 
     def _connect(self, address: str, rack: int, slot: int, tcp_port: int) -> Client:
-        self.connection = ISOTCPConnection(
-            host=address, port=tcp_port, local_tsap=self.local_tsap, remote_tsap=self.remote_tsap
-        )
-        self.connection.connect(timeout=self._timeout_s)
+        self.connection = _Connection(address, tcp_port, self.local_tsap, self.remote_tsap)
+        self.connection.socket = self._socket
+        self.connection.connect()
         self._setup_communication()
         self.connected = True
         return self
+
+    def _send_receive(self, request: bytes, max_stale_retries: int = 3) -> dict[str, Any]:
+        answer = super()._send_receive(request, max_stale_retries)
+        code = (answer.get("data") or {}).get("return_code", SUCCESS)
+        if code != SUCCESS:
+            raise S7ProtocolError("the item was refused", error_code=code)
+        return answer
+
+
+class _Connection(ISOTCPConnection):
+    """snap7's connection, which does not connect a second time."""
+
+    def _tcp_connect(self) -> None:
+        pass

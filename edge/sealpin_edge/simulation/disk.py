@@ -51,7 +51,7 @@ class Disk:
                 stderr=subprocess.DEVNULL,
             )
         except FileNotFoundError:
-            raise EnvironmentFault("strace is not installed", hint="apt-get install strace") from None
+            raise EnvironmentFault("strace is not installed", hint="sudo apt-get install strace") from None
 
         def mend() -> None:
             strace.terminate()
@@ -61,7 +61,7 @@ class Disk:
         while not all(_traced(task) for task in Path(f"/proc/{self._pid}/task").iterdir()):
             if strace.poll() is not None or time.monotonic() > end:
                 mend()
-                raise EnvironmentFault("strace may not trace the station", hint="run it as root, or allow ptrace")
+                raise EnvironmentFault("strace may not trace the station", advice="run it as root, or allow ptrace")
             time.sleep(0.01)
         return mend
 

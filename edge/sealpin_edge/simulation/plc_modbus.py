@@ -19,13 +19,13 @@ class ModbusPlc(SimulatedPlc):
     """Coils, discrete inputs, holding and input registers; pymodbus asks for them in `_access`."""
 
     def start(self) -> None:
-        """Listen (see SimulatedPlc)."""
+        """Listen (see SimulatedPlc). Raises EnvironmentFault without pymodbus, too."""
+        simulator, server = need("pymodbus.simulator", "modbus"), need("pymodbus.server", "modbus")
         self._loop = asyncio.new_event_loop()
         self._server: Any = None
         started, trouble = threading.Event(), []
 
         async def serve() -> None:
-            simulator, server = need("pymodbus.simulator", "modbus"), need("pymodbus.server", "modbus")
             data = simulator.SimData
             bits = [data(0, count=AREA_NUMBERS // 16, datatype=simulator.DataType.BITS)]
             words = [data(0, count=AREA_NUMBERS, datatype=simulator.DataType.REGISTERS)]

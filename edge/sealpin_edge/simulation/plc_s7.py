@@ -49,7 +49,7 @@ class _S7Server(Server):
         return (*parsed[:4], data)
 
     def _write_to_memory_area(self, area: Any, db_number: int, start: int, write_data: bytearray) -> bool:
-        if isinstance(write_data, _BitWrite):
+        if isinstance(write_data, _BitWrite) and (area, db_number) in self.memory_areas:
             with self.area_locks[area, db_number]:
                 memory = self.memory_areas[area, db_number]
                 memory[start] = memory[start] & ~(1 << write_data.bit) | (write_data[0] & 1) << write_data.bit

@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from ..extras import need
+
 # Status, headers and body of an HTTP answer; None for a connection that ends without one
 Answer = tuple[int, dict[str, str], str] | None
 
@@ -18,12 +20,11 @@ class FtpServer:
     """Serves one folder to one user. `port` 0 takes a free one; it stays the same over `stop` and `start`."""
 
     def __init__(self, folder: Path, user: str, password: str, port: int = 0) -> None:
-        from pyftpdlib.authorizers import DummyAuthorizer
-
+        authorizers = need("pyftpdlib.authorizers", "simulation")
         logger = logging.getLogger("pyftpdlib")  # without a handler of ours it would print every command
         logger.addHandler(logging.NullHandler())
         logger.propagate = False
-        self._authorizer = DummyAuthorizer()
+        self._authorizer = authorizers.DummyAuthorizer()
         self._authorizer.add_user(user, password, str(folder), perm="elradfmwMT")
         self.port = port
         self._faults: dict[str, Any] = {}

@@ -86,8 +86,9 @@ class Uploader:
                 "the server takes no photo at all",
                 where=self._target.server,
                 found=fault.found,
-                hint="give the user of [photos] url the right to make folders there, and to write, rename and replace "
-                "files; then: sealpin-edge doctor --config station.toml",
+                advice="give the user of [photos] url the right to make folders there, and to write, rename and "
+                "replace files",
+                hint="sealpin-edge doctor --config CONFIG",
             ) from None
         with contextlib.suppress(Exception):  # a server that deletes nothing keeps it
             self._target.remove(probe)
@@ -108,14 +109,17 @@ def login_refused(server: str, found: str) -> Unavailable:
         "the server does not accept the user of [photos] url, or the secret of [photos] password_file or key_file",
         where=server,
         found=found,
-        hint="mend the file or the url, then: sealpin-edge doctor --config station.toml",
+        advice="mend the file or the url",
+        hint="sealpin-edge doctor --config CONFIG",
     )
 
 
 def check_size(found: int | None, data: bytes, where: str) -> None:
     """Raise NotTaken unless the server has all of the photo, Unavailable when it does not say how much it has."""
     if found is None:
-        raise Unavailable("the server does not tell the size of a file", where=where, hint="enable that on the server")
+        raise Unavailable(
+            "the server does not tell the size of a file", where=where, advice="enable that on the server"
+        )
     if found != len(data):
         raise NotTaken("the server kept only a part of the photo", where=where, found=f"{found} of {len(data)} bytes")
 

@@ -48,7 +48,8 @@ class FtpTarget:
                 where=self.server,
                 found=self._password.hidden(error),
                 allowed="TYPE, PASV, STOR, SIZE, RNFR and RNTO; MKD for new folders, DELE to replace a file",
-                hint=f"enable {error.verb} on the FTP server, then: sealpin-edge doctor --config station.toml",
+                advice=f"enable {error.verb} on the FTP server",
+                hint="sealpin-edge doctor --config CONFIG",
             ) from None
         except (ftplib.error_perm, ftplib.error_temp) as error:
             code, found = str(error)[:3], self._password.hidden(error)
@@ -124,7 +125,7 @@ class FtpTarget:
                     where=self.server,
                     found="no UTF8 among its features (FEAT)",
                     allowed="letters of Latin-1",
-                    hint="enable UTF8 on the FTP server (RFC 2640), or choose plain letters",
+                    advice="enable UTF8 on the FTP server (RFC 2640), or choose plain letters",
                 ) from None
 
     def _told(self, error: Exception) -> str:

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import queue
+import re
 import shlex
 import socket
 import subprocess
@@ -27,6 +28,8 @@ CONNECT_S = 10
 SILENT_S = 15
 ANSWER_S = 900.0
 CHUNK = 1 << 18
+# Letters of what a login shell may print before it lets us in
+MAX_GREETING = 20_000
 # Only Python's own library: a station that is still blank runs them
 AGENT_MODULES = (
     *("__init__.py", "errors.py", "files.py", "command.py", "ids.py", "ask.py", "signature.py", "bundle.py"),
@@ -71,6 +74,8 @@ class Conversation:
         self._process = process
         self._said = said
         self._answered = False
+        # What was printed before the first answer: not by us, but by a .bashrc or .profile that greets
+        self._greeting = ""
         self._answers: queue.Queue[bytes] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         archive = agent_archive()
@@ -101,10 +106,11 @@ class Conversation:
                 raise self._lost(f"no answer in {ANSWER_S:g} s") from None
             if not line:
                 raise self._lost()
-            try:
-                document = json.loads(line)
-            except ValueError:
-                raise self._lost(line.decode(errors="replace").strip()[:200]) from None
+            if not (document := _document(line)):
+                if self._answered or len(self._greeting) > MAX_GREETING:
+                    raise self._lost(line.decode(errors="replace").strip()[:200])
+                self._greeting += line.decode(errors="replace")
+                continue
             self._answered = True
             if "event" in document:
                 on_event(str(document["event"]))
@@ -112,7 +118,7 @@ class Conversation:
                 answer: dict[str, Any] = document["ok"]
                 return answer
             else:
-                raise _error(document["error"])
+                raise _error(document["error"], self.device)
 
     def _write(self, data: bytes) -> None:
         assert self._process.stdin
@@ -132,11 +138,19 @@ class Conversation:
     def _lost(self, found: str = "") -> ConnectionLost:
         self._said.seek(0)
         told = self._said.read().decode(errors="replace").strip().splitlines()
+        found = found or "\n".join(told[-3:]) or "it was closed"
+        advice = "" if self._answered else _advice(" ".join(told))
+        if self._greeting and not self._answered:
+            greeting = " ".join(self._greeting.split())[:200]
+            found = f"the login shell of {self.device.address} prints: {greeting}\n{found}"
+            advice = advice or "let it print nothing for non-interactive shells (in .bashrc, behind the test of $PS1)"
+        refused = "Permission denied" in " ".join(told) and not self._answered
         return ConnectionLost(
             "the connection to the station was lost" if self._answered else "the station cannot be reached",
             where=f"{self.device.name}, {self.device.address}:{self.device.port}",
-            found=found or "\n".join(told[-3:]) or "it was closed",
-            hint="" if self._answered else _hint(" ".join(told)),
+            found=found,
+            advice=advice,
+            hint=f"sealpin station prepare {shlex.quote(self.device.name)}" if refused else "",
         )
 
 
@@ -210,22 +224,33 @@ def _remote(device: Device) -> str:
     return python if device.address.startswith("root@") else f"sudo -n {python}"
 
 
-def _error(said: dict[str, Any]) -> SealpinError:
-    """The station's error, raised here as it was there."""
+def _document(line: bytes) -> dict[str, Any]:
+    """One of the agent's, also where a greeting without an end of line stands before it; empty for anything else."""
+    try:
+        found = json.loads(line[max(0, line.find(b'{"')) :])
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) and found.keys() & {"event", "ok", "error"} else {}
+
+
+def _error(said: dict[str, Any], device: Device) -> SealpinError:
+    """The station's error, raised here as it was there; it does not know by which name we call it."""
     kind = getattr(errors, str(said.get("kind")), None)
     if not (isinstance(kind, type) and issubclass(kind, SealpinError)):
         kind = SealpinError
-    keys = ("where", "found", "allowed", "hint")
-    return kind(str(said.get("problem", "")), **{key: str(said.get(key, "")) for key in keys})
+    texts = {key: str(said.get(key, "")) for key in ("where", "found", "allowed", "advice", "hint")}
+    texts["hint"] = re.sub(r"\bNAME\b", device.name, texts["hint"])
+    return kind(str(said.get("problem", "")), **texts)
 
 
-def _hint(told: str) -> str:
+def _advice(told: str) -> str:
+    """What to do about what ssh or the station's own programs said."""
     if "REMOTE HOST IDENTIFICATION" in told or "Host key verification failed" in told or "host key" in told.lower():
         return (
             "the station shows another key than the pinned one: find out why before you pin the new one (station add)"
         )
     if "Permission denied" in told:
-        return "sealpin station prepare NAME puts your SSH key there"
+        return "your SSH key is not there yet; prepare the station, which puts it there"
     if "sudo: a " in told or "sudoers" in told:  # "a password is required", "a terminal is required"
         return "this user needs sudo without a password, as Raspberry Pi OS gives it to its first one"
     return ""

@@ -18,7 +18,7 @@ import tomlkit
 
 from sealpin_edge.command import run_program
 from sealpin_edge.errors import EnvironmentFault, InputError
-from sealpin_edge.files import write_whole
+from sealpin_edge.files import parse_toml, read_text, write_whole
 
 INVENTORY = Path("stations.toml")
 KEY_SCAN_S = 10
@@ -58,11 +58,9 @@ class Device:
 def load_inventory(path: Path = INVENTORY) -> dict[str, Device]:
     """Read the inventory; empty when there is none. Raises InputError with what is wrong in it."""
     try:
-        content = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+        content = parse_toml(read_text(path), path)
     except FileNotFoundError:
         return {}
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InputError("this is no inventory", where=str(path), found=str(error)) from None
     return {name: _device(name, said, path) for name, said in content.items()}
 
 
@@ -70,7 +68,7 @@ def add_device(device: Device, path: Path = INVENTORY) -> None:
     """Put a station into the inventory, leaving the rest of the file as it is. Raises InputError when it is there."""
     if device.name in load_inventory(path):
         raise InputError("there is a station of this name", where=str(path), found=device.name, allowed="another name")
-    document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.document()
+    document = tomlkit.parse(read_text(path)) if path.exists() else tomlkit.document()
     section = tomlkit.table()
     section["address"], section["port"] = device.address, device.port
     section["host_keys"], section["groups"] = list(device.host_keys), list(device.groups)
@@ -90,7 +88,10 @@ def choose(inventory: dict[str, Device], names: Sequence[str], groups: Sequence[
     for name in names:
         if name not in inventory:
             raise InputError(
-                "no such station", found=name, allowed=", ".join(inventory) or "none yet", hint="sealpin station add"
+                "no such station",
+                found=name,
+                allowed=", ".join(inventory) or "none yet",
+                hint="sealpin station add NAME USER@HOST",
             )
     for group in groups:
         if group not in known_groups:
@@ -120,7 +121,7 @@ def scan_host_keys(host: str, port: int) -> tuple[str, ...]:
     found = sorted((line.split(maxsplit=1)[1] for line in lines if line and not line.startswith("#")), key=_strength)
     if not found:
         raise EnvironmentFault(
-            "no SSH server answers", where=f"{host}:{port}", hint="is the station on, and SSH enabled?"
+            "no SSH server answers", where=f"{host}:{port}", advice="is the station on, and SSH enabled?"
         )
     return (found[0],)
 

@@ -1,0 +1,121 @@
+"""What is called the next command is one: it stands on a command line that our programs, or the system's, take."""
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from .test_house import FOLDERS
+
+PROGRAMS = (
+    "apt", "apt-get", "cat", "journalctl", "mkdir", "pip", "rm", "rpicam-hello", "sha256sum", "ssh-keygen", "ssh-keyscan",
+    "systemctl", "timedatectl", "umask",
+)  # fmt: skip
+# What passes on what was given elsewhere
+PASSED_ON = ("hint", "fault.hint", "item.metadata.get('get', '')")
+FILES = [
+    file for package in ("sealpin_edge", "sealpin_export", "sealpin") for file in sorted(FOLDERS[package].rglob("*.py"))
+]
+
+
+def said(node: ast.expr, where: str) -> Iterator[str]:
+    """The texts that an expression can be, VALUE for what is put into them; each must be quoted for a shell."""
+    if isinstance(node, ast.Constant):
+        yield str(node.value)
+    elif isinstance(node, ast.IfExp):
+        yield from said(node.body, where)
+        yield from said(node.orelse, where)
+    elif isinstance(node, ast.JoinedStr):
+        text = ""
+        for part in node.values:
+            if isinstance(part, ast.Constant):
+                text += str(part.value)
+                continue
+            assert isinstance(part, ast.FormattedValue)
+            source = ast.unparse(part.value)
+            if text.rpartition("\n")[2].startswith("next: "):
+                told = "quote(" in source or source.endswith(".options") or source.isupper() or source == "next_step"
+                assert told, f"{where}: {source} may have a blank in it"
+            text += {"next_step": "fix", "config.options": "--config VALUE"}.get(source, "VALUE")
+        yield text
+    else:
+        assert ast.unparse(node) in PASSED_ON, f"{where}: {ast.unparse(node)} is no text that can be looked at"
+
+
+def commands(file: Path) -> Iterator[tuple[str, str]]:
+    """Everything in a file that is called the next command, and where."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    hints: list[ast.expr] = []
+    pieces = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        where = f"{file.name}:{getattr(node, 'lineno', 0)}"
+        if isinstance(node, ast.Call):
+            hints += [given.value for given in node.keywords if given.arg in ("hint", "get")]
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "hint":
+            hints.append(node.value)
+        elif isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and id(node) not in pieces):
+            lines = [line for text in said(node, where) for line in text.splitlines()]
+            yield from ((where, line.removeprefix("next: ")) for line in lines if line.startswith("next: "))
+    for value in hints:
+        where = f"{file.name}:{value.lineno}"
+        prefixed = ast.JoinedStr([ast.Constant("next: "), *value.values]) if isinstance(value, ast.JoinedStr) else value
+        for text in said(prefixed, where):
+            yield where, text.removeprefix("next: ")
+
+
+def fault(line: str) -> str:
+    """Why a line is none that a shell can run; "" when it is one."""
+    words = shlex.split(line)
+    words = words[1:] if words[:1] == ["sudo"] else words
+    if not words:
+        return "nothing to run"
+    program, *arguments = words
+    if program in PROGRAMS:
+        return ""
+    from sealpin.cli import main as toolkit
+    from sealpin_edge.cli import main as edge
+
+    command: click.Command | None = {"sealpin": toolkit, "sealpin-edge": edge}.get(program)
+    if command is None:
+        return f"{program} is no program"
+    while isinstance(command, click.Group):
+        name = arguments.pop(0) if arguments else ""
+        command = command.commands.get(name)
+        if command is None:
+            return f"there is no command {name}"
+    try:
+        given = command.make_parser(click.Context(command)).parse_args(list(arguments))[0]
+    except click.UsageError as error:
+        return error.format_message()
+    values = {str(one.name): given.get(str(one.name)) for one in command.params if one.required}
+    missing = [name for name, value in values.items() if not (value and isinstance(value, str | tuple | list))]
+    return f"it lacks {', '.join(missing)}" if missing else ""
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(file.parents[2])))
+def test_every_next_command_can_be_run(file: Path) -> None:
+    for where, text in commands(file):
+        for line in re.split(r";|&&", text) if text else ():
+            assert not fault(line), f"{where}: {line.strip()}: {fault(line)}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "restart the station",
+        "/dev/video0",
+        "sealpin bundle",
+        "sealpin-edge run",
+        "sealpin-edge doctor --conf VALUE",
+        "sealpin-edge outbox send --config VALUE",
+        "sealpin deploy",
+        "sealpin export RUN",
+        "",
+    ],
+)
+def test_what_is_no_command_is_told_from_one(line: str) -> None:
+    assert fault(line)
