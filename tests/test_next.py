@@ -12,7 +12,8 @@ import pytest
 from .test_house import FOLDERS
 
 PROGRAMS = (
-    "apt", "apt-get", "cat", "journalctl", "mkdir", "pip", "rm", "rpicam-hello", "sha256sum", "ssh-keygen", "ssh-keyscan",
+    "apt", "apt-get", "cat", "journalctl", "mkdir", "pip", "rm", "rpicam-hello", "sha256sum", "ssh-keygen",
+    "ssh-keyscan",
     "systemctl", "timedatectl", "umask",
 )  # fmt: skip
 # What passes on what was given elsewhere
