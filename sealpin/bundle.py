@@ -37,6 +37,7 @@ def bundle() -> None:
 @click.option("--station", type=PATH, required=True, help="The station.toml that the station will run with.")
 @click.option("--version", default="1", show_default=True, help="Grows: stations refuse an older one.")
 @click.option("--golden", type=PATH, help="Photos that every station must judge as the model does here.")
+@click.option("--camera-limits", type=PATH, help="A camera_limits.json, for stations that were taught nothing.")
 @click.option("--labels", type=PATH, help="A label a line, for a model of someone else's that carries none.")
 @click.option("--expires", help="The last day, YYYY-MM-DD, on which a station takes it.")
 @click.option(
@@ -51,6 +52,7 @@ def make(
     station: Path,
     version: str,
     golden: Path | None,
+    camera_limits: Path | None,
     labels: Path | None,
     expires: str | None,
     budget_ms: int | None,
@@ -72,6 +74,7 @@ def make(
         version,
         read_labels(labels),
         golden,
+        camera_limits,
         () if no_wheels else platforms or PLATFORMS,
         _day(expires),
         budget_ms or 0,

@@ -32,11 +32,14 @@ SIGNATURE = "manifest.json.sig"
 MODEL = "model.tflite"
 STATION = "station.toml"
 UNIT = "sealpin-edge.service"
+LIMITS = "camera_limits.json"
 GOLDEN = "golden"
 WHEELS = "wheels"
 REQUIRED = (MODEL, STATION, UNIT)
 MAX_MEMBER_BYTES = 512 << 20
-_KINDS: dict[str, type] = {"model": dict, "versions": dict, "platforms": list, "extras": list, "expires": str}
+_KINDS: dict[str, type] = {
+    "model": dict, "versions": dict, "minimum_runtime": dict, "platforms": list, "extras": list, "expires": str,
+}  # fmt: skip
 # No folder but these two, nothing hidden, nothing that leads out of them
 _NAME = re.compile(rf"(?:{GOLDEN}|{WHEELS})/[A-Za-z0-9][A-Za-z0-9_.+!-]*")
 _VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){0,3}")
@@ -203,9 +206,9 @@ def release_of(folder: Path) -> str:
 
 def _check_names(members: Mapping[str, Member], where: str) -> None:
     for name, member in members.items():
-        if name not in REQUIRED and not _NAME.fullmatch(name):
+        if name not in (*REQUIRED, LIMITS) and not _NAME.fullmatch(name):
             raise _refused(
-                where, "a bundle holds no such member", repr(name), f"{', '.join(REQUIRED)}, golden/, wheels/"
+                where, "a bundle holds no such member", repr(name), f"{', '.join(REQUIRED)}, {LIMITS}, golden/, wheels/"
             )
         if not re.fullmatch(r"[0-9a-f]{64}", member.sha256) or not 0 <= member.bytes <= MAX_MEMBER_BYTES:
             raise _refused(where, f"what the manifest says of {name} is no SHA-256 and size", str(member))

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .bundle import LIMITS as LIMITS_FILE
 from .errors import InputError
 from .files import read_text, write_whole
 from .photo import Photo
 from .plc.block import ErrorCode
 
-LIMITS_FILE = "camera_limits.json"
 LEAST_PHOTOS = 5
 # From so many good parts on, limits say what is normal; from fewer, what these few happened to look like
 ENOUGH_PHOTOS = 20

@@ -164,6 +164,7 @@ class PlcLoop:
         """Rounds on one connection."""
         poll_s = self._config.timers.poll_ms / 1000
         exchange.clear()
+        self._feed_watchdog()
         self._serial.try_out()
         self._handshake.connected(time.monotonic())
         self.connected, self._plc_trouble = True, ""
@@ -188,6 +189,7 @@ class PlcLoop:
                 exchange.write(outputs)
                 self._told(outputs)
             self._note_news(inputs)
+            self._feed_watchdog()  # each request to a slow PLC may take its whole time-out
             self._serial.poll(time.monotonic())
             self._put_away()
             self._feed_watchdog()

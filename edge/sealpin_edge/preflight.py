@@ -1,30 +1,41 @@
 """What a release must show on a station before it may replace the one that runs, without touching that one."""
 
 import json
+import platform
+import re
+import shutil
 import sqlite3
 import tempfile
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .bundle import MANIFEST
+from . import __version__
+from .bundle import MANIFEST, version_order
 from .camera import is_live
 from .checks import Checks, load_limits
-from .config import StationConfig
+from .config import CONFIG_VERSION, StationConfig
 from .errors import EnvironmentFault, InputError
 from .golden import golden_photos, proven_model
 from .model import Model
 from .photo import Photo
 from .plc import family
+from .plc.block import BLOCK_VERSION
 from .results import ResultsApi
-from .store_schema import open_store
+from .store_schema import VERSION as SCHEMA
+from .store_schema import newer_database, open_store
 from .upload import make_uploader
 
 TRIES = 3
+# Not /tmp, which is memory on some
+COPIES = Path("/var/tmp")  # noqa: S108  a folder of its own is made in it
+# What a bundle's manifest says of the program that it was made for
+VERSIONS = {"config": CONFIG_VERSION, "database": SCHEMA, "plc_block": BLOCK_VERSION}
 MADE_UP_PHOTO = (1024, 1024, 3)
 
 
@@ -47,6 +58,8 @@ def preflight(config: StationConfig) -> Preflight:
 
     Raises InputError or EnvironmentFault at the first thing that would keep the station from working.
     """
+    about = _about(config.folder)
+    _check_versions(about)
     model, _ = proven_model(config)
     family(config.plc.driver)
     timeout_s = config.timers.server_ms / 1000
@@ -58,7 +71,7 @@ def preflight(config: StationConfig) -> Preflight:
     checks = Checks(limits, live=is_live(config.camera), wanted=config.camera.checks == "taught")
     photos = golden_photos(config.model.golden) if config.model.golden else [np.full(MADE_UP_PHOTO, 127, np.uint8)]
     slowest_ms = max(_milliseconds(model, photo) for photo in photos)
-    budget_ms = float(_about(config.folder).get("budget_ms") or config.timers.inference_ms)
+    budget_ms = float(about.get("budget_ms") or config.timers.inference_ms)
     if slowest_ms > budget_ms:
         raise InputError(
             "the model is too slow on this station",
@@ -85,6 +98,42 @@ def _about(folder: Path) -> dict[str, Any]:
     return found
 
 
+def _check_versions(about: dict[str, Any]) -> None:
+    """Raise InputError when the bundle was made for another program than runs here, or needs a newer runtime."""
+    for what, ours in VERSIONS.items():
+        wanted = about.get("versions", {}).get(what, ours)
+        if wanted != ours:
+            raise InputError(
+                "this bundle was made for another sealpin-edge than the one that is installed here",
+                where=f"{MANIFEST}, versions: {what}",
+                found=f"version {wanted}",
+                allowed=f"version {ours}, of sealpin-edge {__version__}",
+                advice="make the bundle with the packages that it needs, without --no-wheels",
+                hint="sealpin bundle make MODEL --station STATION --out FILE",
+            )
+    for name, least in about.get("minimum_runtime", {}).items():
+        found = _installed(name)
+        if found and version_order(found) < version_order(str(least)):
+            raise InputError(
+                "what this bundle needs is too old here",
+                where=f"{MANIFEST}, minimum_runtime: {name}",
+                found=found,
+                allowed=f"{least} or newer",
+                advice="make the bundle with the packages that it needs, without --no-wheels",
+                hint="sealpin bundle make MODEL --station STATION --out FILE",
+            )
+
+
+def _installed(name: str) -> str:
+    """The version of a package or of Python, its numbers alone; "" for a package that is not here."""
+    try:
+        told = platform.python_version() if name == "python" else version(name)
+    except PackageNotFoundError:  # another runtime does its work, and the golden photos prove it
+        return ""
+    found = re.match(r"\d+(\.\d+){0,3}", told)
+    return found[0] if found else ""
+
+
 def _milliseconds(model: Model, photo: Photo) -> float:
     """The best of a few tries: the running station goes before us."""
     times = []
@@ -96,23 +145,23 @@ def _milliseconds(model: Model, photo: Photo) -> float:
 
 
 def _rehearse(data_dir: Path) -> int:
-    """Open a copy of the station's database as this release would; the number of inspections that are in it still."""
-    if not (data_dir / "station.db").exists():
+    """Migrate a copy of the station's database as this release would; the inspections that are in it still.
+
+    Raises InputError for a database of a newer release, EnvironmentFault when there is no room for a copy.
+    """
+    database = data_dir / "station.db"
+    if not database.exists():
         return 0
-    # Not /tmp, which is memory on some
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
-        copy = Path(folder, "station.db")
-        try:
-            with closing(sqlite3.connect(data_dir / "station.db")) as live, closing(sqlite3.connect(copy)) as db:
-                live.backup(db)
-                before = _count(db)
-            open_store(copy, lambda db: None)
-            with closing(sqlite3.connect(copy)) as db:
-                after = _count(db)
-        except sqlite3.Error as error:
-            raise EnvironmentFault(
-                "the station's database cannot be copied", where=str(data_dir / "station.db"), found=str(error)
-            ) from None
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as live:
+            before, version = _count(live), live.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA:
+                raise newer_database(database, version)
+            after = _migrated(live, database) if version < SCHEMA else before
+    except sqlite3.Error as error:
+        raise EnvironmentFault(
+            "the station's database cannot be copied", where=str(database), found=str(error)
+        ) from None
     if after != before:
         raise InputError(
             "this release would lose records of the database",
@@ -120,6 +169,27 @@ def _rehearse(data_dir: Path) -> int:
             found=f"{after} inspections of {before}",
         )
     return after
+
+
+def _migrated(live: sqlite3.Connection, database: Path) -> int:
+    """How many inspections a migrated copy has."""
+    needed = 2 * sum(path.stat().st_size for path in database.parent.glob(f"{database.name}*"))
+    free = shutil.disk_usage(COPIES).free
+    if free < needed:
+        raise EnvironmentFault(
+            "there is no room to try the database's migration",
+            where=str(COPIES),
+            found=f"{free / 1e6:.0f} MB free",
+            allowed=f"{needed / 1e6:.0f} MB",
+            hint="apt clean",
+        )
+    with tempfile.TemporaryDirectory(dir=COPIES) as folder:
+        copy = Path(folder, "station.db")
+        with closing(sqlite3.connect(copy)) as db:
+            live.backup(db)
+        open_store(copy, lambda db: None)
+        with closing(sqlite3.connect(copy)) as db:
+            return _count(db)
 
 
 def _count(db: sqlite3.Connection) -> int:

@@ -11,15 +11,16 @@ from typing import Any
 
 import tomlkit
 
-from sealpin_edge import bundle, store_schema
+from sealpin_edge import bundle
 from sealpin_edge.bundle import Manifest, make_manifest, version_order, write_bundle
-from sealpin_edge.config import CONFIG_VERSION, StationConfig
+from sealpin_edge.checks import read_limits
+from sealpin_edge.config import StationConfig
 from sealpin_edge.config_file import load_config
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import read_text, write_whole
 from sealpin_edge.golden import GOLDEN_FILE
 from sealpin_edge.model import Model, read_model
-from sealpin_edge.plc.block import BLOCK_VERSION
+from sealpin_edge.preflight import VERSIONS
 from sealpin_edge.signature import sign
 
 from .metadata import with_labels
@@ -33,6 +34,7 @@ MAX_GOLDEN = 50
 class Contents:
     """What goes into a bundle: `golden` a folder of photos, `platforms` whose wheels, `expires` a day (YYYY-MM-DD).
 
+    `camera_limits` is what another station's camera was taught (camera_limits.json); a station's own go before them.
     `labels` are packed into a model of someone else's that carries none; `budget_ms` is what a photo may take on the
     station, by default the config's inference_ms.
     """
@@ -42,6 +44,7 @@ class Contents:
     version: str
     labels: Sequence[str] | None = None
     golden: Path | None = None
+    camera_limits: Path | None = None
     platforms: Sequence[str] = ()
     expires: str = ""
     budget_ms: int = 0
@@ -63,6 +66,9 @@ def make_bundle(contents: Contents, out: Path, key: Path | None = None) -> Manif
     members = {bundle.MODEL: model, bundle.STATION: _config(contents.station, model, bool(golden)), bundle.UNIT: unit()}
     extras = extras_for(config)
     wheels = download_wheels(contents.platforms, extras) if contents.platforms else {}
+    if contents.camera_limits:
+        read_limits(contents.camera_limits)
+        members[bundle.LIMITS] = contents.camera_limits.read_bytes()
     members |= golden | {f"{bundle.WHEELS}/{name}": data for name, data in wheels.items()}
     about = _about(contents, config, extras) | {"model": asdict(card)}
     signature = {}
@@ -80,7 +86,7 @@ def _about(contents: Contents, config: StationConfig, extras: Sequence[str]) -> 
         "version": contents.version,
         "expires": contents.expires,
         "sealpin": version("sealpin"),
-        "versions": {"config": CONFIG_VERSION, "database": store_schema.VERSION, "plc_block": BLOCK_VERSION},
+        "versions": VERSIONS,
         "minimum_runtime": {"python": "3.11", "ai-edge-litert": "2.0"},
         "budget_ms": contents.budget_ms or config.timers.inference_ms,
         "extras": list(extras),

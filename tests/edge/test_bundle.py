@@ -2,10 +2,13 @@
 
 import io
 import json
+import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import zipfile
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,15 +19,20 @@ from hypothesis import strategies as st
 
 from sealpin.cli import main as toolkit
 from sealpin_edge.bundle import Bundle, parse_manifest, release_of, unpack, version_order, write_bundle
+from sealpin_edge.checks import learn, load_limits, save_limits
 from sealpin_edge.cli import main
 from sealpin_edge.config_file import load_config
-from sealpin_edge.errors import InputError
+from sealpin_edge.errors import EnvironmentFault, InputError
 from sealpin_edge.golden import prove_on_golden, proven_model
+from sealpin_edge.outbox import Outbox
+from sealpin_edge.preflight import preflight
 from sealpin_edge.signature import allowed_signers, new_key, verify
+from sealpin_edge.station import Station
+from sealpin_edge.store_schema import _FIRST
 from sealpin_export.bundle import Contents, make_bundle
 from sealpin_export.deploy.connection import agent_archive
 from sealpin_export.wheels import edge_wheel, extras_for
-from tests.conftest import write_parts
+from tests.conftest import part_photo, write_parts
 
 TEMPLATE = """
 # our line
@@ -265,3 +273,73 @@ def test_a_template_with_a_fault_is_refused(contents: Contents, tmp_path: Path) 
     with pytest.raises(InputError, match=r"\[plc\] block"):
         make_bundle(contents, tmp_path / "one.sealpin")
     assert not (tmp_path / "one.sealpin").exists()
+
+
+def test_what_a_camera_was_taught_travels_in_the_bundle(contents: Contents, tmp_path: Path) -> None:
+    limits = learn(part_photo(seed=seed) for seed in range(5))
+    given = replace(contents, camera_limits=save_limits(limits, tmp_path / "other"))
+    make_bundle(given, tmp_path / "b.sealpin")
+    unpack(tmp_path / "b.sealpin", tmp_path / "out")
+    assert load_limits(tmp_path / "nothing", tmp_path / "out") == limits
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(InputError, match="what the camera was taught cannot be read"):
+        make_bundle(replace(contents, camera_limits=tmp_path / "broken.json"), tmp_path / "c.sealpin")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"versions": {"database": 99}}, "another sealpin-edge"),
+        ({"minimum_runtime": {"python": "9.1"}}, "too old here"),
+        ({"minimum_runtime": {"ai-edge-litert": "99"}}, "too old here"),
+        ({"minimum_runtime": {"of nobody": "99"}}, ""),
+    ],
+)
+def test_a_bundle_that_needs_another_program_is_refused_before_it_runs(
+    contents: Contents, tmp_path: Path, change: dict[str, object], told: str
+) -> None:
+    make_bundle(contents, tmp_path / "b.sealpin")
+    unpack(tmp_path / "b.sealpin", tmp_path / "out")
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    (tmp_path / "out/manifest.json").write_text(json.dumps(manifest | change))
+    config = load_config(tmp_path / "out/station.toml")
+    if not told:
+        assert preflight(config).golden
+        return
+    with pytest.raises(InputError, match=told):
+        preflight(config)
+
+
+def test_a_database_of_a_newer_release_is_refused_in_words_and_stays_as_it_is(
+    contents: Contents, tmp_path: Path
+) -> None:
+    make_bundle(contents, tmp_path / "b.sealpin")
+    unpack(tmp_path / "b.sealpin", tmp_path / "out")
+    config = load_config(tmp_path / "out/station.toml")
+    Outbox(config.station.data_dir).open()
+    with closing(sqlite3.connect(config.station.data_dir / "station.db")) as db:
+        db.execute("PRAGMA user_version = 99")
+    before = (config.station.data_dir / "station.db").read_bytes()
+    for attempt in (lambda: preflight(config), lambda: Station(config)):
+        with pytest.raises(InputError, match="of a newer sealpin"):
+            attempt()
+    assert (config.station.data_dir / "station.db").read_bytes() == before
+
+
+def test_an_older_database_is_migrated_on_a_copy_first_where_there_is_room(
+    contents: Contents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_bundle(contents, tmp_path / "b.sealpin")
+    unpack(tmp_path / "b.sealpin", tmp_path / "out")
+    config = load_config(tmp_path / "out/station.toml")
+    config.station.data_dir.mkdir()
+    with closing(sqlite3.connect(config.station.data_dir / "station.db")) as db, db:
+        db.executescript(_FIRST)
+        db.execute("INSERT INTO inspection VALUES ('a', 1, '2026-05-04', '', 'OK', '{}')")
+    assert preflight(config).inspections == 1
+    with closing(sqlite3.connect(config.station.data_dir / "station.db")) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (0,), "only the copy was touched"
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(EnvironmentFault, match="no room to try"):
+        preflight(config)

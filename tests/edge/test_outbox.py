@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sealpin_edge.errors import EnvironmentFault
+from sealpin_edge.events import Event
 from sealpin_edge.ids import uuid7
 from sealpin_edge.outbox import Inspection, Outbox
 from sealpin_edge.store_schema import _FIRST
@@ -243,3 +244,33 @@ def test_a_photo_is_sent_though_its_inspection_was_not_stored(tmp_path: Path) ->
     with closing(sqlite3.connect(tmp_path / "station.db")) as db, db:
         db.execute("UPDATE station SET clean = 0")
     assert Outbox(tmp_path).depth()["photos"] == 0
+
+
+def test_a_database_that_nobody_empties_is_bounded_and_forgets_the_oldest_delivered_parts(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path, max_bytes=1_000_000)
+    waiting = outbox.record(Inspection("first", NOW, "", "OK", "x" * 900, "n"), send_result=True)
+    for number in range(1200):
+        at = f"2026-05-04T00:{number // 60:02d}:{number % 60:02d}.000+00:00"
+        outbox.record(Inspection(str(uuid7()), at, "", "OK", "x" * 900, "n"), send_result=False)
+        outbox.note(Event(at, "plc", "connected"))
+    for _ in range(10):
+        outbox.check()
+    with closing(sqlite3.connect(tmp_path / "station.db")) as db:
+        kept = [number for (number,) in db.execute("SELECT sequence FROM inspection ORDER BY sequence")]
+        events = db.execute("SELECT count(*) FROM event").fetchone()[0]
+    assert waiting in kept, "what waits for a server is not forgotten"
+    assert kept[-1] == 1201 and 100 < len(kept) < 700 and events < 1200
+
+
+def test_what_is_kept_of_broken_databases_and_of_lost_photos_is_bounded(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for number in range(250):
+        (tmp_path / "photos" / f"019df0a1-0000-7000-8000-{number:012d}.jpg").write_bytes(b"x")
+    for day in range(1, 5):
+        (tmp_path / f"station.db.broken-2026050{day}T000000").write_bytes(b"x")
+    (tmp_path / "station.db").write_bytes(b"no database" * 1000)
+    Outbox(tmp_path).open()
+    assert len(list((tmp_path / "orphans").iterdir())) == 200
+    assert (tmp_path / "orphans/019df0a1-0000-7000-8000-000000000249.jpg").exists(), "the newest are kept"
+    broken = sorted(path.name for path in tmp_path.glob("*.broken-*"))
+    assert len(broken) == 2 and broken[0].endswith("20260504T000000")
