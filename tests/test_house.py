@@ -1,6 +1,7 @@
 """The house's rules: imports point down only, the edge stands alone, help answers at once and is complete."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,3 +80,17 @@ def test_no_file_is_too_long() -> None:
     for folder in (*FOLDERS.values(), ROOT / "tests", ROOT / "benchmarks"):
         for file in folder.rglob("*.py"):
             assert len(file.read_text().splitlines()) <= 600, file
+
+
+# Not to judge a part: golden photos' tolerance, the gate's differences, boxes worth proposing, a threshold's choice
+WEIGH_SCORES = {"verdict.py", "golden.py", "gate.py", "line.py"}
+
+
+def test_only_one_function_weighs_scores_against_thresholds() -> None:
+    for folder in FOLDERS.values():
+        for file in folder.rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Compare):
+                    text = ast.unparse(node)
+                    weighs = re.search(r"\bscore\b.*[<>].*threshold|threshold.*[<>].*\bscore\b", text)
+                    assert not weighs or file.name in WEIGH_SCORES, f"{file}: {text}"

@@ -213,3 +213,28 @@ def test_results_can_be_had_without_an_api(site: Site, plc: Plc, tmp_path: Path)
     assert edge(site, "part", "99").returncode == 2
     wrong = edge(site, "results", "export", "--from", "yesterday", "--csv", out)
     assert (wrong.returncode, "2026-05-04" in wrong.stderr) == (2, True)
+
+
+def test_a_serial_that_reaches_past_its_block_costs_no_part_and_is_named(site: Site, plc: Plc) -> None:
+    """Tried at the connect: neither the first part nor the next pays for a wrong address."""
+    config = site.config.read_text().replace('block = "DB100"', 'block = "DB100"\nserial = "DB100.DBB4090"')
+    site.config.write_text(config)
+    site.start()
+    assert [plc.part(seq).error for seq in (1, 2)] == [ErrorCode.NONE] * 2
+    health = site.health()
+    assert "[plc] serial" in health["serial"] and any("no serials" in text for text in health["alarms"])
+    assert site.stop() == 0
+    assert "[plc] serial" in site.log.read_text()
+
+
+def test_status_says_which_server_lags_behind_and_why(site: Site, plc: Plc) -> None:
+    site.api.stop()
+    site.start()
+    plc.part(1)
+    site.wait_for(lambda: bool(site.health()["degraded"]))
+    told = edge(site, "status")
+    assert told.returncode == 1
+    assert "degraded  results: the results API cannot be reached" in told.stdout, told.stdout
+    assert "photos:" not in told.stdout
+    site.api.start()
+    site.wait_until_drained()

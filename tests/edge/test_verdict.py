@@ -1,0 +1,57 @@
+"""The one verdict: what evaluation, gate, predict, golden photos and station say of the same findings is the same."""
+
+from math import nan
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealpin_edge.camera import Frame
+from sealpin_edge.detection import Detection
+from sealpin_edge.verdict import Inference, Rule, Verdict, decide, judge
+from sealpin_export.gate import _flip
+from sealpin_training.dataset.labels import Box
+from sealpin_training.dataset.records import Record
+from sealpin_training.evaluation.confusion import confusion
+from sealpin_training.evaluation.line import escapes_and_rejects
+
+CLASSES = ("PR", "QA", "XX")
+scores = st.one_of(st.floats(0, 1), st.just(nan))
+findings = st.lists(st.builds(Detection, st.sampled_from(CLASSES), scores, *[st.just(1.0)] * 4), max_size=4)
+rules = st.builds(
+    Rule,
+    st.fixed_dictionaries({name: st.floats(0.01, 1) for name in CLASSES}),
+    st.frozensets(st.sampled_from(CLASSES), max_size=2),
+)
+
+
+@given(findings, rules)
+def test_ok_takes_numbers_alone_and_nothing_that_rejects(found: list[Detection], rule: Rule) -> None:
+    verdict, counted = judge(found, rule)
+    rejecting = [one for one in counted if one.category not in rule.notice]
+    assert (verdict is Verdict.NG) == bool(rejecting)
+    assert verdict is not Verdict.OK or all(one.score == one.score for one in found)
+    assert all(one.score >= rule.thresholds[one.category] for one in counted)
+
+
+@given(findings, findings, rules)
+def test_station_gate_and_evaluation_say_the_same(one: list[Detection], two: list[Detection], rule: Rule) -> None:
+    frame = Frame(np.zeros((1, 1, 3), np.uint8), 2.0, "")
+    verdicts = [
+        decide(Inference(frame, found, "a"), rule, triggered_at=1.0, expected_sha256="a")[0] for found in (one, two)
+    ]
+    assert verdicts == [judge(found, rule)[0] for found in (one, two)]
+    flip = _flip("p", one, two, rule)
+    assert (flip is None) == (verdicts[0] is verdicts[1])
+    escapes, rejects = escapes_and_rejects(verdicts, [True, False])
+    assert (escapes == [0], rejects == [1]) == (verdicts[0] is Verdict.OK, verdicts[1] is not Verdict.OK)
+    record = Record("p", b"", 9, 9, (Box("PR", 0, 0, 5, 5),))
+    assert confusion([record], [one], CLASSES, rule).counts[:, :-1].sum() == len(judge(one, rule)[1])
+
+
+@given(findings, rules, st.booleans())
+def test_an_old_frame_or_another_model_is_never_judged(found: list[Detection], rule: Rule, old: bool) -> None:
+    frame = Frame(np.zeros((1, 1, 3), np.uint8), 0.5 if old else 2.0, "")
+    inference = Inference(frame, found, "a")
+    verdict, _ = decide(inference, rule, triggered_at=1.0, expected_sha256="a" if old else "b")
+    assert verdict is Verdict.NOT_INSPECTED
