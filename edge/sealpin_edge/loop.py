@@ -184,8 +184,8 @@ class PlcLoop:
             )
             if self._handshake.start is not None:
                 self._begin(self._handshake.start)
-            # What was seen so long ago may not be so any more: it is looked at again before anything is said
-            if time.monotonic() - looked_at <= self._blind_s:
+            # What was seen so long ago may not be so any more: it is looked at again before an OK is said
+            if not (outputs.ok and time.monotonic() - looked_at > self._blind_s):
                 exchange.write(outputs)
                 self._told(outputs)
             self._note_news(inputs)

@@ -220,9 +220,10 @@ def test_a_serial_that_reaches_past_its_block_costs_no_part_and_is_named(site: S
     config = site.config.read_text().replace('block = "DB100"', 'block = "DB100"\nserial = "DB100.DBB4090"')
     site.config.write_text(config)
     site.start()
-    assert [plc.part(seq).error for seq in (1, 2)] == [ErrorCode.NONE] * 2
+    plc.wait(ready=True)
     health = site.health()
     assert "[plc] serial" in health["serial"] and any("no serials" in text for text in health["alarms"])
+    assert [plc.part(seq).error for seq in (1, 2)] == [ErrorCode.NONE] * 2
     assert site.stop() == 0
     assert "[plc] serial" in site.log.read_text()
 

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,8 @@ from sealpin_edge.config_file import load_config
 from sealpin_edge.errors import EnvironmentFault
 from sealpin_edge.photo import Photo, encode_jpeg
 from sealpin_edge.plc import family
-from sealpin_edge.plc.block import ErrorCode
+from sealpin_edge.plc.block import ErrorCode, Outputs
+from sealpin_edge.plc.handshake import Handshake
 from sealpin_edge.simulation.plc import make_plc
 from sealpin_edge.station import Station
 from tests.chain.test_station import Site, edge_program, play, running, site, wait_until
@@ -157,6 +159,42 @@ def test_a_station_that_was_frozen_gives_no_part_the_ok_of_another(
     wait_until(lambda: site.state() == "ready")
     plc.write_bit(trigger, True)
     wait_until(lambda: any(seen))
+
+
+def test_an_ok_that_was_ready_when_the_station_stood_still_is_not_said_afterwards(
+    site: Site,
+    toy_model: Path,
+    running: Callable[[Path], Station],
+    cut_off: list[Callable[[], None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It stood still after it had looked and before it wrote; meanwhile the PLC has gone on to the next part."""
+    parse = family("s7").parse_address
+    trigger, ok = (parse(text, "", bit=True) for text in ("M76.6", "M76.5"))
+    plc = make_plc("s7", "127.0.0.1", site.plc_port, [trigger, ok])
+    seen: list[bool] = []
+    plc.written = lambda: seen.append(plc.read_bit(ok))
+    plc.start()
+    cut_off.append(plc.stop)
+    step, stood_still = Handshake.step, threading.Event()
+
+    def late(self: Handshake, *arguments: Any, **options: Any) -> Outputs:
+        outputs = step(self, *arguments, **options)
+        if outputs.ok and not stood_still.is_set():
+            plc.write_bit(trigger, False)
+            threading.Event().wait(0.3)
+            plc.write_bit(trigger, True)
+            stood_still.set()
+        return outputs
+
+    monkeypatch.setattr(Handshake, "step", late)
+    running(site.write_config(toy_model, mode="simple"))
+    wait_until(lambda: site.state() == "ready")
+    plc.write_bit(trigger, True)
+    assert stood_still.wait(10)
+    wait_until(lambda: len(site.api.results) == 1)
+    assert not any(seen)
+    assert [result["reason"] for result in site.api.results.values()] == ["overtaken"]
 
 
 def test_two_stations_with_one_folder_of_data_do_not_run(site: Site, toy_model: Path) -> None:

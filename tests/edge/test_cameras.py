@@ -367,7 +367,8 @@ def test_dead_captures_have_one_outcome(
         inspector.submit(Job(1, "", "", now, number, number))
         judged = inspector.events.get(timeout=5)
         assert isinstance(judged, Judged)
-        # As late as a camera's time-out may make it
+        # As late as a camera's time-out may make it, with the loop's rounds in between
+        handshake.step(Inputs(enable=True, trigger=True), now + 1.0 + 0.9 * WATCH_S)
         assert handshake.judged(Outcome(1, judged.verdict, error=judged.error), now + 1.0 + WATCH_S)
         said = handshake.step(Inputs(enable=True, trigger=True), now + 1.0 + WATCH_S)
         assert (said.fault, said.result_valid, said.error) == (False, True, ErrorCode.CAMERA)
