@@ -98,14 +98,15 @@ def test_another_trouble_is_told_when_it_begins_and_once(
     assert "HTTP 503" in first and "wants a token" in second
 
 
+@pytest.mark.parametrize("store_first", [False, True])
 def test_the_log_has_nothing_of_a_part_s_usual_way(
-    ftp: FtpServer, tmp_path: Path, cut_off: list[Any], caplog: pytest.LogCaptureFixture
+    ftp: FtpServer, tmp_path: Path, cut_off: list[Any], caplog: pytest.LogCaptureFixture, store_first: bool
 ) -> None:
     uploader = make_uploader(PhotosSection(f"ftp://me@127.0.0.1:{ftp.port}", secret(tmp_path, "right")), 2.0)
     api = Api(confirmed)
     cut_off.append(api.close)
     outbox = Outbox(tmp_path)
-    courier = Courier(outbox, uploader, api.client(), store_first=True)
+    courier = Courier(outbox, uploader, api.client(), store_first=store_first)
     with caplog.at_level(logging.DEBUG, "sealpin_edge"):
         courier.start()
         id = record(outbox)
