@@ -1,5 +1,5 @@
 # Each target does all the set-up it needs. A Debian machine with python3.11, its venv and make is enough; no root.
-.PHONY: setup demo test check peers wheels test-aarch64 test-systemd
+.PHONY: setup demo test check packages peers wheels test-aarch64 test-systemd
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
@@ -28,6 +28,16 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# As root: other people's programs that tests talk to. vsftpd does not stand beside proftpd, so it lies in a folder
+packages:
+	apt-get -qq update
+	DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq install --yes --no-install-recommends chromium libegl1 libgl1 \
+	    libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-shape0 \
+	    libxcb-xinerama0 libxkbcommon-x11-0 libdbus-1-3 openssh-server postgresql proftpd-core proftpd-mod-crypto samba \
+	    strace systemd xdotool xvfb
+	mkdir -p .venv/vsftpd
+	cd .venv/vsftpd && apt-get -qq download vsftpd && dpkg -x vsftpd_*.deb .
 
 # Another environment, for runtimes that want NumPy below 2: tests/export/test_peers.py runs models in them
 peers: setup
