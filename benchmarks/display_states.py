@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -43,6 +44,7 @@ class Sheet:
     def __init__(self, folder: Path, model: Path, photos: Path, keep: Path | None) -> None:
         self._folder, self._model, self._source, self._keep = folder, model, photos, keep
         self.rows: dict[str, tuple[Photo, Photo]] = {}
+        self._before: tuple[dict[str, Any] | None, Photo | None] = None, None
         self.browser = Browser()
         self.site, self.plc, self.photos = self._new_site(0)
 
@@ -135,11 +137,9 @@ def mute_station(page: bytes) -> Iterator[int]:
 
 def at_work(sheet: Sheet) -> None:
     """What a day brings while nothing is at fault."""
-    site, plc = sheet.site, sheet.plc
     page = Path(sys.modules["sealpin_edge"].__path__[0], "display.html").read_bytes()
     with mute_station(page) as port:
         sheet.browser.open(f"http://127.0.0.1:{port}/")
-        sheet._before = None, None
         sheet.look("loading", "LOADING")
     sheet.begin()
     site, plc = sheet.site, sheet.plc

@@ -11,7 +11,6 @@ from sealpin_edge.simulation.site import Site
 from tests.browser import CHROMIUM, Browser, colourful
 from tests.hand import SERIAL, HandPlc
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed: nobody has looked at the page")
 GONE_MS = 2000
 # By the page's own clock, however busy the machine is that looks at it
 WATCH = """
@@ -24,6 +23,8 @@ new MutationObserver((_, observer) => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    if not CHROMIUM:
+        pytest.skip("chromium is not installed: nobody has looked at the page")
     made = Browser()
     yield made
     made.close()
@@ -140,6 +141,23 @@ def test_a_verdict_is_of_the_part_that_was_triggered_last(site: Site, plc: HandP
     plc.set(recipe_id=7)
     plc.part()
     browser.wait_for(says("NOT INSPECTED", told(ErrorCode.WRONG_RECIPE)))
+
+
+def test_while_a_part_is_not_on_record_yet_the_one_before_it_lends_it_no_verdict(site: Site, plc: HandPlc) -> None:
+    """Its serial is waited for: the PLC has the verdict half a second before anybody else."""
+    keys = f'{SERIAL}serial_ready = "DB100.DBX90.0"\n'
+    site.config.write_text(site.config.read_text().replace("[camera]", f"{keys}[camera]"))
+    plc.start()
+    site.start()
+    plc.part()
+    site.wait_for(lambda: site.health()["screen"]["word"] == "OK")
+    before = site.health()["last"]["id"]
+    plc.trigger()
+    plc.wait(lambda outputs: outputs.result_valid)
+    health = site.health()
+    assert (health["last"]["id"], health["screen"]["word"]) == (before, "INSPECTING")
+    plc.set(ack=True, trigger=False)
+    site.wait_for(lambda: site.health()["screen"]["word"] == "NG")
 
 
 def test_a_page_without_data_says_that_it_loads_and_one_opened_too_early_comes_by_itself(
