@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -11,23 +12,30 @@ from urllib.parse import urlsplit
 
 log = logging.getLogger(__name__)
 
-REFRESH_S = 1.0
+# A page that hears nothing for screen.SILENT_S calls the station gone: it must hear of it some times in that
+REFRESH_S = 0.5
+LOOK_S = 0.1
 
 
 class Display:
     """Serves on its own threads; nothing of it is in the verdict's path.
 
-    `health` gives the document for /health, `metrics` the text for /metrics.
+    `health` gives the document for /health, `metrics` the text for /metrics, `glance` what pages hear of at once when
+    it changes.
     """
 
     def __init__(
-        self, host: str, port: int, health: Callable[[], dict[str, Any]], metrics: Callable[[], bytes]
+        self,
+        host: str,
+        port: int,
+        health: Callable[[], dict[str, Any]],
+        metrics: Callable[[], bytes],
+        glance: Callable[[], object],
     ) -> None:
         """Bind the address. Raises OSError when it is taken."""
-        self._health, self.metrics = health, metrics
+        self._health, self.metrics, self.glance = health, metrics, glance
         self._photo: tuple[str, bytes | None] = ("", None)
-        self._changed = threading.Condition()
-        self._closing = False
+        self._closing = threading.Event()
         self._server = ThreadingHTTPServer((host, port), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="display", daemon=True)
@@ -43,17 +51,13 @@ class Display:
 
     def stop(self) -> None:
         """End, and let the pages go."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
+        self._closing.set()
         self._server.shutdown()
         self._server.server_close()
 
     def show(self, id: str, marked: bytes | None) -> None:
         """Show an inspection's marked photo (JPEG), or that there is none."""
-        with self._changed:
-            self._photo = id, marked
-            self._changed.notify_all()
+        self._photo = id, marked
 
     def health(self) -> str:
         """The /health document."""
@@ -64,12 +68,13 @@ class Display:
         shown, data = self._photo
         return data if shown == id else None
 
-    def wait(self) -> bool:
-        """Wait for news or for the next refresh; False when the display is closing."""
-        with self._changed:
-            if not self._closing:
-                self._changed.wait(REFRESH_S)
-            return not self._closing
+    def wait(self, seen: object) -> bool:
+        """Wait until a glance differs from what was `seen`, or for the next refresh; False when the display closes."""
+        refresh_at = time.monotonic() + REFRESH_S
+        while not self._closing.wait(LOOK_S):
+            if self.glance() != seen or time.monotonic() >= refresh_at:
+                return True
+        return False
 
 
 def _handler(display: Display) -> type[BaseHTTPRequestHandler]:
@@ -129,9 +134,10 @@ def _handler(display: Display) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             try:
                 while True:
+                    seen = display.glance()
                     self.wfile.write(f"data: {display.health()}\n\n".encode())
                     self.wfile.flush()
-                    if not display.wait():
+                    if not display.wait(seen):
                         return
             except Exception as error:  # the page was closed, or the store fails; the page asks again
                 log.debug("events end: %s", error)

@@ -35,6 +35,7 @@ class PlcLoop:
     """Rounds with the PLC: a read, a step of the handshake, a write. Finished parts go to `take`, which never waits.
 
     `triggered` is told of every part before it is inspected, and never waits either; `journal` of what happens.
+    `handshake` is for others to read only.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class PlcLoop:
             lambda text: journal.note("plc", text, logging.ERROR),
         )
         self._blind_s = timers.trigger_low_ms / 1000
-        self._handshake = Handshake(
+        self.handshake = Handshake(
             Timers(
                 capture_s=timers.capture_ms / 1000 + CAPTURE_SLACK_S,
                 inference_s=timers.inference_ms / 1000,
@@ -78,7 +79,7 @@ class PlcLoop:
             ),
             plc.recipe,
         )
-        self._watch = HandshakeWatch(self._handshake, full=self._full)
+        self._watch = HandshakeWatch(self.handshake, full=self._full)
         self._manager = ServiceManager()
         self._number = next_number
         self._missed = 0
@@ -88,21 +89,6 @@ class PlcLoop:
         self._given: Judged | None = None
         self._delivered = False
         self.connected = False
-
-    @property
-    def state(self) -> str:
-        """Where the handshake stands, in words."""
-        return self._handshake.state.value
-
-    @property
-    def error(self) -> str:
-        """The error that the PLC is told, in words; empty when there is none."""
-        return self._handshake.error.words
-
-    @property
-    def missed(self) -> int:
-        """How many triggers began no inspection, since the start."""
-        return self._handshake.missed
 
     @property
     def serial_trouble(self) -> str:
@@ -144,7 +130,7 @@ class PlcLoop:
         self._plc_trouble = str(fault)
         self.connected = False
         self._serial.give_up()
-        self._handshake.connection_lost(time.monotonic())
+        self.handshake.connection_lost(time.monotonic())
         for _ in self._watch.state_news():  # the lost connection says it all
             pass
         self._take_news()
@@ -166,14 +152,14 @@ class PlcLoop:
         exchange.clear()
         self._feed_watchdog()
         self._serial.try_out()
-        self._handshake.connected(time.monotonic())
+        self.handshake.connected(time.monotonic())
         self.connected, self._plc_trouble = True, ""
         self._journal.note("plc", f"connected, at {self._driver.name}", logging.INFO)
-        while not (stop.is_set() and self._handshake.halt(time.monotonic())):
+        while not (stop.is_set() and self.handshake.halt(time.monotonic())):
             looked_at = time.monotonic()
             inputs = exchange.read()
             self._take_news()
-            outputs = self._handshake.step(
+            outputs = self.handshake.step(
                 inputs,
                 time.monotonic(),
                 looked_at=looked_at,
@@ -182,8 +168,8 @@ class PlcLoop:
                 degraded=self._degraded(),
                 disturbed=exchange.disturbed,
             )
-            if self._handshake.start is not None:
-                self._begin(self._handshake.start)
+            if self.handshake.start is not None:
+                self._begin(self.handshake.start)
             # What was seen so long ago may not be so any more: it is looked at again before an OK is said
             if not (outputs.ok and time.monotonic() - looked_at > self._blind_s):
                 exchange.write(outputs)
@@ -203,7 +189,7 @@ class PlcLoop:
         self._serial.give_up()
         self._put_away()
         self._begun_at = now = time.monotonic()
-        job = self._job(token, now, self._handshake.part_seq)
+        job = self._job(token, now, self.handshake.part_seq)
         self._inspector.submit(job)
         self._triggered(job)
         self._serial.begin(now)
@@ -217,7 +203,7 @@ class PlcLoop:
 
     def _told(self, outputs: Outputs) -> None:
         """The PLC has it. What is on record of a part is what the PLC was told of it."""
-        self._handshake.written(outputs)
+        self.handshake.written(outputs)
         if self._given is None or self._delivered or not outputs.result_valid:
             return
         self._delivered = True
@@ -228,12 +214,13 @@ class PlcLoop:
         """Into the journal: what the PLC and the handshake have done; and on record, a part that nobody looks at."""
         for text in self._watch.news(inputs):
             self._journal.note("plc", text)
-        if self._handshake.missed > self._missed:
-            self._missed = self._handshake.missed
+        if self.handshake.missed > self._missed:
+            self._missed = self.handshake.missed
             job = self._job(0, time.monotonic(), inputs.part_seq)
             self._triggered(job)
             self._journal.note(
-                "plc", f"a trigger came while the station was at {self.state!r}: part {job.number} is missed"
+                "plc",
+                f"a trigger came while the station was at {self.handshake.state.value!r}: part {job.number} is missed",
             )
             self._take(not_inspected(job, self._inspector.unfit or ErrorCode.MISSED_TRIGGER))
 
@@ -252,17 +239,17 @@ class PlcLoop:
     def _tell_handshake(self, event: Acquired | Judged) -> None:
         now = time.monotonic()
         if isinstance(event, Acquired):
-            self._handshake.acquired(event.job.token, now)
+            self.handshake.acquired(event.job.token, now)
             return
         outcome = Outcome(event.job.token, event.verdict, len(event.detections), event.error, round(event.cycle_ms))
-        if self._handshake.judged(outcome, now):
+        if self.handshake.judged(outcome, now):
             self._given, self._delivered = event, False
         else:
             self._take(self._void(event))
 
     def _put_away(self) -> None:
         """Hand the part over once its serial is known; at once when its verdict was withdrawn before the PLC had it."""
-        if not self._handshake.untold and not (self._delivered and self._serial.pending):
+        if not self.handshake.untold and not (self._delivered and self._serial.pending):
             self._hand_over()
 
     def _hand_over(self) -> None:
@@ -272,7 +259,7 @@ class PlcLoop:
 
     def _void(self, judged: Judged) -> Judged:
         """A part whose verdict the PLC did not get: to everybody else it must not look like a good one either."""
-        why = self._handshake.why_void or ErrorCode.VERDICT_NOT_TAKEN
+        why = self.handshake.why_void or ErrorCode.VERDICT_NOT_TAKEN
         log.error(
             "part %d: %s: the PLC did not take the verdict %s", judged.job.number, why.words, judged.verdict.value
         )
@@ -284,7 +271,9 @@ class PlcLoop:
         now = time.monotonic()
         if now - self._fed_at >= WATCHDOG_S and not self._inspector.stuck:
             self._fed_at = now
-            self._manager.tell(f"WATCHDOG=1\nSTATUS={self.state}, PLC {'connected' if self.connected else 'away'}")
+            self._manager.tell(
+                f"WATCHDOG=1\nSTATUS={self.handshake.state.value}, PLC {'connected' if self.connected else 'away'}"
+            )
 
 
 def _no_plc(fault: PlcFault, config: StationConfig) -> InputError:

@@ -126,11 +126,11 @@ class Recorder:
         job = judged.job
         self.shift.add(judged.verdict, datetime.now().astimezone())
         raw, marked = self._photos(judged)
+        if self._display:
+            self._display.show(job.id, marked)  # before a page hears of the part, and asks for its photo
         self.last = self._summary(judged)
         self.recent.append({key: self.last[key] for key in ("id", "number", "part", "verdict", "reason", "at")})
         self._metrics.part(judged)
-        if self._display:
-            self._display.show(job.id, marked)
         name, stored = self._store(judged, with_photo=raw is not None)
         photos = [(f"{name}.jpg", raw)] if raw else []
         if judged.verdict is Verdict.NG and marked:
@@ -187,6 +187,7 @@ class Recorder:
             "part": judged.serial or str(judged.job.part_seq if self._judge.full else judged.job.number),
             "judged_at": time.monotonic(),
             "serial": judged.serial,
+            "error": int(judged.error),
             "reason": judged.error.words,
             "at": judged.job.created_at,
             "cycle_ms": round(judged.cycle_ms, 1),

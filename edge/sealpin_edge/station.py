@@ -31,6 +31,7 @@ from .outbox import Outbox
 from .plc.block import ErrorCode
 from .recorder import Judge, Recorder
 from .results import ResultsApi
+from .screen import TOLD, VERDICT_S, Look, Screen, choose_screen
 from .shift import ShiftCounter
 from .triggers import Trigger, TriggerLog
 from .upload import make_uploader
@@ -109,6 +110,7 @@ class Station:
             journal=self._journal,
             next_number=next_number,
         )
+        self._newest: Job | None = None
         self._told: dict[str, str] = {}
         self._ended = threading.Event()
 
@@ -154,6 +156,7 @@ class Station:
         return max([numbering.recorded, *(one.number for one in found)]) + numbering.left_out + 1, lost
 
     def _note_trigger(self, job: Job) -> None:
+        self._newest = job
         store = self._outbox.numbering.store if self._outbox.numbering else ""
         self._triggers.note(Trigger(job.number, job.id, job.created_at, job.part_seq, store))
 
@@ -179,10 +182,12 @@ class Station:
 
     def health(self) -> dict[str, Any]:
         """The /health document."""
+        last = self._recorder.last  # once: the screen's verdict and the photo beside it are of one part
+        screen = self._screen(last)
         health = {
             "station": self._config.station.name,
-            "state": self._loop.state,
-            "error": self._loop.error,
+            "state": self._loop.handshake.state.value,
+            "error": self._loop.handshake.error.words,
             "version": __version__,
             "release": self._release,
             "model_sha256": self._model_sha256,
@@ -198,22 +203,39 @@ class Station:
             "outbox": self._outbox_health(),
             "degraded": self._degraded,
             "degraded_by": self._degraded_by(),
-            "missed_triggers": self._loop.missed,
+            "missed_triggers": self._loop.handshake.missed,
             "lost": self._recorder.lost + self._courier.lost,
             "shift_since": self._recorder.shift.since.isoformat(timespec="minutes"),
             "counts": {verdict.value: count for verdict, count in self._recorder.shift.counts.items()},
-            "last": self._last(),
+            "last": _with_age(last) if last else None,
             "recent": list(self._recorder.recent),
-            "events": [vars(event) for event in self._journal.recent],
+            "events": [vars(event) for event in list(self._journal.recent)],
         }
-        return {**health, "alarms": _alarms(health, storing=not self._outbox.failing)}
+        beside = _alarms(health, screen, storing=not self._outbox.failing)
+        alarms = [str(screen), *beside] if screen.look is Look.TROUBLE else beside
+        return {**health, "screen": {**vars(screen), "beside": beside}, "alarms": alarms}
 
-    def _last(self) -> dict[str, Any] | None:
-        """The newest part, with its age: the display's own clock may differ."""
-        if (last := self._recorder.last) is None:
-            return None
-        age = time.monotonic() - last["judged_at"]
-        return {**{key: value for key, value in last.items() if key != "judged_at"}, "age_s": round(age, 1)}
+    def _screen(self, last: dict[str, Any] | None) -> Screen:
+        """What the operator is to see; `last` is the recorder's. Cheap: each display asks some times a second."""
+        # Only read, and by a thread that may see it between two of its steps: the next look is a tenth of a second away
+        handshake, newest, now = self._loop.handshake, self._newest, time.monotonic()
+        recorded = [part["id"] for part in list(self._recorder.recent)]
+        return choose_screen(
+            handshake.state,
+            handshake.error,
+            connected=self._loop.connected,
+            unfit=self._inspector.unfit,
+            waits_for=handshake.waits_for,
+            last=last,
+            age_s=now - last["judged_at"] if last else 0.0,
+            # One that was lost on its way is not waited for for ever
+            pending=newest is not None and newest.id not in recorded and now - newest.triggered_at <= VERDICT_S,
+        )
+
+    def _glance(self) -> object:
+        """What a display is told of at once when it changes."""
+        last = self._recorder.last
+        return self._screen(last), last and last["id"]
 
     def _outbox_health(self) -> dict[str, Any]:
         try:
@@ -242,7 +264,7 @@ class Station:
             return None
         host, _, port = address.rpartition(":")
         try:
-            return Display(host, int(port), self.health, self._metrics.text)
+            return Display(host, int(port), self.health, self._metrics.text, self._glance)
         except OSError as error:
             raise EnvironmentFault(
                 "the display's address is not free",
@@ -252,18 +274,18 @@ class Station:
             ) from None
 
 
-def _alarms(health: dict[str, Any], *, storing: bool) -> list[str]:
-    """What an operator must know at once."""
+def _with_age(last: dict[str, Any]) -> dict[str, Any]:
+    """The newest part, with its age: the display's own clock may differ."""
+    age = time.monotonic() - last["judged_at"]
+    return {**{key: value for key, value in last.items() if key != "judged_at"}, "age_s": round(age, 1)}
+
+
+def _alarms(health: dict[str, Any], screen: Screen, *, storing: bool) -> list[str]:
+    """What an operator must know at once, beside what the screen says."""
     found = []
-    if health["plc"] != "connected":
-        found.append("no connection to the machine (PLC)")
-    elif health["state"] == "fault":
-        found.append(f"fault: {health['error'] or 'see the log'}")
-    elif health["state"] in ("not ready", "halted"):
-        found.append(f"no part will be judged: {health['error'] or health['state']}")
     if health["camera"] != CAMERA_OK:
         found.append(f"camera: {health['camera']}")
-    if health["checks"] == "not taught":
+    if health["checks"] == "not taught" and screen.told != TOLD[ErrorCode.NOT_TAUGHT][0]:
         found.append(CHECKS_TOLD[health["checks"]])
     if health["serial"] != "ok":
         found.append(f"no serials: {health['serial']}")

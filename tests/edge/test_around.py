@@ -25,9 +25,11 @@ from sealpin_edge.notify import ServiceManager
 from sealpin_edge.plc.address import Address
 from sealpin_edge.plc.block import ErrorCode
 from sealpin_edge.plc.serial import SerialReader, clean_serial
+from sealpin_edge.screen import SILENT_S, TOLD
 from sealpin_edge.shift import ShiftCounter, shift_start
 from sealpin_edge.verdict import Verdict
-from sealpin_edge.window import HEIGHT, WIDTH, draw_screen
+from sealpin_edge.window import ASK_S, HEIGHT, REFRESH_S, WIDTH, draw_screen
+from tests.browser import colourful
 
 UNIT = Path(__file__).parents[2] / "edge/systemd/sealpin-edge.service"
 STARTS = ("06:00", "14:00", "22:00")
@@ -228,7 +230,8 @@ def health(**changes: object) -> dict[str, object]:
         "camera_driver": "folder", "checks": "taught", "missed_triggers": 3, "plc": "connected",
         "state": "ready", "error": "", "degraded": False, "lost": 0, "uptime_s": 5, "last": None,
         "counts": {"OK": 1, "NG": 0, "NOT INSPECTED": 0}, "alarms": [], "recent": [],
-        "shift_since": "2026-05-04T06:00+02:00",
+        "screen": {"look": "ready", "word": "READY", "told": "", "advice": "", "beside": []}, "events": [],
+        "degraded_by": [], "shift_since": "2026-05-04T06:00+02:00",
         "outbox": {
             "photos": 2, "results": 0, "aside": 0, "oldest_s": 1.5, "dropped": 0, "stored_mb": 1, "disk_free_mb": 9,
         },
@@ -256,22 +259,31 @@ def test_metrics_are_what_prometheus_reads(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def last(verdict: str) -> dict[str, object]:
-    return {"id": "x", "verdict": verdict, "reason": "", "detections": [], "age_s": 1.0}
+    return {"id": "x", "verdict": verdict, "reason": "", "detections": [], "age_s": 1.0, "part": "S1"}
+
+
+def seen(look: str, word: str, verdict: str = "OK", told: str = "", **changes: object) -> dict[str, object]:
+    screen = {"look": look, "word": word, "told": told, "advice": "", "beside": []}
+    return health(screen=screen, last=last(verdict), **changes)
+
+
+PHOTO = np.full((400, 400, 3), 120, np.uint8)
+PHOTO[:20] = (0, 200, 0)
 
 
 def test_the_windows_screens_differ_by_more_than_colour() -> None:
-    photo = np.full((400, 400, 3), 120, np.uint8)
     screens = {
-        name: draw_screen(state, photo, 0.0)  # type: ignore[arg-type]
+        name: draw_screen(state, PHOTO, 0.0)  # type: ignore[arg-type]
         for name, state in {
             "none": None,
-            "waiting": health(),
-            "OK": health(last=last("OK")),
-            "NG": health(last=last("NG")),
-            "NOT INSPECTED": health(last=last("NOT INSPECTED")),
-            "old": health(last={**last("OK"), "age_s": 99}),
-            "PLC away": health(last=last("OK"), plc="not connected", alarms=["no connection to the machine (PLC)"]),
-            "recent": health(last=last("OK"), recent=[{"verdict": "NG", "part": "S1"}] * 20),
+            "no part yet": health(),
+            "OK": seen("ok", "OK"),
+            "NG": seen("ng", "NG", "NG"),
+            "NOT INSPECTED": seen("not-inspected", "NOT INSPECTED", "NOT INSPECTED"),
+            "ready": seen("ready", "READY"),
+            "inspecting": seen("busy", "INSPECTING"),
+            "fault": seen("trouble", "FAULT"),
+            "recent": seen("ok", "OK", recent=[{"verdict": "NG", "part": "S1"}] * 20),
         }.items()
     }
     grey = {name: screen.mean(axis=2) for name, screen in screens.items()}
@@ -279,6 +291,29 @@ def test_the_windows_screens_differ_by_more_than_colour() -> None:
         assert screen.shape == (HEIGHT, WIDTH)
         for other in set(grey) - {name}:
             assert (abs(screen - grey[other]) > 60).mean() > 0.002, f"{name} looks like {other} without colour"
+
+
+@pytest.mark.parametrize("look", ["ready", "busy", "trouble"])
+def test_the_window_has_green_and_red_only_for_a_verdict(look: str) -> None:
+    parts = [{"verdict": "NG", "part": "S1"}, {"verdict": "OK", "part": "S2"}] if look == "trouble" else []
+    assert max(colourful(draw_screen(seen(look, "WORD", recent=parts), PHOTO, 0.0)).values()) == 0
+    assert colourful(draw_screen(seen("ok", "OK"), PHOTO, 0.0))["green"] > 0.2
+    assert max(colourful(draw_screen(seen("ok", "OK", recent=parts), PHOTO, SILENT_S + 0.1)).values()) == 0
+
+
+def test_the_window_notices_within_two_seconds_that_its_station_is_gone() -> None:
+    """It asks, waits, asks for a photo, and draws in between."""
+    assert SILENT_S + ASK_S + REFRESH_S <= 2.0
+
+
+@pytest.mark.parametrize(
+    "told", [*(words for words, _ in TOLD.values()), "word " * 60, "ÜberlangeBezeichnungOhneLücke" * 3]
+)
+def test_the_window_has_room_for_all_that_is_told(told: str) -> None:
+    for look in ("not-inspected", "trouble"):
+        state = seen(look, "NOT INSPECTED", "NOT INSPECTED", told)
+        image = draw_screen(state, None, 0.0)
+        assert image.shape == (HEIGHT, WIDTH, 3)
 
 
 def test_a_build_without_windows_is_told() -> None:

@@ -64,7 +64,8 @@ class Handshake:
     `token` numbers inspections; `step` sets `start` to a new token in the round in which a trigger is accepted. News of
     another token than the running one is ignored, so a late result can never stand for the next part. `missed` counts
     the triggers that began no inspection, `why_void` is why the newest part's verdict was withdrawn, `error` what the
-    PLC is told is wrong.
+    PLC is told is wrong, `waits_for` which bit the PLC must set (Enable; Reset in a Fault) or take back (Trigger,
+    Reset, ResultAck) before the station gets Ready.
     """
 
     def __init__(self, timers: Timers, recipe: int = 0) -> None:
@@ -76,6 +77,7 @@ class Handshake:
         self.missed = 0
         self.why_void = ErrorCode.NONE
         self.error = ErrorCode.NONE
+        self.waits_for = ""
         self._timers, self._recipe = timers, recipe
         self._simple = timers.result_hold_s is not None
         self._error = ErrorCode.NONE
@@ -180,7 +182,18 @@ class Handshake:
         stuck = idle and inputs.ack and now - self._since >= self._timers.result_ack_s
         waits = unfit if self.state is State.PREOP else ErrorCode.NONE
         self.error = waits or (ErrorCode.ACK_STUCK if stuck else self._error)
+        self.waits_for = self._missing(inputs)
         return self._outputs(degraded)
+
+    def _missing(self, inputs: Inputs) -> str:
+        """What `waits_for` is; empty where the PLC has done its part."""
+        if self.state is State.FAULT:
+            return "Reset" if self._needs_reset and not self._simple else ""
+        if self.state is not State.PREOP:
+            return ""
+        if not inputs.enable:
+            return "Enable"
+        return "Trigger" if inputs.trigger else "Reset" if inputs.reset else "ResultAck" if inputs.ack else ""
 
     def _overtaken(self, now: float) -> None:
         """Another part may lie there than the one that is judged: its verdict must not be taken for the other's."""
