@@ -34,7 +34,8 @@ CAPTURE_SLACK_S = 0.5
 class PlcLoop:
     """Rounds with the PLC: a read, a step of the handshake, a write. Finished parts go to `take`, which never waits.
 
-    `triggered` is told of every part before it is inspected, and never waits either; `journal` of what happens.
+    `triggered` is told of every part before it is inspected, and never waits either; a verdict is held back until
+    `on_record` says that this is on the disk. `journal` is told of what happens.
     `handshake` is for others to read only.
     """
 
@@ -44,6 +45,7 @@ class PlcLoop:
         inspector: Inspector,
         *,
         triggered: Callable[[Job], None],
+        on_record: Callable[[], bool],
         take: Callable[[Judged], None],
         degraded: Callable[[], bool],
         journal: Journal,
@@ -52,7 +54,7 @@ class PlcLoop:
         """`next_number` is the next part's, 0 while it is not known."""
         plc, timers = config.plc, config.timers
         self._config, self._inspector, self._journal = config, inspector, journal
-        self._triggered, self._take, self._degraded = triggered, take, degraded
+        self._triggered, self._on_record, self._take, self._degraded = triggered, on_record, take, degraded
         self._full = config.station.mode == "full"
         timeout_s = timers.plc_operation_ms / 1000
         target = Target(plc.host, plc.port, timeout_s, plc.rack, plc.slot, plc.series, plc.unit)
@@ -86,6 +88,7 @@ class PlcLoop:
         self._fed_at = 0.0
         self._begun_at = float("-inf")
         self._plc_trouble = ""
+        self._held: Judged | None = None
         self._given: Judged | None = None
         self._delivered = False
         self.connected = False
@@ -121,6 +124,8 @@ class PlcLoop:
     def finish(self) -> None:
         """After the inspector has ended: parts that the PLC got no verdict of are put away as not inspected."""
         self._take_news()
+        if self._held is not None:
+            self._take(self._void(self._held))
         self._hand_over()
 
     def _lost(self, fault: PlcFault) -> None:
@@ -233,6 +238,9 @@ class PlcLoop:
         self._tell_handshake(event)
 
     def _take_news(self) -> None:
+        if (held := self._held) is not None and self._on_record():
+            self._held = None
+            self._tell_handshake(held)
         while not self._inspector.events.empty():
             self._tell_handshake(self._inspector.events.get_nowait())
 
@@ -240,6 +248,9 @@ class PlcLoop:
         now = time.monotonic()
         if isinstance(event, Acquired):
             self.handshake.acquired(event.job.token, now)
+            return
+        if not self._on_record():
+            self._held = event
             return
         outcome = Outcome(event.job.token, event.verdict, len(event.detections), event.error, round(event.cycle_ms))
         if self.handshake.judged(outcome, now):

@@ -105,6 +105,7 @@ class Station:
             config,
             self._inspector,
             triggered=self._note_trigger,
+            on_record=lambda: self._triggers.written,
             take=self._recorder.take,
             degraded=lambda: self._degraded,
             journal=self._journal,

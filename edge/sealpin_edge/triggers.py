@@ -1,9 +1,10 @@
 """Which parts the PLC has triggered, on the disk before anybody can take their verdict for one without a record.
 
 A ring of small records in one file, each written in place when its part is triggered, beside the inspection and on a
-thread of its own: a verdict waits for no disk. From the moment of the write a killed process cannot take it back, and
-after the sync that follows no power cut. What has a record here and no row in the database was being judged, or its
-row was not committed yet, when the station ended: the next start finds it and records it as such.
+thread of its own. From the moment of the write a killed process cannot take it back, after the sync that follows no
+power cut. The write is done long before the verdict is there; where it is not, the verdict waits for it, but for no
+disk that hangs (HOLD_S), and not again while that disk does. What has a record here and no row in the database was
+being judged, or its row was not committed yet, when the station ended: the next start records it as such.
 """
 
 import json
@@ -11,6 +12,7 @@ import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +23,7 @@ FILE = "triggers"
 RECORD_BYTES = 256
 # More than the parts that can wait to be recorded
 RECORDS = 2048
+HOLD_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,14 @@ class TriggerLog:
         self._queue: queue.SimpleQueue[Trigger | int | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="triggers", daemon=True)
         self._handle: int | None = None
+        self._noted = self._written = 0
+        self._noted_at = 0.0
+
+    @property
+    def written(self) -> bool:
+        """The newest trigger is written, or the disk is so slow that no verdict shall wait for it."""
+        behind = self._noted - self._written
+        return behind != 1 or time.monotonic() - self._noted_at > HOLD_S
 
     def start(self) -> None:
         """Begin to write."""
@@ -58,6 +69,8 @@ class TriggerLog:
 
     def note(self, trigger: Trigger) -> None:
         """A part was triggered. Never waits."""
+        self._noted += 1
+        self._noted_at = time.monotonic()
         self._queue.put(trigger)
 
     def settle(self, number: int) -> None:
@@ -84,19 +97,34 @@ class TriggerLog:
                 trigger = news
             last[trigger.number] = trigger
             last.pop(trigger.number - RECORDS, None)
-            try:
-                if self._handle is None:
-                    self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                os.pwrite(self._handle, _encode(trigger), trigger.number % RECORDS * RECORD_BYTES)
-                os.fdatasync(self._handle)
-            except OSError as error:
-                log.error("part %d: its trigger is not on the disk: %s", trigger.number, error)
-                if self._handle is not None:
-                    os.close(self._handle)
-                    self._handle = None
-                self._failed()
+            handle = self._write(trigger)
+            self._written += isinstance(news, Trigger)  # or given up, so that no verdict waits for it
+            if handle is not None:
+                try:
+                    os.fdatasync(handle)
+                except OSError as error:
+                    self._fails(trigger, error)
+        self._close()
+
+    def _write(self, trigger: Trigger) -> int | None:
+        """Write a record; the file, to be synced, or None when the disk does not take it."""
+        try:
+            if self._handle is None:
+                self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.pwrite(self._handle, _encode(trigger), trigger.number % RECORDS * RECORD_BYTES)
+        except OSError as error:
+            self._fails(trigger, error)
+        return self._handle
+
+    def _fails(self, trigger: Trigger, error: OSError) -> None:
+        log.error("part %d: its trigger is not on the disk: %s", trigger.number, error)
+        self._close()
+        self._failed()
+
+    def _close(self) -> None:
         if self._handle is not None:
             os.close(self._handle)
+            self._handle = None
 
 
 def _encode(trigger: Trigger) -> bytes:

@@ -1,6 +1,7 @@
 """An OK that nobody earned: whatever makes a station blind, frozen, or one of two, no part is good because of it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -195,6 +196,38 @@ def test_an_ok_that_was_ready_when_the_station_stood_still_is_not_said_afterward
     wait_until(lambda: len(site.api.results) == 1)
     assert not any(seen)
     assert [result["reason"] for result in site.api.results.values()] == ["overtaken"]
+
+
+def test_no_verdict_is_given_before_its_trigger_is_on_the_disk(
+    site: Site,
+    toy_model: Path,
+    running: Callable[[Path], Station],
+    cut_off: list[Callable[[], None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a station that is killed right then leaves a part that the PLC has taken, and nobody knows of."""
+    write, on_disk = os.pwrite, threading.Event()
+
+    def slow(*arguments: Any) -> int:
+        threading.Event().wait(0.03)  # the toy model is done in 3 ms
+        on_disk.set()
+        return write(*arguments)
+
+    monkeypatch.setattr(os, "pwrite", slow)
+    running(site.write_config(toy_model))
+    line = site.line()
+    verdicts: list[bool] = []
+    on_write = line._plc.written
+
+    def written() -> None:
+        on_write()
+        if line.outputs.result_valid:
+            verdicts.append(on_disk.is_set())
+
+    line._plc.written = written
+    report = play(site, line, 1, cut_off)
+    assert [part.verdict for part in report.parts] == ["OK"]
+    assert verdicts[0]
 
 
 def test_two_stations_with_one_folder_of_data_do_not_run(site: Site, toy_model: Path) -> None:
