@@ -19,7 +19,7 @@ from tests.edge.scl_memory import Memory, Tag, Time, block_tags
 SAMPLES = Path(__file__).parents[2] / "edge/plc"
 CYCLE_S = 0.01
 # Simple mode with a shorter deadline, and the sample's time for a verdict made of it as edge/PLC.md says
-DEADLINE_MS, PULSE_MS = 1500, 300
+DEADLINE_MS, PULSE_MS = 1500, 500
 TIMERS = f"decision_deadline_ms = {DEADLINE_MS}\ncapture_ms = 900\ninference_ms = 1400\n"
 VERDICT_MS = DEADLINE_MS + PULSE_MS + 500
 

@@ -105,9 +105,13 @@ def milliseconds(text: str) -> int:
     sections = (TimersSection, PlcSection)
     total = 0
     for term in text.split(" + "):
-        m = re.fullmatch(r"(?:(\d+) × )?`(\w+)`", term)
+        m = re.fullmatch(r"(?:(\d+) × |(half of ))?`(\w+)`", term)
         assert m, text
-        total += int(m[1] or 1) * next(getattr(section, m[2]) for section in sections if hasattr(section, m[2]))
+        total += (
+            int(m[1] or 1)
+            * next(getattr(section, m[3]) for section in sections if hasattr(section, m[3]))
+            // (2 if m[2] else 1)
+        )
     return total
 
 

@@ -59,9 +59,12 @@ def test_the_data_block_has_every_field_where_the_station_reads_and_writes_it(pl
     assert (version.address.number, memory.read(version)) == (BLOCK_BYTES - 1, 1)
 
 
+TRIGGER, OK = Address("M", 76, 6), Address("M", 77, 0)
+
+
 def program(body: str, plc: SimulatedPlc) -> FunctionBlock:
     declared = "VAR_INPUT a : Bool; n : UInt; END_VAR VAR x : Bool; m : UInt; t : TON_TIME; END_VAR"
-    tags = {'"trigger"': Tag("Bool", Address("M", 76, 6), True), '"ok"': Tag("Bool", Address("M", 77, 0), False)}
+    tags = {'"trigger"': Tag("Bool", TRIGGER, True), '"ok"': Tag("Bool", OK, False)}
     return FunctionBlock(f'FUNCTION_BLOCK "f" {declared} BEGIN {body} END_FUNCTION_BLOCK', Memory(plc, tags))
 
 
@@ -106,7 +109,7 @@ def test_branches_are_taken_one_at_a_time(plc: SimulatedPlc) -> None:
             made.cycle(0.0, n=given)
             told.append(made["m"])
         assert told == steps
-    assert plc.read_bit(Address("M", 76, 6))
+    assert plc.read_bit(TRIGGER)
 
 
 @pytest.mark.parametrize(
@@ -202,3 +205,34 @@ def test_the_samples_part_seq_goes_from_65535_to_1_and_an_ok_with_ng_is_no_ok(pl
     assert station.begin() == 1
     station.result(1, ok=True, ng=True)
     assert station.program["Reject"] and not station.program["Good"]
+
+
+def simple_verdict(plc: SimulatedPlc, ok: str) -> tuple[str, bool]:
+    """What the simple mode sample says of a part, and whether it alarms; `ok` is the OK bit, 0.1 s a sign.
+
+    A sign of `^` is an OK that begins before the trigger has risen.
+    """
+    tags = {'"sealpin_trigger"': Tag("Bool", TRIGGER, True), '"sealpin_ok"': Tag("Bool", OK, False)}
+    made = FunctionBlock((SAMPLES / "sealpin_simple.scl").read_text(), Memory(plc, tags))
+    now, seen = 0.0, list(ok)
+    while not made["Done"] and now < 20.0:
+        if plc.read_bit(TRIGGER) or seen[:1] == ["^"]:
+            plc.write_bit(OK, bool(seen) and seen.pop(0) in "^#")
+        now += 0.1
+        made.cycle(now, PartInPlace=now > 0.35)
+    return ("good" if made["Good"] else "rejected" if made["Reject"] else "none"), made["Alarm"]
+
+
+@pytest.mark.parametrize(
+    ("ok", "told"),
+    [
+        ("___#####___", ("good", False)),
+        ("", ("rejected", False)),
+        ("_" * 60 + "#####", ("rejected", False)),  # too late
+        ("___#____", ("rejected", False)),  # taken back
+        ("___" + "#" * 40, ("rejected", True)),  # it does not end
+        ("^^^^^^^^_", ("none", True)),  # not asked for
+    ],
+)
+def test_the_simple_sample_takes_one_whole_pulse_in_time(ok: str, told: tuple[str, bool], plc: SimulatedPlc) -> None:
+    assert simple_verdict(plc, ok) == told
