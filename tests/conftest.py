@@ -25,6 +25,7 @@ SLOW_FIRST = (
     "export/test_export.py",
     "chain/test_station.py",
     "chain/test_site.py",
+    "chain/test_scl.py",
 )
 GRID = 8
 CELL = 32

@@ -131,7 +131,7 @@ def _plc(config: StationConfig) -> Iterator[Finding]:
             advice = "let the PLC's program count in byte 1, or a stopped PLC is not noticed"
             yield Finding("PLC heartbeat", "warning", "it stands still", advice)
         if last[BLOCK_BYTES - 1] not in (0, BLOCK_VERSION):
-            advice = "is something else at this place? compare the block with edge/README.md"
+            advice = "is something else at this place? compare the block with edge/PLC.md"
             yield Finding("PLC block", "fault", f"byte 23 is {last[BLOCK_BYTES - 1]}, not {BLOCK_VERSION}", advice)
 
 

@@ -10,6 +10,7 @@ import click
 from .errors import InputError
 from .plc import DRIVERS
 from .program import answer, json_option
+from .simulation.line import VERDICT_S
 
 PLACE = click.Path(path_type=Path)
 driver_option = click.option(
@@ -103,7 +104,12 @@ def _range(text: str) -> range:
 @click.option("--ok", default="", help="Simple mode: the OK bit, e.g. M77.0.")
 @click.option("--parts", default=10, show_default=True, help="How many parts to place.")
 @click.option("--interval", default=1.0, show_default=True, help="Seconds between parts.")
-@click.option("--verdict-timeout", default=7.0, show_default=True, help="Seconds the line waits for a verdict.")
+@click.option(
+    "--verdict-timeout",
+    default=VERDICT_S,
+    show_default=True,
+    help="Seconds the line waits for a verdict: more than the station's decision_deadline_ms + ok_pulse_ms.",
+)
 @click.option("--ready-timeout", default=60.0, show_default=True, help="Seconds the line waits for a station.")
 @json_option
 def plc_sim(

@@ -391,6 +391,18 @@ def test_an_acknowledgement_that_is_stuck_is_told_and_no_part_is_taken() -> None
     assert poll(fresh, replace(LOW, ack=True), 1.0, 3.2).error is ErrorCode.ACK_STUCK, "at the start too"
 
 
+def test_an_acknowledgement_that_stood_before_the_result_does_not_end_it() -> None:
+    """Else the result is gone before a PLC has read it, and on record all the same."""
+    handshake = Handshake(Timers())
+    trigger(handshake)
+    acked = replace(HIGH, ack=True)
+    poll(handshake, acked, 1.2, 1.2)
+    assert handshake.judged(Outcome(1, Verdict.OK), 1.25)
+    assert poll(handshake, acked, 1.3, 1.6).ok, "it waits for a new one"
+    assert poll(handshake, HIGH, 1.7, 1.7).ok
+    assert not poll(handshake, acked, 1.8, 1.8).result_valid
+
+
 def test_a_plc_heartbeat_that_stops_is_a_fault_that_the_plc_can_read_and_that_heals() -> None:
     handshake = Handshake(Timers())
     for now, beat in ((1.0, 0), (1.2, 1), (1.4, 0)):

@@ -1,4 +1,4 @@
-"""The station's README and its parsers say the same."""
+"""The station's README, its page for the PLC's programmer, and its parsers say the same."""
 
 import re
 import typing
@@ -17,12 +17,13 @@ from ..test_house import commands
 from ..test_next import fault
 
 README = (Path(__file__).parents[2] / "edge/README.md").read_text()
+PLC_PAGE = (Path(__file__).parents[2] / "edge/PLC.md").read_text()
 PORTS = {str(family(kind).PORT) for kind in DRIVERS}
 
 
-def rows(heading: str) -> list[list[str]]:
+def rows(heading: str, text: str = README) -> list[list[str]]:
     """The cells of the table under a heading line."""
-    lines = README.split(heading, 1)[1].partition("\n\n")[0].splitlines()[2:]
+    lines = text.split(heading, 1)[1].partition("\n\n")[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines]
 
 
@@ -70,13 +71,12 @@ def test_the_table_has_every_default() -> None:
 
 
 def test_every_error_code_stands_in_the_table_and_no_other() -> None:
-    told = [
-        int(code) for first, *_ in rows("| ErrorCode | meaning | what to do |") for code in re.findall(r"\d+", first)
-    ]
+    table = rows("| ErrorCode | meaning | what to do |", PLC_PAGE)
+    told = [int(code) for first, *_ in table for code in re.findall(r"\d+", first)]
     assert sorted(told) == sorted(code.value for code in ErrorCode if code)
 
 
-@pytest.mark.parametrize("line", sorted(set(re.findall(r"`(sealpin-edge [^`]+)`", README))))
+@pytest.mark.parametrize("line", sorted(set(re.findall(r"`(sealpin-edge [^`]+)`", README + PLC_PAGE))))
 def test_every_command_line_is_one_that_the_station_takes(line: str) -> None:
     trouble = fault(line)
     assert not trouble or trouble.startswith("it lacks"), f"{line}: {trouble}"

@@ -18,7 +18,7 @@ BLOCK_VERSION = 1
 
 
 class ErrorCode(IntEnum):
-    """What the station reports in bytes 12-13; edge/README.md says what to do about each."""
+    """What the station reports in bytes 12-13; edge/PLC.md says what to do about each."""
 
     NONE = 0
     CAMERA = 1

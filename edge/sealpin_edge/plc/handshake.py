@@ -84,6 +84,7 @@ class Handshake:
         self._withheld = ErrorCode.NONE
         self._outcome: Outcome | None = None
         self._written = False
+        self._ack_was_low = False
         self._since = 0.0
         self._deadline = 0.0
         self._looked_at: float | None = None
@@ -243,16 +244,18 @@ class Handshake:
                 elif waited >= (self._timers.capture_s if taking else self._timers.inference_s):
                     self._fail(ErrorCode.CAMERA if taking else ErrorCode.INFERENCE, now, needs_reset=True)
             case State.RESULT if not self._written:
-                pass
+                self._ack_was_low = not inputs.ack
             case State.RESULT:
                 if self._timers.result_hold_s is not None:
                     silent = self._outcome and self._outcome.verdict is not Verdict.OK
                     if silent or waited >= self._timers.result_hold_s:
                         self._enter(State.CLEARING, now)
-                elif inputs.ack:
+                elif inputs.ack and self._ack_was_low:  # one that stood before acknowledges nothing
                     self._enter(State.CLEARING, now)
                 elif waited >= self._timers.result_ack_s:
                     self._fail(ErrorCode.RESULT_NOT_ACKNOWLEDGED, now, needs_reset=True)
+                else:
+                    self._ack_was_low = self._ack_was_low or not inputs.ack
             case State.CLEARING:
                 if not inputs.trigger and not inputs.ack:
                     self._enter(State.READY if able and inputs.enable else State.PREOP, now)

@@ -2,19 +2,25 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..config import TimersSection
+from ..config_plc import PlcSection
 from ..errors import InputError
 from ..plc import family
 from ..plc.block import STATION_OFFSET, Inputs, Outputs, decode_outputs, encode_inputs
+from . import rules
 from .plc import make_plc
 
 HEARTBEAT_S = 0.2
 STATION_DEAD_S = 2.0
 SETTLE_S = 0.3
+# A station with the default times has said what it has to say by then, its last write being on its way
+VERDICT_S = (TimersSection.decision_deadline_ms + PlcSection.ok_pulse_ms + 2 * TimersSection.plc_operation_ms) / 1000
+TRIGGER_LOW_S = TimersSection.trigger_low_ms / 1000
 
 
 @dataclass
@@ -48,7 +54,8 @@ class Line:
     """A PLC of the family `driver` that plays parts against a station: full mode (`block`) or simple (two bits).
 
     `before_part(number)` is called before each part is placed; a part that gets no verdict in `verdict_timeout_s` is
-    taken as rejected and the line goes on.
+    taken as rejected and the line goes on. Whatever `interval_s` is, simple mode's trigger stays low between two parts
+    for as long as a station must be told of it.
     """
 
     def __init__(
@@ -61,7 +68,7 @@ class Line:
         trigger: str = "",
         ok: str = "",
         interval_s: float = 1.0,
-        verdict_timeout_s: float = 7.0,
+        verdict_timeout_s: float = VERDICT_S,
         before_part: Callable[[int], None] = lambda number: None,
     ) -> None:
         if bool(block) == bool(trigger or ok) or bool(trigger) != bool(ok):
@@ -83,8 +90,10 @@ class Line:
         self._fresh_connection = False
         self._off = threading.Event()
         self._written_at = 0.0
-        self._verdicts = 0
+        self._part = rules.Awaited()
+        self._low_at = 0.0
         self._station_beat_at = 0.0
+        self._dead = False
         self.connects = 0
         self.report = LineReport()
 
@@ -101,7 +110,7 @@ class Line:
     def start_program(self) -> None:
         """Turn the PLC's switch to RUN."""
         self._off.clear()
-        self._station_beat_at = 0.0
+        self._station_beat_at, self._dead = 0.0, False
         self._set(enable=True)
         threading.Thread(target=self._beat, name="plc heartbeat", daemon=True).start()
 
@@ -135,26 +144,26 @@ class Line:
         return self._outputs
 
     def wait_ready(self, timeout_s: float) -> bool:
-        """Whether a station got Ready within that time."""
-        return self._wait(lambda: self._outputs.ready, timeout_s)
+        """Whether a station got Ready within that time. One that was killed while Ready leaves the bit set for ever."""
+        return self._wait(lambda: self._outputs.ready and not self._dead, timeout_s)
 
     def forget_station(self) -> None:
         """The station was killed: what it wrote last is not true any more, and the next one is waited for."""
         with self._changed:
             self._outputs = Outputs()
-            self._station_beat_at = 0.0
+            self._station_beat_at, self._dead = 0.0, False
 
     def _play_full(self, number: int, ready_timeout_s: float) -> bool:
         if not self.wait_ready(ready_timeout_s):
             self._violation(f"part {number}: no station got Ready within {ready_timeout_s:g} s")
             return False
-        part = LinePart(number, number % 65536)
+        part = LinePart(number, (number - 1) % 65535 + 1)
         self.report.parts.append(part)
-        self._verdicts = 0
+        self._part = rules.Awaited(number)
         self._set(part_seq=part.part_seq)
         triggered = time.perf_counter()
         self._set(trigger=True)
-        if self._wait(lambda: self._outputs.result_valid, self._verdict_timeout_s):
+        if self._wait(lambda: self._is_of(part.part_seq), self._verdict_timeout_s):
             outputs = self._outputs
             part.latency_ms = (self._written_at - triggered) * 1000
             part.verdict = "OK" if outputs.ok else "NG" if outputs.ng else "NOT INSPECTED"
@@ -165,8 +174,10 @@ class Line:
                 self._violation(f"part {number}: the result was not withdrawn after ResultAck")
         else:
             self._violation(f"part {number}: no verdict within {self._verdict_timeout_s:g} s")
+            self._part.given_up = True
             self._set(trigger=False, reset=True)
-            self._wait(lambda: not self._outputs.fault, 2.0)
+            # Until it has been seen: what the station was at is over then
+            self._wait(lambda: not (self._outputs.trigger_ack or self._outputs.fault), STATION_DEAD_S)
         self._set(ack=False, reset=False)
         return True
 
@@ -177,13 +188,18 @@ class Line:
             return False
         if number == 1:
             self._off.wait(SETTLE_S)  # two bits cannot say Ready: the station must have seen the trigger low
+        self._off.wait(max(0.0, self._low_at + TRIGGER_LOW_S - time.monotonic()))
+        if self._plc.read_bit(self._ok):
+            self._violation(f"part {number}: an OK pulse is still there when the trigger is to rise")
+            if not self._wait(lambda: not self._outputs.ok, ready_timeout_s):
+                return False
         part = LinePart(number, number)
         self.report.parts.append(part)
+        self._part = awaited = rules.Awaited(number)
         triggered = time.perf_counter()
         self._plc.write_bit(self._trigger, True)
-        if self._wait(lambda: self._outputs.ok, self._verdict_timeout_s):
-            risen = self._written_at
-            part.verdict, part.latency_ms = "OK", (risen - triggered) * 1000
+        if self._wait(lambda: awaited.verdicts > 0, self._verdict_timeout_s):
+            part.verdict, part.latency_ms = "OK", (self._written_at - triggered) * 1000
             if self._wait(lambda: not self._outputs.ok, 11.0):
                 part.bits = {"OK": True}
             else:
@@ -191,7 +207,9 @@ class Line:
         else:
             # Such a line has one lamp: no OK in time is a reject
             part.verdict, part.bits = "NG", {"OK": False}
+            awaited.given_up = True
         self._plc.write_bit(self._trigger, False)
+        self._low_at = time.monotonic()
         return True
 
     def _on_connect(self) -> None:
@@ -211,35 +229,31 @@ class Line:
                     self._violation("the first write after a connect is not zeroes")
                 self._outputs = decode_outputs(data)
                 self._check(before, self._outputs)
-            elif self._ok:
+            elif self._ok and self._trigger:
                 self._outputs = Outputs(ok=self._plc.read_bit(self._ok))
                 if self._fresh_connection and self._outputs.ok:
                     self._violation("the first write after a connect is not zero")
-                if self._outputs.ok and not before.ok and self._trigger and not self._plc.read_bit(self._trigger):
-                    self._violation("OK without a trigger")
+                trigger = self._plc.read_bit(self._trigger)
+                self._report(rules.simple_mode(before, self._outputs, trigger, self._part))
             self._fresh_connection = False
             self._changed.notify_all()
 
     def _check(self, before: Outputs, now: Outputs) -> None:
-        part = f"part {self._inputs.part_seq}"
+        if now.heartbeat != before.heartbeat:
+            self._dead = False
         if now.heartbeat != before.heartbeat or not self._station_beat_at:
             self._station_beat_at = time.monotonic()
         if self._block and self._plc.read(self._block, STATION_OFFSET) != encode_inputs(self._inputs):
-            self._violation(f"{part}: the station wrote to the PLC's bytes")
-        if now.ok and now.ng:
-            self._violation(f"{part}: OK and NG together")
-        if (now.ok or now.ng) and not now.result_valid:
-            self._violation(f"{part}: a verdict without ResultValid")
-        if now.ready and now.busy:
-            self._violation(f"{part}: Ready and Busy together")
-        if now.result_valid and not before.result_valid:
-            self._verdicts += 1
-            if now.result_seq != self._inputs.part_seq:
-                self._violation(f"{part}: the result is of part {now.result_seq}")
-            if not self._inputs.trigger:
-                self._violation(f"{part}: a result without a trigger")
-            if self._verdicts > 1:
-                self._violation(f"{part}: {self._verdicts} results for one trigger")
+            self._report(["the station wrote to the PLC's bytes"])
+        self._report(rules.full_mode(before, now, self._inputs, self._part))
+
+    def _report(self, breaches: Iterable[str]) -> None:
+        for text in breaches:
+            self._violation(f"part {self._part.number}: {text}")
+
+    def _is_of(self, part_seq: int) -> bool:
+        """Whether there is a result, and of this part: another one's is none."""
+        return self._outputs.result_valid and self._outputs.result_seq == part_seq
 
     def _wait(self, done: Callable[[], bool], timeout_s: float) -> bool:
         """Wait for something that the station writes."""
@@ -252,7 +266,7 @@ class Line:
             self._set(heartbeat=self._inputs.heartbeat % 255 + 1)
             if self._station_beat_at and time.monotonic() - self._station_beat_at > STATION_DEAD_S:
                 self._violation(f"the station's heartbeat stood still for {STATION_DEAD_S:g} s")
-                self._station_beat_at = 0.0
+                self._station_beat_at, self._dead = 0.0, True
 
     def _set(self, **changes: Any) -> None:
         """Change the PLC's own bytes, all in one go."""
