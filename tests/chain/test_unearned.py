@@ -105,6 +105,19 @@ def test_what_was_taught_refuses_what_shows_no_good_part(
     assert site.health()["checks"] == "taught"
 
 
+def test_doctor_lets_no_line_run_on_an_untaught_camera_and_warns_of_a_replay(site: Site, toy_model: Path) -> None:
+    config = site.write_config(toy_model)
+
+    def found() -> dict[str, str]:
+        document = json.loads(edge_program("doctor", "--json", "--config", str(config)).stdout)
+        return {one["what"]: one["state"] for one in document["findings"]}
+
+    unchecked = found()
+    assert (unchecked["camera limits"], unchecked["camera driver"]) == ("warning", "warning")
+    untaught(config)
+    assert found()["camera limits"] == "fault"
+
+
 def test_few_photos_are_told_to_be_few_and_a_folder_of_bad_ones_teaches_nothing(site: Site, toy_model: Path) -> None:
     config = untaught(site.write_config(toy_model))
     replace_photos(site, [roller(seed) for seed in range(6)])
