@@ -211,6 +211,7 @@ def a_site(model: Path, photos: Path, fault: Fault) -> Iterator[tuple[Site, Line
             shutil.copy(file, own)
         site = Site(Path(folder, "site"), model, own, **fault.site)
         if fault.taught:
+            site.config.write_text(site.config.read_text().replace('checks = "off"\n', ""))
             _edge("teach-camera", "--config", site.config, own)
         line = site.line(interval_s=INTERVAL_S)
         line.start()
@@ -247,7 +248,7 @@ def outcome(model: Path, photos: Path, fault: Fault) -> dict[str, Any]:
         code = site.stop()
         verdicts = [part.verdict for part in line.report.parts]
         given = verdicts[BEFORE : BEFORE + DURING]
-        audit = site.audit()
+        audit = site.audit(line.report.parts)
         return {
             "verdicts_during": {verdict: given.count(verdict) for verdict in sorted(set(given))},
             "slowest_verdict_ms": round(max(part.latency_ms or 0 for part in line.report.parts), 1),
@@ -258,6 +259,8 @@ def outcome(model: Path, photos: Path, fault: Fault) -> dict[str, Any]:
             "photos_dropped": after["outbox"]["dropped"],
             "lost": after["lost"],
             "parts_on_record": len(audit.reported),
+            "taken_by_the_plc_and_not_on_record": len(audit.unrecorded),
+            "good_to_one_and_bad_to_the_other": len(audit.contradicted),
             "results_missing": len(audit.missing_results),
             "photos_missing": len(audit.missing_photos),
             "exit_code": code,
