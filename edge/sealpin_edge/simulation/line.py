@@ -157,7 +157,7 @@ class Line:
         if not self.wait_ready(ready_timeout_s):
             self._violation(f"part {number}: no station got Ready within {ready_timeout_s:g} s")
             return False
-        part = LinePart(number, (number - 1) % 65535 + 1)
+        part = LinePart(number, len(self.report.parts) % 65535 + 1)  # unique, over several runs too
         self.report.parts.append(part)
         self._part = rules.Awaited(number)
         self._set(part_seq=part.part_seq)
