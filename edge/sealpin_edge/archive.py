@@ -13,6 +13,7 @@ from .events import Event
 from .store_schema import VERSION
 
 # What happened this long before and after a part belongs to its story, as SQLite adds it to a time
+LONGEST_NUMBER = 18
 AROUND = ("-5 seconds", "+30 seconds")
 
 
@@ -63,7 +64,7 @@ class Archive:
 
     def part(self, name: str, most: int = 5) -> list[PartRecord]:
         """The newest parts with this id, serial, number, or PartSeq of the PLC, at most so many."""
-        number = int(name) if name.isdecimal() else -1
+        number = int(name) if name.isdecimal() and len(name) <= LONGEST_NUMBER else -1
         with self._open() as db:
             rows = db.execute(
                 "SELECT id, sequence, created_at, result FROM inspection "

@@ -8,6 +8,7 @@ only pictures that show nothing, black, white, or the same one again.
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,13 @@ def learn(photos: Iterable[Photo], empty: Sequence[Photo] = ()) -> Limits:
     mean = np.mean([one.thumbnail for one in seen], axis=0)
     mean /= np.linalg.norm(mean) or 1.0
     likeness = min(float(one.thumbnail @ mean) for one in seen)
-    least = likeness * LIKENESS_SHARE if likeness > 0 else -1.0
+    if likeness <= 0:
+        raise InputError(
+            "these photos have nothing in common",
+            found=f"likeness {likeness:.2f}",
+            allowed="photos of good parts that lie alike: [camera] crop cuts the rest away",
+        )
+    least = likeness * LIKENESS_SHARE
     if empty:
         emptiest = max(float(measure(photo).thumbnail @ mean) for photo in empty)
         if emptiest >= likeness:
@@ -188,10 +195,13 @@ def read_limits(path: Path) -> Limits:
     try:
         content: dict[str, Any] = json.loads(read_text(path))
         limits = Limits(**{**content, "thumbnail": tuple(float(value) for value in content["thumbnail"])})
-        if len(limits.thumbnail) not in (0, THUMBNAIL**2) or not all(
-            isinstance(getattr(limits, item.name), int | float) for item in fields(Limits) if item.name != "thumbnail"
-        ):
-            raise ValueError("a value of the wrong kind")
+        numbers = [getattr(limits, item.name) for item in fields(Limits) if item.name != "thumbnail"]
+        if not all(isinstance(number, int | float) and isfinite(number) for number in (*numbers, *limits.thumbnail)):
+            raise ValueError("a value that is no number")
+        light = 0 <= limits.darkest < limits.brightest <= 255 and (limits.darkest, limits.brightest) != (0, 255)
+        shape = min(limits.width, limits.height) > 0 and len(limits.thumbnail) == THUMBNAIL**2
+        if not (light and shape and limits.sharpness >= 0 and 0 < limits.likeness < 1):
+            raise ValueError("limits that would let any photo pass, or none")
     except FileNotFoundError:
         return Limits()
     except (OSError, ValueError, TypeError, KeyError) as error:

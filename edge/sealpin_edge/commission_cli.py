@@ -27,8 +27,8 @@ def preflight(config: StationConfig, as_json: bool) -> None:
 
     found = prove(config)
     text = (
-        f"{found.golden} golden photos as they should be, at most {found.slowest_ms} ms of {found.budget_ms:g}; "
-        f"camera checks: {found.checks}"
+        f"{found.golden or 'NO'} golden photos as they should be, "
+        f"at most {found.slowest_ms} ms of {found.budget_ms:g}; camera checks: {found.checks}"
     )
     answer(asdict(found), as_json, text)
 
@@ -99,6 +99,7 @@ def status(config: StationConfig, as_json: bool) -> None:
         rows += [f"degraded  {why}" for why in health["degraded_by"]]
     if health["lost"] or health["missed_triggers"]:
         rows.append(f"lost      {health['lost']} records or photos; {health['missed_triggers']} triggers missed")
+    rows += [f"note      {text}" for text in health["hints"]]
     if health["alarms"]:
         rows += [f"alarm     {text}" for text in health["alarms"]]
     answer(health, as_json, "\n".join(rows))

@@ -37,7 +37,7 @@ class StationSection:
 
     def check_name(self) -> Iterator[Fault]:
         """Somebody will read it."""
-        if not self.name.strip():
+        if not self.name.strip() or not self.name.isprintable():
             yield "name", repr(self.name), "a name for this station"
 
 

@@ -61,6 +61,7 @@ class Courier:
         store_first: bool,
         keep_days: int = 0,
         judging: Callable[[], bool] = lambda: False,
+        sent_unstored: Callable[[int], None] = lambda number: None,
     ) -> None:
         """Delivered results are forgotten after `keep_days` days, 0 for never; what is stored waits while `judging`."""
         self._outbox = outbox
@@ -84,7 +85,7 @@ class Courier:
         self._housekeeping_at = 0.0
         self._broke_off: dict[str, tuple[int, int]] = {}
         self._keep_days = keep_days
-        self._judging = judging
+        self._judging, self._sent_unstored = judging, sent_unstored
 
     def start(self) -> None:
         """Begin to deliver."""
@@ -131,6 +132,11 @@ class Courier:
     def in_hand(self) -> int:
         """What waits in memory for a server, or for the store."""
         return self._queue.unfinished_tasks + len(self._unstored)
+
+    @property
+    def unstored(self) -> int:
+        """Results that are in memory only: the disk did not take them, and no server has them yet."""
+        return len(self._unstored)
 
     @property
     def takes_photos(self) -> bool:
@@ -265,6 +271,7 @@ class Courier:
         else:
             lane.worked()
             log.debug("part %s: result sent", inspection.id)
+            self._sent_unstored(inspection.number)
         with contextlib.suppress(ValueError):  # it went as the oldest of too many, or a stop has stored it
             self._unstored.remove(inspection)
         return True

@@ -21,7 +21,7 @@ from .plc import Target, make_driver
 from .plc.block import BLOCK_BYTES, BLOCK_VERSION, STATION_OFFSET
 from .results import ResultsApi
 from .upload import make_uploader
-from .verdict import Verdict
+from .verdict import Verdict, departures
 
 ROUNDS = 100
 PHOTOS = 5
@@ -74,10 +74,8 @@ def _model(config: StationConfig) -> Iterator[Finding]:
     model, rule = proven_model(config)
     took = time.perf_counter() - began
     yield Finding("model", "ok", f"{', '.join(model.card.classes)}; loaded, warm and proven in {took:.1f} s")
-    raised = [name for name, own in model.card.thresholds.items() if rule.thresholds[name] > own]
-    less = f"{', '.join(raised)} from a higher score than the model's own; " if raised else ""
-    less += f"{', '.join(sorted(rule.notice))} never rejects; " if rule.notice else ""
-    yield Finding("what counts", "warning" if less else "ok", f"{less}{rule}")
+    less = departures(rule, model.card.thresholds)
+    yield Finding("what counts", "warning" if less else "ok", "; ".join([*less, str(rule)]))
     if not config.model.golden:
         yield Finding(
             "golden photos", "warning", "none", "give [model] golden a folder, so that a start proves the model"

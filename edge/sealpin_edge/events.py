@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from .plc.block import Inputs
+from .plc.block import ErrorCode, Inputs
 from .plc.handshake import Handshake, State
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,8 @@ class HandshakeWatch:
         """What is new with the handshake's state alone."""
         state = State.READY if self._handshake.state in _AT_WORK else self._handshake.state
         error = self._handshake.error
+        if error is ErrorCode.ACK_STUCK:
+            state = State.PREOP  # no part is taken, whatever the state is called
         why = f"error {int(error)}, {error.words}" if error else ""
         was, (before, _) = self._was, self._was
         self._was = state, why if state is not State.READY else ""

@@ -9,7 +9,6 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shlex import quote
 from typing import Any, TextIO
 
 from .errors import InputError
@@ -104,8 +103,7 @@ def new_folder(path: Path) -> Iterator[Path]:
             "this is in the way",
             where=str(path),
             allowed="a name that is free, or an empty folder",
-            advice="choose another name, or remove it first",
-            hint=f"rm -r {quote(str(path))}",
+            advice="choose another name, or look whether it may be removed",
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")

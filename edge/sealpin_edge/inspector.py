@@ -24,7 +24,7 @@ PREPARE_AFTER_S = 0.03
 # How often an idle station looks whether its camera is still there, and tries one that is not
 WATCH_EVERY_S = 2.0
 RETRY_S = 1.0
-CAMERA_OK = "ok"
+CAMERA_OK, NOT_TRIED = "ok", "it has not been tried yet"
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Inspector:
         """Open the camera, if it lets itself be opened. Raises InputError when it can never be."""
         # Not SimpleQueue, though it is cheaper: its get never returns when a signal outlasts the time-out (Python 3.11)
         self.events: queue.Queue[Acquired | Judged] = queue.Queue()
-        self.camera = "it has not been tried yet"
+        self.camera = NOT_TRIED
         self._open_camera, self._checks, self._model = open_camera, checks, model
         self._rule, self._expected_sha256 = rule, expected_sha256
         self._jobs: queue.Queue[Job | None] = queue.Queue(1)

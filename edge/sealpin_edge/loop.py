@@ -85,6 +85,7 @@ class PlcLoop:
         self._manager = ServiceManager()
         self._number = next_number
         self._missed = 0
+        self._last_seq, self._repeats = -1, False
         self._fed_at = 0.0
         self._begun_at = float("-inf")
         self._plc_trouble = ""
@@ -195,6 +196,10 @@ class PlcLoop:
         self._put_away()
         self._begun_at = now = time.monotonic()
         job = self._job(token, now, self.handshake.part_seq)
+        repeats, self._last_seq = self._full and job.part_seq == self._last_seq, job.part_seq
+        if repeats and not self._repeats:
+            self._journal.note("plc", f"PartSeq {job.part_seq} was the last part's too: the PLC must count its parts")
+        self._repeats = repeats
         self._inspector.submit(job)
         self._triggered(job)
         self._serial.begin(now)

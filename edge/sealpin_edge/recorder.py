@@ -22,7 +22,6 @@ from .overlay import draw_overlay
 from .photo import encode_jpeg
 from .results import detection_json
 from .shift import ShiftCounter
-from .triggers import TriggerLog
 from .verdict import Rule, Verdict
 
 log = logging.getLogger(__name__)
@@ -52,7 +51,6 @@ class Recorder:
         self,
         judge: Judge,
         outbox: Outbox,
-        triggers: TriggerLog,
         courier: Courier,
         display: Display | None,
         metrics: Metrics,
@@ -60,7 +58,7 @@ class Recorder:
         *,
         send_results: bool,
     ) -> None:
-        self._judge, self._triggers = judge, triggers
+        self._judge = judge
         self._outbox, self._courier, self._display, self._metrics = outbox, courier, display, metrics
         self._send_results = send_results
         self._queue: queue.Queue[Judged | Event | None] = queue.Queue(QUEUE_PARTS)
@@ -175,7 +173,6 @@ class Recorder:
         except Exception as error:
             log.error("part %d: its result is not stored: %s", job.number, error)
             self._courier.take_unstored(inspection)
-            self._triggers.settle(job.number)
             return name, False
         return name, True
 

@@ -68,7 +68,7 @@ def part(config: StationConfig, name: str, as_json: bool) -> None:
     """Tell all that is known of a part, by its number, serial, id, or the PLC's PartSeq."""
     from .archive import Archive
 
-    found = Archive(config.station.data_dir).part(name)
+    found = Archive(config.station.data_dir).part(name) if name else []
     if not found:
         raise InputError(
             "no part of this name is on record",
@@ -117,7 +117,10 @@ def _period(begin: str, end: str) -> tuple[str, str]:
     """From and until when, as the database has times: ISO 8601, UTC. A day ends when the next one begins."""
     first = _utc(_moment(begin, "--from")) if begin else ""
     last = _moment(end, "--to") + timedelta(days=len(end) <= len("2026-05-04")) if end else None
-    return first, _utc(last) if last else "9999"
+    until = _utc(last) if last else "9999"
+    if until <= first:
+        raise InputError("there is no such time", where="--to", found=end, allowed=f"later than --from {begin}")
+    return first, until
 
 
 def _moment(text: str, option: str) -> datetime:

@@ -23,7 +23,7 @@ from .display import Display
 from .errors import EnvironmentFault
 from .events import Journal
 from .golden import proven_model
-from .inspector import CAMERA_OK, Inspector, Job, not_inspected
+from .inspector import CAMERA_OK, NOT_TRIED, Inspector, Job, not_inspected
 from .lock import DataLock
 from .loop import PlcLoop
 from .metrics import Metrics
@@ -35,6 +35,7 @@ from .screen import TOLD, VERDICT_S, Look, Screen, choose_screen
 from .shift import ShiftCounter
 from .triggers import Trigger, TriggerLog
 from .upload import make_uploader
+from .verdict import departures
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +56,13 @@ class Station:
         model, self._rule = proven_model(config)
         with contextlib.suppress(OSError):  # a disk that fails does not keep the station from judging
             config.station.data_dir.mkdir(parents=True, exist_ok=True)
+        self._departures = departures(self._rule, model.card.thresholds)
         self._lock = DataLock(config.station.data_dir)
         self._model_sha256, self._release = model.sha256, release_of(config.folder)
         self._started_at = time.monotonic()
         self._outbox = Outbox(config.station.data_dir, config.station.store_mb * 1_000_000)
         server_s = timers.server_ms / 1000
+        self._triggers = TriggerLog(config.station.data_dir, self._outbox.note_trouble)
         self._courier = Courier(
             self._outbox,
             make_uploader(photos, server_s) if photos else None,
@@ -68,9 +71,9 @@ class Station:
             # Without a server to send them to, the results in the database are the only ones
             keep_days=config.station.keep_days if results else 0,
             judging=lambda: not self._inspector.idle,
+            sent_unstored=self._triggers.settle,
         )
         self._metrics = Metrics(self.health)
-        self._triggers = TriggerLog(config.station.data_dir, self._outbox.note_trouble)
         shift = ShiftCounter(config.display.shifts, datetime.now().astimezone())
         with contextlib.suppress(EnvironmentFault, sqlite3.Error):  # a failing disk: the counters begin with nothing
             self._outbox.open()
@@ -80,7 +83,6 @@ class Station:
         self._recorder = Recorder(
             Judge(config.station.name, full, model.card.classes, model.card.run_id, model.sha256, self._rule),
             self._outbox,
-            self._triggers,
             self._courier,
             self._display,
             self._metrics,
@@ -125,6 +127,8 @@ class Station:
             if part:
                 part.start()
         self._journal.note("station", self._begins(), logging.INFO)
+        with contextlib.suppress(EnvironmentFault, sqlite3.Error):
+            self._outbox.begin_run()
         for lost in self._unrecorded:
             self._recorder.take(not_inspected(lost, ErrorCode.NOT_RECORDED))
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
@@ -167,19 +171,19 @@ class Station:
         told = f"{name!r} is up, version {__version__}, model {self._model_sha256[:12]}, counts {self._rule}"
         told += f"; {CHECKS_TOLD[self._checks.state]}"
         cut_off = lost or (self._outbox.numbering and self._outbox.numbering.cut_off)
-        return told + (f"; it was cut off before: {lost} parts were not recorded" if cut_off else "")
+        return (f"it was cut off before: {lost} parts were not recorded; now " if cut_off else "") + told
 
     def _watch(self) -> None:
         """Notes in the journal what changes around the station."""
         while not self._ended.wait(WATCH_S):
-            for kind, now in (
-                ("camera", "" if self._inspector.camera == CAMERA_OK else self._inspector.camera),
-                ("degraded", "; ".join(self._degraded_by())),
-            ):
-                before = self._told.get(kind, "")
-                if bool(now) != bool(before):
-                    self._journal.note(kind, now or "all is well again", logging.WARNING if now else logging.INFO)
-                self._told[kind] = now
+            camera = [] if self._inspector.camera in (CAMERA_OK, NOT_TRIED) else [self._inspector.camera]
+            for kind, now in (("camera", camera), ("degraded", self._degraded_by())):
+                # In brackets are addresses and a server's words, which differ from part to part
+                causes = "; ".join(text.partition(" (")[0] for text in now)
+                if causes != self._told.get(kind, ""):
+                    told = "; ".join(now) or "all is well again"
+                    self._journal.note(kind, told, logging.WARNING if now else logging.INFO)
+                self._told[kind] = causes
 
     def health(self) -> dict[str, Any]:
         """The /health document."""
@@ -197,6 +201,8 @@ class Station:
             "camera_driver": self._config.camera.driver,
             "checks": self._checks.state,
             "serial": self._loop.serial_trouble or "ok",
+            # What the config lets pass: to be seen for as long as it does
+            "hints": [*self._departures, *([CHECKS_TOLD["off"]] if self._checks.state == "off" else [])],
             **self._rule.as_dict(),
             "uptime_s": round(time.monotonic() - self._started_at),
             # In the order in which a part passes them, so that none is missed on its way
@@ -257,6 +263,8 @@ class Station:
     def _degraded_by(self) -> list[str]:
         """What lags behind, and why."""
         found = [f"{lane}: {why}" for lane, why in self._courier.troubles.items()]
+        if (unstored := self._courier.unstored) > 0:
+            found.append(f"{unstored} results are in memory only")
         return [*found, "the disk is full or fails"] if self._outbox.failing else found
 
     def _open_display(self) -> Display | None:

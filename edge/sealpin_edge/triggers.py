@@ -7,6 +7,7 @@ disk that hangs (HOLD_S), and not again while that disk does. What has a record 
 being judged, or its row was not committed yet, when the station ended: the next start records it as such.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -30,7 +31,7 @@ HOLD_S = 0.05
 class Trigger:
     """A part: its number in the sequence of the database `store`, its id, the time, and its PartSeq.
 
-    `settled` says that its result is on its way without the database.
+    `settled` says that its result was sent without the database.
     """
 
     number: int
@@ -74,7 +75,7 @@ class TriggerLog:
         self._queue.put(trigger)
 
     def settle(self, number: int) -> None:
-        """A part's result is on its way without the database. Never waits."""
+        """A part's result was sent without the database. Never waits."""
         self._queue.put(number)
 
     def read(self) -> list[Trigger]:
@@ -88,6 +89,7 @@ class TriggerLog:
 
     def _run(self) -> None:
         last: dict[int, Trigger] = {}
+        self._open()
         while (news := self._queue.get()) is not None:
             if isinstance(news, int):
                 if news not in last:
@@ -106,11 +108,19 @@ class TriggerLog:
                     self._fails(trigger, error)
         self._close()
 
+    def _open(self) -> None:
+        if self._handle is None:
+            with contextlib.suppress(OSError):  # tried again, and told, with the next record
+                self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                # Room for all of them now: a disk that gets full later takes the records still
+                os.posix_fallocate(self._handle, 0, RECORDS * RECORD_BYTES)
+
     def _write(self, trigger: Trigger) -> int | None:
         """Write a record; the file, to be synced, or None when the disk does not take it."""
+        self._open()
         try:
             if self._handle is None:
-                self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                raise OSError("the file cannot be opened")
             os.pwrite(self._handle, _encode(trigger), trigger.number % RECORDS * RECORD_BYTES)
         except OSError as error:
             self._fails(trigger, error)

@@ -49,6 +49,13 @@ class Inference:
     model_sha256: str
 
 
+def departures(rule: Rule, own: Mapping[str, float]) -> list[str]:
+    """How a rule lets more pass than a model's `own` thresholds would, in words; empty when it does not."""
+    raised = [f"{name} counts from {rule.thresholds[name]:.0%}" for name in own if rule.thresholds[name] > own[name]]
+    told = [f"{', '.join(raised)}, above the model's own score"] if raised else []
+    return [*told, f"{', '.join(sorted(rule.notice))} never rejects"] if rule.notice else told
+
+
 def check_rule(rule: Rule, where: str) -> None:
     """Raise InputError for a rule that makes every part good, or names a category that there is not.
 

@@ -230,7 +230,7 @@ def _draw_foot(foot: Photo, health: dict[str, Any]) -> None:
         f"{health['missed_triggers']} missed" if health["missed_triggers"] else "",
         f"{box['aside']} refused" if box["aside"] else "",
         f"{health['lost']} lost" if health["lost"] else "",
-        "judged unchecked" if health["checks"] == "off" else "",
+        *health["hints"],
         *health["degraded_by"],
     ]
     rows = [

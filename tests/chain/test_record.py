@@ -178,6 +178,32 @@ def test_why_the_line_stopped_is_in_the_log_the_database_and_on_the_page(site: S
     assert "stopped" in kept
 
 
+def test_an_acknowledgement_that_is_stuck_and_a_part_seq_that_stands_are_events(site: Site, plc: Plc) -> None:
+    site.config.write_text(site.config.read_text() + "result_ack_ms = 300\n")
+    site.start()
+    plc.part(7)
+    plc.part(7)
+    plc.wait(ready=True)
+    plc.set(ack=True)
+    plc.wait(error=ErrorCode.ACK_STUCK)
+    plc.set(ack=False)
+    plc.wait(ready=True)
+    texts = [event["text"] for event in site.health()["events"]]
+    assert "PartSeq 7 was the last part's too: the PLC must count its parts" in texts
+    assert "not Ready: error 17, ack stuck" in texts and texts[-1] == "Ready", texts
+
+
+def test_a_number_that_no_part_can_have_is_no_part(site: Site, plc: Plc) -> None:
+    site.start()
+    plc.part(1)
+    site.wait_for(lambda: len(site.api.results) == 1)
+    for name in ("9" * 30, ""):
+        told = edge(site, "part", name)
+        assert (told.returncode, "no part of this name" in told.stderr) == (2, True)
+    turned = edge(site, "results", "events", "--from", "2026-05-04", "--to", "2026-05-03")
+    assert (turned.returncode, "no such time" in turned.stderr) == (2, True)
+
+
 def test_a_plc_heartbeat_that_stops_and_comes_back_is_an_event(site: Site, plc: Plc) -> None:
     site.config.write_text(site.config.read_text() + "plc_dead_ms = 600\n")
     site.start()

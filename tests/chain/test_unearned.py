@@ -296,5 +296,8 @@ def test_what_counts_is_told_wherever_somebody_looks(
     assert "PR from 70%, QA from 70% (shown only)" in told
     doctor = json.loads(edge_program("doctor", "--json", "--config", str(config)).stdout)["findings"]
     (counts,) = (one for one in doctor if one["what"] == "what counts")
-    assert counts["state"] == "warning" and "higher score than the model's own" in counts["found"]
+    assert counts["state"] == "warning" and "above the model's own score" in counts["found"]
+    assert [*site.health()["hints"]][:2] == [
+        "PR counts from 70%, QA counts from 70%, above the model's own score", "QA never rejects",
+    ]  # fmt: skip
     assert any(one["what"] == "station" and "running" in one["found"] for one in doctor)

@@ -172,3 +172,23 @@ def test_a_config_that_makes_a_golden_bad_part_good_is_refused(
 
 def test_a_toy_part_passes_the_checks_of_an_untaught_station() -> None:
     assert Checks(Limits(), live=True).fault(part_photo(("PR", 1, 1))) is ErrorCode.NONE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"likeness": float("nan")},
+        {"darkest": float("nan")},
+        {"thumbnail": []},
+        {"darkest": 0, "brightest": 255},
+        {"likeness": -1},
+        {"width": 0},
+    ],
+)
+def test_limits_that_would_let_any_photo_pass_are_refused(
+    tmp_path: Path, taught: Limits, change: dict[str, object]
+) -> None:
+    path = save_limits(taught, tmp_path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match="teach-camera"):
+        load_limits(tmp_path)

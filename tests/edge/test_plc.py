@@ -391,6 +391,14 @@ def test_an_acknowledgement_that_is_stuck_is_told_and_no_part_is_taken() -> None
     assert poll(fresh, replace(LOW, ack=True), 1.0, 3.2).error is ErrorCode.ACK_STUCK, "at the start too"
 
 
+def test_an_acknowledgement_that_rises_while_ready_takes_ready_away() -> None:
+    handshake = Handshake(Timers())
+    assert poll(handshake, LOW, 1.0, 1.1).ready
+    assert not poll(handshake, replace(LOW, ack=True), 1.2, 1.2).ready
+    assert poll(handshake, replace(LOW, ack=True), 1.3, 3.3).error is ErrorCode.ACK_STUCK
+    assert poll(handshake, LOW, 3.4, 3.5).ready
+
+
 def test_an_acknowledgement_that_stood_before_the_result_does_not_end_it() -> None:
     """Else the result is gone before a PLC has read it, and on record all the same."""
     handshake = Handshake(Timers())

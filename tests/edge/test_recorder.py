@@ -18,7 +18,6 @@ from sealpin_edge.outbox import Outbox
 from sealpin_edge.plc.block import ErrorCode
 from sealpin_edge.recorder import QUEUE_BYTES, Judge, Recorder, photo_name
 from sealpin_edge.shift import ShiftCounter
-from sealpin_edge.triggers import TriggerLog
 from sealpin_edge.upload import make_uploader
 from sealpin_edge.verdict import Rule, Verdict
 
@@ -36,8 +35,7 @@ def recorder(outbox: Outbox, tmp_path: Path) -> Recorder:
     shift = ShiftCounter(("06:00",), datetime.now().astimezone())
     metrics = Metrics(dict)
     judge = Judge("line", True, ("PR",), "", "", Rule({"PR": 0.5}))
-    triggers = TriggerLog(tmp_path, outbox.note_trouble)
-    return Recorder(judge, outbox, triggers, courier, None, metrics, shift, send_results=True)
+    return Recorder(judge, outbox, courier, None, metrics, shift, send_results=True)
 
 
 def part(number: int, shape: tuple[int, int, int]) -> Judged:

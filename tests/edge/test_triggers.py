@@ -35,6 +35,15 @@ def test_what_was_noted_is_read_again_the_newest_of_each_place(tmp_path: Path) -
     assert (found[2].id, found[2].settled, found[3].settled) == (noted[1].id, False, True)
 
 
+def test_there_is_room_for_every_record_from_the_start(tmp_path: Path) -> None:
+    """A disk that gets full later takes them still."""
+    log = TriggerLog(tmp_path, lambda: None)
+    log.start()
+    log.stop(10)
+    status = (tmp_path / "triggers").stat()
+    assert status.st_size == status.st_blocks * 512 == RECORDS * 256
+
+
 def test_damaged_records_are_none(tmp_path: Path) -> None:
     log = TriggerLog(tmp_path, lambda: None)
     log.start()

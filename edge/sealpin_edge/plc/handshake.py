@@ -227,7 +227,7 @@ class Handshake:
                 if able and inputs.enable and not (inputs.trigger or inputs.reset or inputs.ack):
                     self._enter(State.READY, now)
             case State.READY:
-                if not (able and inputs.enable):
+                if not (able and inputs.enable) or inputs.ack:
                     self._enter(State.PREOP, now)
                 elif rising:
                     self.token += 1
