@@ -183,11 +183,6 @@ class Outbox:
                 db.execute("UPDATE station SET dropped = dropped + 1")
         recover_photos(db, self._photos)
 
-    def begin_run(self) -> None:
-        """Note that a station is at work: if it does not end well, the next one is told."""
-        with self._open() as db:
-            db.execute("UPDATE station SET clean = 0")
-
     def close(self) -> None:
         """Note that the station ended well: the next start leaves no gap in the sequence."""
         with self._open() as db:

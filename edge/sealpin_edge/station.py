@@ -127,8 +127,6 @@ class Station:
             if part:
                 part.start()
         self._journal.note("station", self._begins(), logging.INFO)
-        with contextlib.suppress(EnvironmentFault, sqlite3.Error):
-            self._outbox.begin_run()
         for lost in self._unrecorded:
             self._recorder.take(not_inspected(lost, ErrorCode.NOT_RECORDED))
         threading.Thread(target=self._watch, name="watch", daemon=True).start()

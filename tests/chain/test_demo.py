@@ -28,7 +28,9 @@ def prepared(tmp_path: Path, toy_model: Path) -> tuple[Path, dict[str, int]]:
         name = f"part_{number:03d}"
         voc.write(tmp_path / f"photos/{name}.xml", f"{name}.jpg", SIDE, SIDE, boxes)
     ports = {name: free_port() for name in ("plc", "ftp", "api", "display")}
-    (tmp_path / "station.toml").write_text(chain.STATION.format(**ports))
+    (tmp_path / "station.toml").write_text(
+        chain.STATION.format(**ports).replace('driver = "folder"', 'driver = "folder"\nchecks = "off"')
+    )
     (tmp_path / "model.tflite").write_bytes(toy_model.read_bytes())
     make_bundle(Contents(toy_model, tmp_path / "station.toml", "1"), tmp_path / "bundle.sealpin")
     unpack(tmp_path / "bundle.sealpin", tmp_path / "station")

@@ -227,7 +227,7 @@ def test_a_log_that_nobody_reads_holds_up_nothing() -> None:
 def health(**changes: object) -> dict[str, object]:
     return {
         "station": "line 1", "version": "1", "model_sha256": "ab", "camera": "ok",
-        "camera_driver": "folder", "checks": "taught", "missed_triggers": 3, "plc": "connected",
+        "camera_driver": "folder", "checks": "taught", "hints": [], "missed_triggers": 3, "plc": "connected",
         "state": "ready", "error": "", "degraded": False, "lost": 0, "uptime_s": 5, "last": None,
         "counts": {"OK": 1, "NG": 0, "NOT INSPECTED": 0}, "alarms": [], "recent": [],
         "screen": {"look": "ready", "word": "READY", "told": "", "advice": "", "beside": []}, "events": [],
