@@ -21,7 +21,12 @@ class HandPlc:
         self._block = family("s7").parse_address("DB100", "", bit=False)
         self._plc = make_plc("s7", "127.0.0.1", port, [self._block])
         self._inputs = Inputs()
-        self.start, self.stop = self._plc.start, self._plc.stop
+        self.stop = self._plc.stop
+
+    def start(self) -> None:
+        """Switch it on: what a station wrote before is not true any more."""
+        self._plc.write(self._block.at(STATION_OFFSET), bytes(16))
+        self._plc.start()
 
     def set(self, **changes: Any) -> None:
         """Set bits or words of the PLC's own bytes."""

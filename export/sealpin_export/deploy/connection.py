@@ -1,5 +1,6 @@
 """A conversation with a station over the system's OpenSSH: our agent is sent along, then asked (device/agent.py)."""
 
+import contextlib
 import getpass
 import io
 import json
@@ -131,8 +132,9 @@ class Conversation:
 
     def _read(self) -> None:
         assert self._process.stdout
-        for line in self._process.stdout:
-            self._answers.put(line)
+        with contextlib.suppress(ValueError):  # closed by whoever gave up, while this waits for a line
+            for line in self._process.stdout:
+                self._answers.put(line)
         self._answers.put(b"")
 
     def _lost(self, found: str = "") -> ConnectionLost:
