@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .bundle import LIMITS as LIMITS_FILE
+from .camera import is_live
+from .config import StationConfig
 from .errors import InputError
 from .files import read_text, write_whole
 from .photo import Photo
@@ -143,6 +145,11 @@ class Checks:
         self._work: dict[str, Any] = {}
 
     @property
+    def limits(self) -> Limits:
+        """What a photo must keep to."""
+        return self._limits
+
+    @property
     def state(self) -> str:
         """Whether photos are checked: "taught", "not taught" or "off"."""
         return "off" if not self._wanted else "taught" if self._limits.width else "not taught"
@@ -171,6 +178,12 @@ class Checks:
         if seen.sharpness < limits.sharpness:
             return ErrorCode.OUT_OF_FOCUS
         return ErrorCode.NONE
+
+
+def station_checks(config: StationConfig) -> Checks:
+    """The checks of a station, by its config and what it was taught. Raises InputError for limits of no use."""
+    limits = load_limits(config.station.data_dir, config.folder)
+    return Checks(limits, live=is_live(config.camera), wanted=config.camera.checks == "taught")
 
 
 def save_limits(limits: Limits, data_dir: Path) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from .camera import make_camera
-from .checks import Checks, load_limits
+from .checks import station_checks
 from .config import StationConfig
 from .errors import EnvironmentFault, SealpinError
 from .golden import golden_verdicts, proven_model
@@ -135,8 +135,7 @@ def _plc(config: StationConfig) -> Iterator[Finding]:
 
 def _camera(config: StationConfig) -> Iterator[Finding]:
     camera = make_camera(config.camera, config.timers.capture_ms / 1000)
-    limits = load_limits(config.station.data_dir, config.folder)
-    checks = Checks(limits, live=camera.live, wanted=config.camera.checks == "taught")
+    checks = station_checks(config)
     try:
         times, problems, size = [], set(), ""
         for _ in range(PHOTOS):
@@ -167,7 +166,7 @@ def _camera(config: StationConfig) -> Iterator[Finding]:
         found = "[camera] checks is off: a dark, blurred or empty photo is judged like any other"
         yield Finding("camera limits", "warning", found)
     else:
-        yield Finding("camera limits", "ok", str(limits))
+        yield Finding("camera limits", "ok", str(checks.limits))
 
 
 def _photos(config: StationConfig) -> Iterator[Finding]:

@@ -17,8 +17,7 @@ import numpy as np
 
 from . import __version__
 from .bundle import MANIFEST, version_order
-from .camera import is_live
-from .checks import Checks, load_limits
+from .checks import station_checks
 from .config import CONFIG_VERSION, StationConfig
 from .errors import EnvironmentFault, InputError
 from .golden import golden_photos, proven_model
@@ -67,8 +66,7 @@ def preflight(config: StationConfig) -> Preflight:
         make_uploader(config.photos, timeout_s)
     if config.results:
         ResultsApi(config.results, timeout_s)
-    limits = load_limits(config.station.data_dir, config.folder)
-    checks = Checks(limits, live=is_live(config.camera), wanted=config.camera.checks == "taught")
+    checks = station_checks(config)
     photos = golden_photos(config.model.golden) if config.model.golden else [np.full(MADE_UP_PHOTO, 127, np.uint8)]
     slowest_ms = max(_milliseconds(model, photo) for photo in photos)
     budget_ms = float(about.get("budget_ms") or config.timers.inference_ms)

@@ -15,8 +15,8 @@ from typing import Any
 
 from . import __version__
 from .bundle import release_of
-from .camera import is_live, make_camera
-from .checks import CHECKS_TOLD, Checks, load_limits
+from .camera import make_camera
+from .checks import CHECKS_TOLD, station_checks
 from .config import StationConfig
 from .delivery import Courier
 from .display import Display
@@ -89,11 +89,7 @@ class Station:
             shift,
             send_results=results is not None,
         )
-        self._checks = Checks(
-            load_limits(config.station.data_dir, config.folder),
-            live=is_live(config.camera),
-            wanted=config.camera.checks == "taught",
-        )
+        self._checks = station_checks(config)
         self._inspector = Inspector(
             lambda: make_camera(config.camera, timers.capture_ms / 1000),
             self._checks,
