@@ -2,12 +2,11 @@
 
 from datetime import date
 from pathlib import Path
-from shlex import quote
 
 import click
 
-from sealpin_edge.errors import InputError
-from sealpin_edge.program import answer, json_option
+from sealpin_edge.errors import InputError, quote
+from sealpin_edge.program import Ordered, answer, json_option
 
 PATH = click.Path(path_type=Path)
 
@@ -17,7 +16,7 @@ def default_key() -> Path:
     return Path(click.get_app_dir("sealpin", force_posix=False), "signing-key")
 
 
-class MakeUnlessNamed(click.Group):
+class MakeUnlessNamed(Ordered):
     """`sealpin bundle MODEL ...` is `sealpin bundle make MODEL ...`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -27,12 +26,12 @@ class MakeUnlessNamed(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=MakeUnlessNamed)
+@click.group(cls=MakeUnlessNamed, short_help="Pack model and station config into one signed file.")
 def bundle() -> None:
     """One signed file with all that a station needs."""
 
 
-@bundle.command()
+@bundle.command(short_help="Pack a model, a config, golden photos and packages.")
 @click.argument("model", type=PATH)
 @click.option("--station", type=PATH, required=True, help="The station.toml that the station will run with.")
 @click.option("--version", default="1", show_default=True, help="Grows: stations refuse an older one.")
@@ -86,10 +85,10 @@ def make(
     if golden is None:
         click.echo("no golden photos, so no station can prove its arithmetic: --golden PHOTOS", err=True)
     click.echo(f"by hand, on the station: sealpin-edge unpack {quote(out.name)} DIR")
-    click.echo(f"next: sealpin deploy {quote(str(out))} NAME")
+    click.echo(f"next: sealpin deploy {quote(out)} NAME")
 
 
-@bundle.command()
+@bundle.command(short_help="Verify a bundle, and tell what is in it.")
 @click.argument("file", type=PATH)
 @json_option
 def show(file: Path, as_json: bool) -> None:
@@ -121,12 +120,12 @@ def show(file: Path, as_json: bool) -> None:
     answer({"release": manifest.release, "signed": bool(opened.signature), **said}, as_json, "\n".join(rows))
 
 
-@click.group()
+@click.group(cls=Ordered, short_help="Make the key that signs bundles.")
 def keys() -> None:
     """The key that signs bundles."""
 
 
-@keys.command()
+@keys.command(short_help="Make an Ed25519 key.")
 @click.option("--out", type=PATH, help="Where to put it [a folder of yours for settings].")
 def new(out: Path | None) -> None:
     """Make an Ed25519 key. Stations take what it signs once `sealpin station prepare` has told them."""

@@ -49,12 +49,13 @@ class Toolkit(Program):
 def main() -> None:
     """From labelled photos to the OK bit in a PLC.
 
-    The order of work: label, dataset check, dataset convert, recipe, train, evaluate, export, bundle, deploy;
-    then sealpin-edge on the station. `sealpin demo` shows all of it on rendered parts.
+    Commands stand below in the order of work; sealpin-edge is what runs on the station.
     """
 
 
-BEFORE_EXPORT = (label, dataset, recipe, pretrained, train, runs, evaluate, compare, promote)
-ON_STATIONS = (keys, bundle, station, deploy, rollback, stations)
-for command in (*BEFORE_EXPORT, export, model, predict, benchmark, *ON_STATIONS, demo):
-    main.add_command(command)
+main.add_section("Photos and labels", label, dataset)
+main.add_section("Training", recipe, pretrained, train, runs)
+main.add_section("How good it is", evaluate, compare, promote)
+main.add_section("Model files", export, model, predict, benchmark)
+main.add_section("Stations", keys, bundle, station, deploy, rollback, stations)
+main.add_section("All of it, to begin with", demo)

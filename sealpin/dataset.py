@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sealpin_edge.errors import InputError
-from sealpin_edge.program import answer, json_option
+from sealpin_edge.errors import InputError, quote
+from sealpin_edge.program import Ordered, answer, json_option
 
 if TYPE_CHECKING:
     from sealpin_training.dataset.findings import Finding
@@ -28,7 +27,7 @@ recipe_option = click.option(
 workers_option = click.option("--workers", type=click.IntRange(1), help="Processes; one for each core unless given.")
 
 
-@click.group()
+@click.group(cls=Ordered, short_help="Check, repair, look at and convert photos and labels.")
 def dataset() -> None:
     """Make, check, convert and look at datasets.
 
@@ -37,7 +36,7 @@ def dataset() -> None:
     """
 
 
-@dataset.command()
+@dataset.command(short_help="Render parts to try things with.")
 @click.argument("out", type=PATH)
 @click.option("--parts", default=160, show_default=True, help="How many parts to render.")
 @click.option("--seed", default=0, show_default=True, help="Another seed, other parts.")
@@ -47,10 +46,10 @@ def synth(out: Path, parts: int, seed: int) -> None:
 
     bad = synthesize(out, parts, seed)
     click.echo(f"{parts} parts in {out}, {bad} of them with burrs")
-    click.echo(f"next: sealpin dataset check {quote(str(out))}")
+    click.echo(f"next: sealpin dataset check {quote(out)}")
 
 
-@dataset.command()
+@dataset.command(short_help="Tell all that is wrong with photos and labels.")
 @click.argument("src", type=PATH)
 @classes_option
 @recipe_option
@@ -77,13 +76,13 @@ def check(src: Path, classes: str, recipe: Path | None, workers: int | None, as_
         as_json,
         f"{_findings_text(found.findings)}{photos} photos, labels in {found.source.format} format: "
         f"{errors} errors, {warnings} warnings, {found.count('note')} notes\n"
-        f"next: sealpin dataset {next_step} {quote(str(src))} OUT",
+        f"next: sealpin dataset {next_step} {quote(src)} OUT",
     )
     if errors:
         raise click.exceptions.Exit(1)
 
 
-@dataset.command()
+@dataset.command(short_help="Write a repaired copy, and list every change.")
 @click.argument("src", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--rename", multiple=True, metavar="OLD=NEW", help="Give a class another name; may be given again.")
@@ -115,13 +114,13 @@ def fix(src: Path, out: Path, rename: tuple[str, ...], classes: str, workers: in
                 *lines,
                 *more,
                 f"{kept} photos in {out}, {len(changes)} changes, all in {out / 'changes.csv'}",
-                f"next: sealpin dataset check {quote(str(out))}",
+                f"next: sealpin dataset check {quote(out)}",
             ]
         ),
     )
 
 
-@dataset.command()
+@dataset.command(short_help="Tell how many, how large and where boxes are.")
 @click.argument("src", type=PATH)
 @recipe_option
 @click.option("--report", type=PATH, metavar="HTML", help="Also write a page with charts and examples.")
@@ -142,14 +141,14 @@ def stats(src: Path, recipe: Path | None, report: Path | None, workers: int | No
     result = statistics(found, anchors)
     told = []
     if found.count("error"):
-        told.append(f"{found.count('error')} errors, whose boxes are not counted: sealpin dataset check {src}")
+        told.append(f"{found.count('error')} errors, whose boxes are not counted: sealpin dataset check {quote(src)}")
     if report:
         write_report(found, result, report)
         told.append(f"charts: {report}")
     answer(result.as_dict(), as_json, "\n".join([table(result), *told]))
 
 
-@dataset.command()
+@dataset.command(short_help="Draw photos with their boxes onto contact sheets.")
 @click.argument("src", type=PATH)
 @click.argument("out", type=PATH)
 @workers_option
@@ -161,7 +160,7 @@ def preview(src: Path, out: Path, workers: int | None) -> None:
     click.echo(f"{sheets} sheets: {out / 'sheet-001.png'}" + (f" to {sheets:03d}" if sheets > 1 else ""))
 
 
-@dataset.command()
+@dataset.command(short_help="Propose boxes with a model, for a person to look at.")
 @click.argument("photos", type=PATH)
 @click.option("--model", required=True, type=PATH, help="A model file of sealpin export.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="The least score; the model's own unless given.")
@@ -187,13 +186,13 @@ def prelabel(photos: Path, model: Path, threshold: float | None, as_json: bool) 
             [
                 *told,
                 f"{done.photos} proposals with {done.boxes} boxes; {done.labelled} photos have labels already",
-                f"next: sealpin label {quote(str(photos))}",
+                f"next: sealpin label {quote(photos)}",
             ]
         ),
     )
 
 
-@dataset.command()
+@dataset.command(short_help="Write photos and labels as a dataset for training.")
 @click.argument("src", type=PATH)
 @click.argument("out", type=PATH)
 @click.option("--merge", multiple=True, metavar="OLD=NEW", help="Fold a category into another; may be given again.")
@@ -234,7 +233,7 @@ def convert(
             f"{len(found.unlabelled)} photos without labels left out; --unlabelled good takes them as good parts"
         )
     if warnings := found.count("warning"):
-        told.append(f"{warnings} warnings: sealpin dataset check {src}")
+        told.append(f"{warnings} warnings: sealpin dataset check {quote(src)}")
     answer(
         {
             "photos": result.counts,
@@ -248,7 +247,7 @@ def convert(
             [
                 *told,
                 f"{out}: {counts} photos; classes {', '.join(result.classes)}; digest {result.digest[:12]}",
-                f"next: sealpin train RECIPE --dataset {quote(str(out))} --run NAME",
+                f"next: sealpin train RECIPE --dataset {quote(out)} --run NAME",
             ]
         ),
     )

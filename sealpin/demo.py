@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command(short_help="Show the whole chain on rendered parts.")
 @click.argument("out", type=click.Path(path_type=Path), default=Path("demo"))
 def demo(out: Path) -> None:
     """Show the whole chain on rendered parts, in the folder OUT: from photos to the OK bit in a PLC."""

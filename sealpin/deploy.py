@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sealpin_edge.errors import InputError
+from sealpin_edge.errors import InputError, quote
 from sealpin_edge.files import read_text
-from sealpin_edge.program import answer, json_option
+from sealpin_edge.program import Ordered, answer, json_option
 
 from .bundle import PATH, default_key
 
@@ -23,12 +22,12 @@ group_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Ordered, short_help="Keep the list of stations, and prepare blank machines.")
 def station() -> None:
     """The stations that this machine deploys to, in stations.toml."""
 
 
-@station.command()
+@station.command(short_help="Put a station into the list.")
 @click.argument("name")
 @click.argument("address")
 @click.option("--port", type=click.IntRange(1, 65535), default=22, show_default=True, help="Its SSH port.")
@@ -54,7 +53,7 @@ def add(name: str, address: str, port: int, groups: tuple[str, ...], key: Path |
     click.echo(f"next: sealpin station prepare {quote(name)}")
 
 
-@station.command("list")
+@station.command("list", short_help="List the stations.")
 @json_option
 def list_stations(as_json: bool) -> None:
     """List the inventory."""
@@ -66,7 +65,7 @@ def list_stations(as_json: bool) -> None:
     answer(document, as_json, "\n".join(rows) or "no stations yet: sealpin station add NAME user@host")
 
 
-@station.command()
+@station.command(short_help="Make a station of a blank machine.")
 @click.argument("name")
 @click.option("--key", "signing", type=PATH, multiple=True, help="Keys whose bundles it takes [that of `keys new`].")
 def prepare(name: str, signing: tuple[Path, ...]) -> None:
@@ -87,7 +86,7 @@ def prepare(name: str, signing: tuple[Path, ...]) -> None:
     click.echo(f"next: sealpin deploy BUNDLE {quote(name)}")
 
 
-@click.command()
+@click.command(short_help="Bring a bundle to stations, and watch them run it.")
 @click.argument("bundle", type=PATH)
 @click.argument("names", nargs=-1)
 @group_option
@@ -130,7 +129,7 @@ def deploy(
     _finish(outcomes, as_json)
 
 
-@click.command()
+@click.command(short_help="Put an earlier release back on a station.")
 @click.argument("name")
 @click.argument("version", default="")
 @json_option
@@ -144,7 +143,7 @@ def rollback(name: str, version: str, as_json: bool) -> None:
     _finish([outcome], as_json)
 
 
-@click.command()
+@click.command(short_help="Ask stations how they are.")
 @click.argument("names", nargs=-1)
 @group_option
 @json_option

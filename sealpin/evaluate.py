@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sealpin_edge.errors import quote
 from sealpin_edge.program import answer, check_place, json_option
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ SPLIT = click.Choice(["train", "val", "test"])
 SHOWN = 10
 
 
-@click.command()
+@click.command(short_help="Judge a run's network: COCO's table, parts OK and NG.")
 @click.argument("run")
 @click.option("--split", type=SPLIT, default="test", show_default=True, help="The photos to judge.")
 @click.option(
@@ -57,10 +57,10 @@ def evaluate(
     choice = Choice(threshold, escape_cost, max_false_rejects)
     evaluation = evaluate_run(load_run(run), split, choice, report, notice=frozenset(notice))
     text = table(evaluation) + (f"\nreport: {report}" if report else "")
-    answer(document(evaluation), as_json, f"{text}\nnext: sealpin export {quote(str(run))} --out DIR")
+    answer(document(evaluation), as_json, f"{text}\nnext: sealpin export {quote(run)} --out DIR")
 
 
-@click.command()
+@click.command(short_help="Put runs side by side.")
 @click.argument("runs", nargs=-1, required=True)
 @click.option("--split", type=SPLIT, default="val", show_default=True, help="The photos to judge on.")
 @click.option("--report", type=PATH, help="Also write an HTML page with the curves side by side.")
@@ -76,7 +76,7 @@ def compare(runs: tuple[str, ...], split: str, report: Path | None, as_json: boo
     answer(comparison.as_dict(), as_json, str(comparison) + (f"\nreport: {report}" if report else ""))
 
 
-@click.command()
+@click.command(short_help="Register a run's network with MLflow, as the candidate.")
 @click.argument("run")
 @json_option
 def promote(run: str, as_json: bool) -> None:
@@ -85,9 +85,7 @@ def promote(run: str, as_json: bool) -> None:
     from sealpin_training.run import load_run
 
     version = promote_run(load_run(run))
-    text = (
-        f"{version.model} version {version.number} is the candidate\nnext: sealpin export {quote(str(run))} --out DIR"
-    )
+    text = f"{version.model} version {version.number} is the candidate\nnext: sealpin export {quote(run)} --out DIR"
     answer({"run": run, "model": version.model, "version": version.number, "alias": "candidate"}, as_json, text)
 
 

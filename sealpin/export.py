@@ -1,17 +1,16 @@
 """sealpin export."""
 
 from pathlib import Path
-from shlex import quote
 
 import click
 
-from sealpin_edge.errors import SealpinError
+from sealpin_edge.errors import SealpinError, quote
 from sealpin_edge.program import answer, json_option
 
 SHOWN = 10
 
 
-@click.command()
+@click.command(short_help="Write a run as model files, proven against its network.")
 @click.argument("run")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder for the files.")
 @click.option(
@@ -48,7 +47,7 @@ def export(run: str, out: Path, quantize: tuple[str, ...], max_drop: float, keep
     ]
     lines.append(f"report: {done.report}")
     if not done.faults:
-        lines.append(f"next: sealpin bundle make {quote(str(model))} --station STATION --out FILE")
+        lines.append(f"next: sealpin bundle make {quote(model)} --station STATION --out FILE")
     drop = max(gate.ap_drop for gate in done.gates)
     answer(
         {

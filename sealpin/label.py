@@ -1,12 +1,13 @@
 """sealpin label: photos on the screen, boxes out."""
 
 from pathlib import Path
-from shlex import quote
 
 import click
 
+from sealpin_edge.errors import quote
 
-@click.command()
+
+@click.command(short_help="Draw boxes around what is to be found, in labelImg.")
 @click.argument("photos", type=click.Path(path_type=Path))
 @click.option(
     "--classes", metavar="NAME,NAME", default="", help="What to choose from; else what the folder has, else burr."
@@ -20,4 +21,4 @@ def label(photos: Path, classes: str) -> None:
     from sealpin_training.dataset.label import label as open_label_img
 
     open_label_img(photos, tuple(name.strip() for name in classes.split(",") if name.strip()))
-    click.echo(f"next: sealpin dataset check {quote(str(photos))}")
+    click.echo(f"next: sealpin dataset check {quote(photos)}")

@@ -4,18 +4,18 @@ from pathlib import Path
 
 import click
 
-from sealpin_edge.program import answer, json_option
+from sealpin_edge.program import Ordered, answer, json_option
 
 PATH = click.Path(path_type=Path)
 labels_option = click.option("--labels", type=PATH, help="A label a line, for a model that carries none.")
 
 
-@click.group()
+@click.group(cls=Ordered, short_help="Look into model files.")
 def model() -> None:
     """Model files: sealpin's and other people's."""
 
 
-@model.command()
+@model.command(short_help="Tell what a model file is, and whether a station runs it.")
 @click.argument("file", type=PATH)
 @labels_option
 @json_option
@@ -28,7 +28,7 @@ def show(file: Path, labels: Path | None, as_json: bool) -> None:
     answer(description, as_json, text(description))
 
 
-@click.command()
+@click.command(short_help="Judge photos with a model file.")
 @click.argument("file", metavar="MODEL", type=PATH)
 @click.argument("photos", type=PATH)
 @click.option("--overlays", type=PATH, help="A folder for the photos with verdict and boxes drawn in.")

@@ -1,18 +1,17 @@
 """sealpin pretrained: weights to start from."""
 
-from shlex import quote
-
 import click
 
-from sealpin_edge.program import answer, json_option
+from sealpin_edge.errors import quote
+from sealpin_edge.program import Ordered, answer, json_option
 
 
-@click.group()
+@click.group(cls=Ordered, short_help="Fetch weights to start a training from.")
 def pretrained() -> None:
     """Weights to start a training from."""
 
 
-@pretrained.command("list")
+@pretrained.command("list", short_help="List what can be fetched, and what is here.")
 @json_option
 def list_names(as_json: bool) -> None:
     """The models that can be fetched, and those that are there."""
@@ -23,7 +22,7 @@ def list_names(as_json: bool) -> None:
     answer({"models": [{"name": name, "here": there} for name, there in here.items()]}, as_json, text)
 
 
-@pretrained.command()
+@pretrained.command(short_help="Fetch a model of the Object Detection API's zoo.")
 @click.argument("name")
 @click.option("--url", help="Another server that has the zoo's archives; the folder that holds NAME.tar.gz.")
 @click.option("--sha256", help="What the archive must be; else as the first time.")
@@ -38,5 +37,5 @@ def get(name: str, url: str | None, sha256: str | None, as_json: bool) -> None:
         {"checkpoint": str(path)},
         as_json,
         f'{path}\nadvice: fine_tune_checkpoint: "{path}" in a recipe, or with any recipe\n'
-        f"next: sealpin train RECIPE --dataset DATASET --run NAME --start-from {quote(str(path))}",
+        f"next: sealpin train RECIPE --dataset DATASET --run NAME --start-from {quote(path)}",
     )

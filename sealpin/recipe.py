@@ -2,22 +2,22 @@
 
 from collections import Counter
 from pathlib import Path
-from shlex import quote
 
 import click
 
-from sealpin_edge.program import answer, json_option
+from sealpin_edge.errors import quote
+from sealpin_edge.program import Ordered, answer, json_option
 
 PATH = click.Path(path_type=Path)
 KINDS = {"honoured": "honoured", "idle": "without effect", "fixed": "not followed"}
 
 
-@click.group()
+@click.group(cls=Ordered, short_help="Write, check and compare recipes (pipeline.config).")
 def recipe() -> None:
     """Training recipes: the Object Detection API's pipeline.config files."""
 
 
-@recipe.command()
+@recipe.command(short_help="Tell what training cannot follow, and what will not work.")
 @click.argument("path", type=PATH)
 @click.option("--dataset", type=PATH, help="Also: does it fit this dataset?")
 @json_option
@@ -52,7 +52,7 @@ def check(ctx: click.Context, path: Path, dataset: Path | None, as_json: bool) -
         ctx.exit(1)
 
 
-@recipe.command()
+@recipe.command(short_help="Show every value, defaults filled in.")
 @click.argument("path", type=PATH)
 @json_option
 def show(path: Path, as_json: bool) -> None:
@@ -65,7 +65,7 @@ def show(path: Path, as_json: bool) -> None:
     answer({one.field: one.shown for one in found}, as_json, text)
 
 
-@recipe.command()
+@recipe.command(short_help="Tell in what two recipes differ.")
 @click.argument("a", type=PATH)
 @click.argument("b", type=PATH)
 @json_option
@@ -79,7 +79,7 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
     answer({"differences": [{"field": f, "a": old, "b": new} for f, old, new in found]}, as_json, text)
 
 
-@recipe.command()
+@recipe.command(short_help="Write a recipe fitted to a dataset.")
 @click.argument("dataset", type=PATH)
 @click.argument("out", type=PATH)
 @click.option(
@@ -102,6 +102,6 @@ def new(dataset: Path, out: Path, size: str, batch_size: int, backbone: str, as_
     text = (
         f"{out}: {fitted.classes} classes, {fitted.steps:,} steps; of {fitted.boxes} boxes"
         f" {fitted.matched:.1%} match an anchor\n"
-        f"next: sealpin train {quote(str(out))} --dataset {quote(str(dataset))} --run NAME"
+        f"next: sealpin train {quote(out)} --dataset {quote(dataset)} --run NAME"
     )
     answer({"recipe": str(out), "steps": fitted.steps, "boxes_matched": round(fitted.matched, 4)}, as_json, text)

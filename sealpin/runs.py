@@ -3,15 +3,15 @@
 import click
 
 from sealpin_edge.errors import SealpinError
-from sealpin_edge.program import answer, json_option
+from sealpin_edge.program import Ordered, answer, json_option
 
 
-@click.group()
+@click.group(cls=Ordered, short_help="Look after the trainings in mlruns/.")
 def runs() -> None:
     """The trainings in mlruns/."""
 
 
-@runs.command("list")
+@runs.command("list", short_help="List the trainings: how far, how good.")
 @json_option
 def list_runs(as_json: bool) -> None:
     """Every run: how far it is, and its best AP on val."""
@@ -38,7 +38,7 @@ def list_runs(as_json: bool) -> None:
     answer(document, as_json, "\n".join([*lines, *damaged]) or "no runs yet")
 
 
-@runs.command()
+@runs.command(short_help="Send to MLflow what it missed of a run.")
 @click.argument("name")
 @json_option
 def sync(name: str, as_json: bool) -> None:

@@ -1,12 +1,12 @@
 """sealpin train."""
 
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from sealpin_edge.errors import quote
 from sealpin_edge.program import answer, json_option
 
 from .evaluate import document, table
@@ -14,7 +14,7 @@ from .evaluate import document, table
 PATH = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(short_help="Train a recipe on a dataset, and evaluate it on val.")
 @click.argument("recipe", type=PATH, required=False)
 @click.option("--dataset", type=PATH, help="A folder that `sealpin dataset convert` wrote.")
 @click.option("--run", "name", required=True, help="A name for this run: new, or with --resume one that there is.")

@@ -188,7 +188,7 @@ def check_member(name: str, data: bytes, member: Member, where: str) -> None:
 def unpack(path: Path, out: Path) -> Manifest:
     """Verify a bundle's hashes and unpack it into the new folder `out`. Raises as `Bundle` does."""
     bundle = Bundle(path)
-    with new_folder(out) as folder:
+    with new_folder(out, path) as folder:
         (folder / MANIFEST).write_bytes(bundle.manifest.head)
         for name, data in bundle.members():
             (folder / name).parent.mkdir(exist_ok=True)

@@ -5,13 +5,13 @@ import sys
 import threading
 from dataclasses import asdict
 from pathlib import Path
-from shlex import quote
 
 import click
 
 from . import __version__
 from .commission_cli import doctor, preflight, status, teach_camera
 from .config import StationConfig
+from .errors import quote
 from .outbox_cli import outbox
 from .program import Program, answer, json_option, with_config
 from .results_cli import part, results
@@ -29,11 +29,7 @@ def main() -> None:
     """Judge parts on a line: PLC trigger in, photo taken, OK or NG out."""
 
 
-for command in (doctor, outbox, part, plc_sim, preflight, results, simulate, status, teach_camera):
-    main.add_command(command)
-
-
-@main.command()
+@click.command(short_help="Run the station until it is stopped.")
 @with_config
 @click.option("--wait-for-plc", is_flag=True, help="Start although the PLC does not answer, and wait for it.")
 def run(config: StationConfig, wait_for_plc: bool) -> None:
@@ -49,7 +45,7 @@ def run(config: StationConfig, wait_for_plc: bool) -> None:
     Station(config).run(stop, plc_patience_s=float("inf") if wait_for_plc else PLC_PATIENCE_S)
 
 
-@main.command()
+@click.command(short_help="Show the operator's display full screen.")
 @click.option("--address", default="127.0.0.1:8080", show_default=True, help="The station's [display] address.")
 def window(address: str) -> None:
     """Show the operator's display in a window of its own, full screen, instead of in a browser."""
@@ -58,7 +54,7 @@ def window(address: str) -> None:
     show(address)
 
 
-@main.command()
+@click.command(short_help="Verify a bundle and unpack it.")
 @click.argument("bundle", type=EXISTING_OR_NOT)
 @click.argument("out", type=EXISTING_OR_NOT)
 def unpack(bundle: Path, out: Path) -> None:
@@ -69,10 +65,10 @@ def unpack(bundle: Path, out: Path) -> None:
     manifest = unpack_bundle(bundle, out)
     card = manifest.content["model"]
     click.echo(f"model {card['run']} ({', '.join(card['classes'])}), release {manifest.release}, is in {out}")
-    click.echo(f"next: sealpin-edge run --config {quote(str(out / STATION))}")
+    click.echo(f"next: sealpin-edge run --config {quote(out / STATION)}")
 
 
-@main.command()
+@click.command(short_help="Time a model file on this machine.")
 @click.argument("model", type=EXISTING_OR_NOT)
 @click.option("--against", type=EXISTING_OR_NOT, help="Another model file, timed in turns with MODEL.")
 @click.option("--threads", default="2", show_default=True, help="Threads of the runtime: a number, or several: 1,2,4.")
@@ -102,3 +98,9 @@ def benchmark(
     timings = time_models(models, counts, photos, read_photo(photo) if photo else None, read_labels(labels))
     results = [asdict(one) for one in timings]
     answer({**results[0], "machine": machine(), "results": results}, as_json, f"{machine()}\n{table(timings)}")
+
+
+main.add_section("Set a station up", unpack, preflight, teach_camera, doctor)
+main.add_section("Run it", run, window, status)
+main.add_section("What was judged, and what waits", results, part, outbox)
+main.add_section("Without a line", simulate, plc_sim, benchmark)

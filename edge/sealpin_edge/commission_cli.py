@@ -18,7 +18,7 @@ ASK_S = 5.0
 REFUSED_SHOWN = 5
 
 
-@click.command()
+@click.command(short_help="Prove a release without touching the one that runs.")
 @with_config
 @json_option
 def preflight(config: StationConfig, as_json: bool) -> None:
@@ -33,7 +33,7 @@ def preflight(config: StationConfig, as_json: bool) -> None:
     answer(asdict(found), as_json, text)
 
 
-@click.command()
+@click.command(short_help="Look over an installation, and say what to do.")
 @with_config
 @json_option
 def doctor(config: StationConfig, as_json: bool) -> None:
@@ -61,7 +61,7 @@ def doctor(config: StationConfig, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-@click.command()
+@click.command(short_help="Say how the running station is.")
 @with_config
 @json_option
 def status(config: StationConfig, as_json: bool) -> None:
@@ -107,7 +107,7 @@ def status(config: StationConfig, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-@click.command("teach-camera")
+@click.command("teach-camera", short_help="Learn from good parts what a photo should look like.")
 @with_config
 @click.option("--shots", type=click.IntRange(min=5), default=20, show_default=True, help="How many photos to take.")
 @click.option("--empty", type=PLACE, help="A folder of photos of the empty fixture: the limits must refuse them.")

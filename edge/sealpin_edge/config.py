@@ -8,7 +8,6 @@ answered, because a value that it needs is wrong itself, leaves the others.
 """
 
 import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 from .camera import CAMERAS
 from .config_key import Fault, milliseconds, setting, shown
 from .config_plc import PlcSection
+from .errors import quote
 from .upload import UPLOADERS
 
 # Of this file's format; bundles say it
@@ -230,7 +230,7 @@ class StationConfig:
     @property
     def options(self) -> str:
         """How a command line names it."""
-        return shlex.join(["--config", str(self.path), *(["--own", str(self.own)] if self.own else [])])
+        return f"--config {quote(self.path)}" + (f" --own {quote(self.own)}" if self.own else "")
 
 
 def check_mode(station: StationSection, plc: PlcSection) -> Iterator[Fault]:

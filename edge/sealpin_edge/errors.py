@@ -15,7 +15,16 @@ A message says what was wrong, where, what was found, what is allowed, what to d
 print it without a traceback; anything else that escapes is a defect in sealpin.
 """
 
+import shlex
+from pathlib import Path
+
 MAX_FAULTS_SHOWN = 20
+
+
+def quote(name: object) -> str:
+    """A name or path as it is typed in a command that is told: one word for a shell, and no option."""
+    text = str(name)
+    return shlex.quote(f"./{text}" if isinstance(name, Path) and text.startswith("-") else text)
 
 
 class SealpinError(Exception):

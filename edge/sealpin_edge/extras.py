@@ -1,10 +1,9 @@
 """Packages that only some stations need: loaded when they are used, and asked for by name when they are missing."""
 
 from importlib import import_module
-from shlex import quote
 from typing import Any
 
-from .errors import EnvironmentFault
+from .errors import EnvironmentFault, quote
 
 
 def need(module: str, extra: str) -> Any:

@@ -78,6 +78,22 @@ def write_whole(path: Path, data: bytes) -> None:
     fsync_folder(path.parent)
 
 
+def check_apart(out: Path, *sources: Path | None, where: str = "", or_inside: bool = False) -> None:
+    """Raise InputError when what is to be written is one of its own sources; with `or_inside`, also inside of one.
+
+    `where` is how messages call `out`; else its path.
+    """
+    place = out.resolve()
+    for source in (one.resolve() for one in sources if one):
+        if place == source or (or_inside and source in place.parents):
+            raise InputError(
+                "this is the source itself" if place == source else "this lies inside its own source",
+                where=where or str(out),
+                found=f"to be made from {source}, which is never changed",
+                allowed="another place",
+            )
+
+
 @contextmanager
 def new_text_file(path: Path, encoding: str = "utf-8") -> Iterator[TextIO]:
     """A text file to write, however long, which gets its name when the block ends well; replaces an older one."""
@@ -93,11 +109,13 @@ def new_text_file(path: Path, encoding: str = "utf-8") -> Iterator[TextIO]:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, *sources: Path | None) -> Iterator[Path]:
     """A folder to fill, which gets its name when the block ends well and vanishes when it does not.
 
-    Raises InputError when something is at `path` already, other than an empty folder.
+    Raises InputError when something is at `path` already, other than an empty folder, or it is one of the `sources`
+    that it is made from, or inside of one.
     """
+    check_apart(path, *sources, or_inside=True)
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise InputError(
             "this is in the way",

@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence, Set
 from importlib import import_module
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy.typing as npt
 
 from .card import CARD_NAME, ModelCard, card_for_foreign, read_card
 from .detection import Detection
-from .errors import EnvironmentFault, InputError, NoJudgement
+from .errors import EnvironmentFault, InputError, NoJudgement, quote
 from .photo import Photo, stretch
 from .tflite_file import Operator, TfliteFile, read_tflite
 from .verdict import Rule, check_rule

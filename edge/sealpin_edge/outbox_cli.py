@@ -8,12 +8,12 @@ import click
 from .config import StationConfig
 from .files import new_folder
 from .outbox import Item, Outbox
-from .program import answer, json_option, with_config
+from .program import Ordered, answer, json_option, with_config
 
 PLACE = click.Path(path_type=Path)
 
 
-@click.group()
+@click.group(cls=Ordered, short_help="Look after what could not be delivered yet.")
 def outbox() -> None:
     """Look at what could not be delivered yet, and at what servers refused."""
 
@@ -22,7 +22,7 @@ def _store(config: StationConfig) -> Outbox:
     return Outbox(config.station.data_dir, owns=False)
 
 
-@outbox.command("list")
+@outbox.command("list", short_help="List what waits and what was set aside.")
 @with_config
 @json_option
 def list_items(config: StationConfig, as_json: bool) -> None:
@@ -41,7 +41,7 @@ def list_items(config: StationConfig, as_json: bool) -> None:
     answer({"items": [_document(one) for one in items]}, as_json, "\n".join(rows))
 
 
-@outbox.command()
+@outbox.command(short_help="Send again what servers refused, and at once what waits.")
 @with_config
 def retry(config: StationConfig) -> None:
     """Send again what a server has refused, and at once what waits; a running station takes it up within seconds."""
@@ -49,7 +49,7 @@ def retry(config: StationConfig) -> None:
     click.echo(f"{aside} items that were set aside are to be sent again; {waiting} that wait are to be tried now")
 
 
-@outbox.command()
+@outbox.command(short_help="Copy what is still here into a folder.")
 @with_config
 @click.argument("out", type=PLACE)
 def export(config: StationConfig, out: Path) -> None:

@@ -5,19 +5,46 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import click
 
-from .errors import InputError, SealpinError
+from .errors import InputError, SealpinError, quote
 
 ENVIRONMENT = 3
 PATH = click.Path(path_type=Path)
 
 
-class Program(click.Group):
-    """A command group that turns sealpin's errors into a message and an exit code: 1, 2 or 3 (see errors.py)."""
+class Ordered(click.Group):
+    """A command group that lists its commands in the order of work, which is the one they were added in."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Not by the alphabet, as click does."""
+        return list(self.commands)
+
+
+class Program(Ordered):
+    """A command group that turns sealpin's errors into a message and an exit code: 1, 2 or 3 (see errors.py).
+
+    Its help lists commands by what they are for.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._sections: dict[str, tuple[click.Command, ...]] = {}
+
+    def add_section(self, title: str, *commands: click.Command) -> None:
+        """Take commands in, under a title of their own in the help."""
+        self._sections[title] = commands
+        for command in commands:
+            self.add_command(command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the lists."""
+        width = max(map(len, self.commands))
+        for title, commands in self._sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{one.name:<{width}}", one.get_short_help_str(100)) for one in commands])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -59,7 +86,7 @@ def with_config(command: Callable[..., None]) -> Callable[..., None]:
 def check_place(path: Path | None) -> None:
     """Raise InputError when a file to be written after long work would have no folder."""
     if path and not path.parent.is_dir():
-        hint = f"mkdir -p {quote(str(path.parent))}"
+        hint = f"mkdir -p {quote(path.parent)}"
         raise InputError("there is no such folder to write into", where=str(path), hint=hint)
 
 

@@ -13,7 +13,7 @@ import click
 
 from .config import StationConfig
 from .errors import InputError
-from .program import answer, json_option, with_config
+from .program import Ordered, answer, json_option, with_config
 
 PLACE = click.Path(path_type=Path)
 COLUMNS = (
@@ -24,12 +24,12 @@ from_option = click.option("--from", "begin", default="", help="A day or a time 
 to_option = click.option("--to", "end", default="", help="The last day, or a time.")
 
 
-@click.group()
+@click.group(cls=Ordered, short_help="Read what was judged here, and what has happened.")
 def results() -> None:
     """What was judged here, and what has happened, out of the station's own database."""
 
 
-@results.command()
+@results.command(short_help="Write the results of a time as CSV.")
 @with_config
 @from_option
 @to_option
@@ -37,8 +37,9 @@ def results() -> None:
 def export(config: StationConfig, begin: str, end: str, out: Path) -> None:
     """Write the results of a time as CSV, which spreadsheets read; nothing is deleted."""
     from .archive import Archive
-    from .files import new_text_file
+    from .files import check_apart, new_text_file
 
+    check_apart(out, config.path, config.own)
     found = Archive(config.station.data_dir).results(*_period(begin, end))
     target = nullcontext(sys.stdout) if str(out) == "-" else new_text_file(out, encoding="utf-8-sig")
     with target as file:
@@ -46,7 +47,7 @@ def export(config: StationConfig, begin: str, end: str, out: Path) -> None:
     click.echo(f"{count} results are in {out}", err=str(out) == "-")
 
 
-@results.command()
+@results.command(short_help="Tell what has happened in a time.")
 @with_config
 @from_option
 @to_option
@@ -60,7 +61,7 @@ def events(config: StationConfig, begin: str, end: str, as_json: bool) -> None:
     answer({"events": [vars(one) for one in found]}, as_json, "\n".join(rows))
 
 
-@click.command()
+@click.command(short_help="Tell all that is known of a part.")
 @with_config
 @click.argument("name")
 @json_option

@@ -22,7 +22,9 @@ def new_key(path: Path, comment: str) -> str:
     """
     if path.exists():
         raise InputError(
-            "there is a key already", where=str(path), advice="it is used as it is; or choose another --key"
+            "there is a key already",
+            where=str(path),
+            advice="it is used as it is; or make another elsewhere: --out PATH",
         )
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     _ssh_keygen(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)])

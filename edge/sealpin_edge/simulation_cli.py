@@ -18,7 +18,7 @@ driver_option = click.option(
 )
 
 
-@click.command()
+@click.command(short_help="Run a whole site, servers and all, on this machine.")
 @click.option("--model", type=PLACE, required=True, help="A model that the station runs.")
 @click.option("--photos", type=PLACE, required=True, help="Photos that play camera, in name order, then again.")
 @driver_option
@@ -95,7 +95,7 @@ def _range(text: str) -> range:
     return range(int(first), int(last or first) + 1)
 
 
-@click.command("plc-sim")
+@click.command("plc-sim", short_help="Emulate the PLC and its line.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=1102, show_default=True, help="Port to listen on; a real S7 has 102.")
 @driver_option

@@ -17,7 +17,7 @@ from sealpin_edge.checks import read_limits
 from sealpin_edge.config import StationConfig
 from sealpin_edge.config_file import load_config
 from sealpin_edge.errors import InputError
-from sealpin_edge.files import read_text, write_whole
+from sealpin_edge.files import check_apart, read_text, write_whole
 from sealpin_edge.golden import GOLDEN_FILE
 from sealpin_edge.model import Model, read_model
 from sealpin_edge.preflight import VERSIONS
@@ -56,6 +56,7 @@ def make_bundle(contents: Contents, out: Path, key: Path | None = None) -> Manif
     [model] file, sha256 and golden of the station's config are filled in, the rest stays as it is. Raises
     InputError when a station cannot run the model, or config, version or golden photos have a fault.
     """
+    check_apart(out, contents.model, contents.station, contents.golden, contents.camera_limits, key)
     version_order(contents.version)
     config = load_config(contents.station, template=True)
     model = read_model(contents.model)

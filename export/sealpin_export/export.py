@@ -108,7 +108,11 @@ def export(
         )
     records = RecordFile(dataset.folder, "val", dataset.classes)
     refused = out.parent / f"{out.resolve().name}_refused.html"
-    with suppress(_Refused), new_folder(out) as folder, TemporaryDirectory(dir=out.parent, prefix=".export.") as work:
+    with (
+        suppress(_Refused),
+        new_folder(out, run.folder, dataset.folder) as folder,
+        TemporaryDirectory(dir=out.parent, prefix=".export.") as work,
+    ):
         steps, saved_model = _Steps(out, tell), folder / "saved_model"
         steps.do("SavedModel", saved_model, _save, *serving_module(run), saved_model)
         files: dict[str, Path] = {}

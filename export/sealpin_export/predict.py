@@ -8,7 +8,7 @@ from typing import Any
 
 from sealpin_edge.detection import Detection
 from sealpin_edge.errors import InputError, NoJudgement
-from sealpin_edge.files import write_whole
+from sealpin_edge.files import check_apart, write_whole
 from sealpin_edge.model import Model
 from sealpin_edge.overlay import draw_overlay
 from sealpin_edge.photo import encode_jpeg, read_photo
@@ -92,12 +92,10 @@ def _photos(photos: Path) -> Sequence[str]:
 
 
 def _check_places(photos: Path, files: Sequence[str], overlays: Path | None, xml: Path | None) -> None:
-    source = (photos if photos.is_dir() else photos.parent).resolve()
+    source = photos if photos.is_dir() else photos.parent
     for option, out in (("--overlays", overlays), ("--xml", xml)):
-        if out and (out.resolve() == source or source in out.resolve().parents):
-            raise InputError(
-                "the results would lie among the photos", where=f"{option} {out}", allowed="a folder apart from them"
-            )
+        if out:
+            check_apart(out, source, where=f"{option} {out}", or_inside=True)
     stems = Counter(str(Path(name).with_suffix("")) for name in files)
     twice = [name for name in files if stems[str(Path(name).with_suffix(""))] > 1]
     if twice and (overlays or xml):

@@ -8,6 +8,7 @@ import numpy as np
 
 from sealpin_edge.benchmark import STAGES, Timing, benchmark, machine
 from sealpin_edge.detection import Detection
+from sealpin_edge.errors import quote
 from sealpin_edge.files import write_whole
 from sealpin_edge.overlay import draw_overlay
 from sealpin_edge.photo import Photo, decode_photo
@@ -66,7 +67,7 @@ def write_report(
         parts.append(
             html.paragraph(
                 "Root mean square error of each layer in steps of its int8 scale; rounding alone makes 0.29."
-                f" The worst can stay in float: sealpin export {run.name} --out {out} --keep-float 5"
+                f" The worst can stay in float: sealpin export {quote(run.name)} --out {quote(out)} --keep-float 5"
             )
         )
         rows = [(one.layer[-100:], one.operator, f"{one.error:.2f}") for one in lost[:LAYERS]]
@@ -76,7 +77,8 @@ def write_report(
         parts.append(html.paragraph("Left the trained network, right the file."))
         parts.append(html.picture(_pairs(records, network, one), f"network and {one.gate.file}"))
     if not faults:
-        parts.append(html.paragraph(f"Next: sealpin bundle {out / files[0].name} --station station.toml --out FILE"))
+        command = f"sealpin bundle make {quote(out / files[0].name)} --station STATION --out FILE"
+        parts.append(html.paragraph(f"Next: {command}"))
     write_whole(path, html.page(f"Export of {run.name}", parts))
 
 

@@ -189,7 +189,7 @@ def test_keras_weights_of_resnet_become_those_of_an_rgb_network_without_biases(t
     ("name", "told"),
     [
         ("nothing-here", "next: +--start-from PATH"),
-        (f"pretrained/{NAMES[0]}/checkpoint/ckpt-0", f"sealpin pretrained get {NAMES[0]}, or"),
+        (f"pretrained/{NAMES[0]}/checkpoint/ckpt-0", f"sealpin pretrained get {NAMES[0]}"),
     ],
 )
 def test_a_checkpoint_that_is_nowhere_is_told_with_the_next_command(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sealpin_edge.errors import InputError
-from sealpin_edge.files import write_whole
+from sealpin_edge.files import check_apart, write_whole
 
 from .anchors import Anchors
 from .dataset.manifest import load_dataset
@@ -53,8 +53,9 @@ def write_new_recipe(dataset_path: Path, out: Path, size: int, batch: int, backb
 
     Raises InputError when the dataset is none or has no boxes to fit anchors to, or `out` exists.
     """
+    check_apart(out, dataset_path)
     if out.exists():
-        raise InputError("this is in the way", where=str(out), hint="choose another name")
+        raise InputError("this is in the way", where=str(out), allowed="a name that is free")
     dataset = load_dataset(dataset_path)
     records = RecordFile(dataset_path, "train", dataset.classes)
     edges: npt.NDArray[np.float64] = np.array(
@@ -65,7 +66,9 @@ def write_new_recipe(dataset_path: Path, out: Path, size: int, batch: int, backb
         ]
     ).reshape(-1, 4)
     if not len(edges):
-        raise InputError("there is no box to fit anchors to", where=f"{dataset_path}: train", hint="label more photos")
+        raise InputError(
+            "there is no box to fit anchors to", where=f"{dataset_path}: train", advice="label more photos"
+        )
     base = load_recipe(shipped_recipes() / BASES[backbone])
     recipe = fit_recipe(base, dataset.classes, len(records), edges, size, batch)
     zoo = min(ZOO_SIZES[backbone], key=lambda side: abs(side - size))

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sealpin_edge.errors import InputError
+from sealpin_edge.errors import InputError, quote
 
 from .run import STORE, Run
 from .tracking import first_line, mlflow_client
@@ -49,7 +49,7 @@ def promote(run: Run) -> Version:
             "MLflow does not take this run",
             where=run.name,
             found=first_line(error),
-            hint=f"sealpin runs sync {run.name}",
+            hint=f"sealpin runs sync {quote(run.name)}",
         ) from None
     return Version(MODEL, int(version.version))
 
@@ -78,7 +78,7 @@ def deployed(run_id: str, stations: Mapping[str, str]) -> str:
                     client.delete_tag(run.info.run_id, tag)
         versions = client.search_model_versions(f"run_id = '{run_id}'")
         if not versions:
-            return f"its run is not registered: sealpin promote {client.get_run(run_id).info.run_name}"
+            return f"its run is not registered: sealpin promote {quote(client.get_run(run_id).info.run_name)}"
         newest = max(versions, key=lambda version: int(version.version))
         client.set_registered_model_alias(newest.name, CHAMPION, newest.version)
     except MlflowException as error:

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from sealpin_edge.errors import EnvironmentFault, InputError
+from sealpin_edge.errors import EnvironmentFault, InputError, quote
 
 from .dataset.manifest import Dataset, load_dataset
 from .distribution import is_chief
@@ -51,7 +51,7 @@ def resume(
                 "this run is finished",
                 where=str(run.folder),
                 found=f"{state.step} of {recipe.train.num_steps} steps",
-                hint=f"sealpin train --run {run.name} --resume --extend {2 * state.step}",
+                hint=f"sealpin train --run {quote(run.name)} --resume --extend {2 * state.step}",
             )
         now = environment()
         session = {"step": state.step, "command": command_line()}
@@ -107,7 +107,8 @@ def _dataset(run: Run, path: Path | None, accept_changes: bool) -> Dataset:
             where=str(dataset.folder),
             found=", ".join(dataset.classes),
             allowed=", ".join(run.classes),
-            hint=f"begin a new run: sealpin train RECIPE --dataset {dataset.folder} --start-from {run.folder}",
+            advice="begin a new run",
+            hint=f"sealpin train RECIPE --dataset {quote(dataset.folder)} --run NEW --start-from {quote(run.folder)}",
         )
     return dataset
 
@@ -126,6 +127,7 @@ def sync(name: str) -> int:
                 "MLflow did not take everything",
                 where=name,
                 found=tracker.failure,
-                hint=f"start its server, then again: sealpin runs sync {name}",
+                advice="start its server, then again",
+                hint=f"sealpin runs sync {quote(name)}",
             )
         return len(read_metrics(run.metrics_log))

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sealpin_edge.errors import InputError
+from sealpin_edge.errors import InputError, quote
 from sealpin_edge.files import write_whole
 
 from .dataset.manifest import Dataset, load_dataset
@@ -76,7 +76,7 @@ class Run:
                 "this run has no checkpoint",
                 where=str(path),
                 allowed="a run that was trained",
-                hint=f"sealpin train --run {self.name} --resume",
+                hint=f"sealpin train --run {quote(self.name)} --resume",
             )
         return path
 
@@ -111,7 +111,7 @@ class Run:
             raise InputError(
                 f"this run's best network was not evaluated on {split}",
                 where=str(self.folder),
-                hint=f"sealpin evaluate {self.name} --split {split}",
+                hint=f"sealpin evaluate {quote(self.name)} --split {split}",
             )
         return found
 

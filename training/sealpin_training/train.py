@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sealpin_edge.errors import InputError
+from sealpin_edge.errors import InputError, quote
 from sealpin_edge.files import write_whole
 
 from .curves import plot_curves
@@ -66,7 +66,8 @@ def _train(
             "there is a run of this name",
             where=str(folder),
             allowed="a new name",
-            hint=f"choose another --run, or go on with it: sealpin train --run {name} --resume",
+            advice="choose another --run, or go on with it",
+            hint=f"sealpin train --run {quote(name)} --resume",
         )
     if options.steps:
         recipe = recipe.with_steps(options.steps)
@@ -197,7 +198,7 @@ def fit_run(
         raise
     finally:
         if tracker and not tracker.finish(status, run.artifacts()):
-            tell(f"MLflow did not take everything ({tracker.failure}); later: sealpin runs sync {run.name}")
+            tell(f"MLflow did not take everything ({tracker.failure}); later: sealpin runs sync {quote(run.name)}")
 
 
 def _params(run: Run, recipe: Recipe, dataset: Dataset) -> dict[str, object]:

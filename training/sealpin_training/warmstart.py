@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sealpin_edge.errors import InputError
+from sealpin_edge.errors import InputError, quote
 
 from .network.model import build_network, named_variables, restore
 from .pretrained import NAMES
@@ -63,8 +63,8 @@ def find_checkpoint(named: str, recipe_folder: Path) -> Path:
         where=f"fine_tune_checkpoint: {named}",
         found=f"neither here, nor in {recipe_folder or '.'}, nor in pretrained/",
         allowed="a checkpoint's path without .index, a folder with one, a run's folder, or Keras weights (.h5)",
-        hint=(f"sealpin pretrained get {archive}, or " if archive else "")
-        + "--start-from PATH, or --start-from scratch",
+        advice="fetch it, or give another: --start-from PATH, or --start-from scratch",
+        hint=f"sealpin pretrained get {quote(archive)}" if archive else "sealpin pretrained list",
     )
 
 

@@ -5,11 +5,10 @@ import json
 import platform as machine
 import sys
 from pathlib import Path
-from shlex import quote
 
 from ..bundle import WHEELS, Manifest
 from ..command import run_program
-from ..errors import InputError
+from ..errors import InputError, quote
 from .layout import COMPLETE, CURRENT, ENVIRONMENTS, complete, discard
 
 

@@ -3,12 +3,11 @@
 import posixpath
 import socket
 from functools import partial
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from ..deadline import Deadline
-from ..errors import InputError, NotTaken, Refused, Unavailable
+from ..errors import InputError, NotTaken, Refused, Unavailable, quote
 from ..extras import need
 from ..secret import Secret
 from . import check_size, login_refused, put_in_place
@@ -40,14 +39,14 @@ class SftpTarget:
                 found=str(photos.known_hosts or "nothing"),
                 allowed="a file as OpenSSH keeps it",
                 advice="compare it with the server's own",
-                hint=f"ssh-keyscan -p {quote(str(self._port))} {quote(self._host)} > KNOWN_HOSTS",
+                hint=f"ssh-keyscan -p {quote(self._port)} {quote(self._host)} > KNOWN_HOSTS",
             )
         if photos.key_file and not photos.key_file.is_file():
             raise InputError(
                 "the station's own key is not there",
                 where=f"[photos] key_file = {photos.key_file}",
                 allowed="a private key as OpenSSH keeps it, without a passphrase",
-                hint=f"ssh-keygen -t ed25519 -N '' -f {quote(str(photos.key_file))}",
+                hint=f"ssh-keygen -t ed25519 -N '' -f {quote(photos.key_file)}",
             )
 
     def put(self, name: str, data: bytes, deadline: Deadline) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from sealpin_edge.errors import InputError, SealpinError
+from sealpin_edge.errors import InputError, SealpinError, quote
 from sealpin_edge.simulation.servers import free_port
 from sealpin_training.recipe import shipped_recipes
 
@@ -100,10 +100,10 @@ def run_demo(out: Path) -> None:
     )
     click.echo(f"what the operator saw:  {out / 'contact_sheet.png'}\nthe whole report:       {out / 'report.html'}")
     click.echo(
-        f"the training run:       cd {out} && mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db\n\n"
+        f"the training run:       cd {quote(out)} && mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db\n\n"
         "next, with your own photos and labelImg's XML beside them:\n"
         "  sealpin dataset convert PHOTOS DATASET\n"
-        f"  sealpin train {recipe} --dataset DATASET --run NAME"
+        f"  sealpin train {quote(recipe)} --dataset DATASET --run NAME"
     )
 
 

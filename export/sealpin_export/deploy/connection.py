@@ -20,7 +20,7 @@ from typing import Any
 
 import sealpin_edge
 from sealpin_edge import errors
-from sealpin_edge.errors import EnvironmentFault, SealpinError
+from sealpin_edge.errors import EnvironmentFault, SealpinError, quote
 
 from .inventory import Device
 
@@ -152,7 +152,7 @@ class Conversation:
             where=f"{self.device.name}, {self.device.address}:{self.device.port}",
             found=found,
             advice=advice,
-            hint=f"sealpin station prepare {shlex.quote(self.device.name)}" if refused else "",
+            hint=f"sealpin station prepare {quote(self.device.name)}" if refused else "",
         )
 
 

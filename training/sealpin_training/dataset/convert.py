@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sealpin_edge.errors import InputError, raise_all
+from sealpin_edge.errors import InputError, quote, raise_all
 from sealpin_edge.files import new_folder
 
 from ..parallel import workers
@@ -44,7 +44,7 @@ def convert(src: Path, out: Path, plan: Plan | None = None, *, processes: int | 
     """
     plan = plan or Plan()
     kept = load_dataset(plan.keep).splits if plan.keep else {}
-    with new_folder(out) as partial, workers(processes) as pool:
+    with new_folder(out, src) as partial, workers(processes) as pool:
         found = survey(src, plan.rules, pool)
         raise_all([one.as_error(src) for one in found.findings if one.severity == "error"], hint=_hint(src))
         categories = _categories(found, plan)
@@ -58,7 +58,7 @@ def convert(src: Path, out: Path, plan: Plan | None = None, *, processes: int | 
 
 
 def _hint(src: Path) -> str:
-    return f"sealpin dataset check {src}; sealpin dataset fix {src} FIXED repairs what it can in a copy"
+    return f"sealpin dataset check {quote(src)}; sealpin dataset fix {quote(src)} FIXED"
 
 
 def _categories(found: Survey, plan: Plan) -> dict[str, str]:

@@ -69,7 +69,7 @@ def fix(
     """
     changes: list[Change] = []
     kept = 0
-    with new_folder(out) as partial_out, workers(processes) as pool:
+    with new_folder(out, src) as partial_out, workers(processes) as pool:
         found = survey(src, rules or Rules(), pool)
         for old in sorted(set(rename or {}) - set(found.named)):
             raise InputError(

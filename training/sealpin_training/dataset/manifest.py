@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sealpin_edge.errors import InputError
+from sealpin_edge.errors import InputError, quote
 
 from .content import Content
 from .split import SPLITS
@@ -71,7 +71,7 @@ def load_dataset(folder: Path) -> Dataset:
             "this is not a converted dataset",
             where=str(folder),
             allowed="a folder with dataset.json and TFRecord shards",
-            hint=f"sealpin dataset convert PHOTOS {folder}",
+            hint=f"sealpin dataset convert PHOTOS {quote(folder)}",
         ) from None
     if label_map.split() != _label_map(dataset.classes).split():
         raise InputError(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealpin_edge.errors import InputError
+from sealpin_edge.errors import InputError, quote
 from sealpin_edge.files import write_whole
 from sealpin_edge.model import Model
 from sealpin_edge.photo import decode_photo
@@ -43,7 +43,8 @@ def prelabel(photos: Path, model_file: Path, threshold: float | None = None) -> 
                 where=str(photos),
                 found=name,
                 allowed="labelImg's XML, or no labels",
-                hint=f"sealpin dataset fix {photos} FIXED writes them as XML",
+                advice="write them as XML first",
+                hint=f"sealpin dataset fix {quote(photos)} FIXED",
             )
     matched, _, _ = match(files.labels.get(".xml", ()), files.photos)
     rule = Rule(model.card.thresholds if threshold is None else dict.fromkeys(model.card.classes, threshold))

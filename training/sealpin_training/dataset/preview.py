@@ -27,7 +27,7 @@ def preview(src: Path, out: Path, *, processes: int | None = None) -> int:
 
     Returns the number of sheets. Photos that cannot be decoded and boxes with errors are not shown.
     """
-    with new_folder(out) as folder, workers(processes) as pool:
+    with new_folder(out, src) as folder, workers(processes) as pool:
         found = survey(src, Rules(), pool)
         names = sorted({box.category for photo in found.photos for box in photo.boxes})
         each = COLUMNS * ROWS

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from sealpin_edge.errors import InputError
+from sealpin_edge.errors import InputError, quote
 
 from .files import PHOTO_ENDINGS, find_files
 from .findings import Finding
@@ -73,7 +73,7 @@ def open_source(root: Path) -> Source:
             where=str(root),
             found=f"{len(files.photos)} photos",
             allowed="; ".join(module.LOOKS_LIKE for module in FORMATS.values()),
-            hint=f"sealpin label {root}",
+            hint=f"sealpin label {quote(root)}",
         )
     findings = [*files.findings, *chosen.findings]
     findings += [

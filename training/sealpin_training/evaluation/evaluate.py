@@ -108,7 +108,7 @@ def evaluate(
         raise InputError(
             "a threshold is chosen on val only: on the others it would fit itself to what it is to be tested with",
             where=f"--split {split}",
-            hint=f"sealpin evaluate {run.name} --split val ..., then --split {split} without",
+            advice=f"choose it with --split val, then evaluate --split {split} without",
         )
     dataset = run.load_dataset()
     if not dataset.counts[split]:
