@@ -61,7 +61,7 @@ def make(
     out: Path,
 ) -> None:
     """Pack MODEL, a station's config, golden photos and packages into one signed file."""
-    from sealpin_edge.card import read_labels
+    from sealpin_edge.label_file import read_labels
     from sealpin_export.bundle import Contents, make_bundle
     from sealpin_export.wheels import PLATFORMS
 

@@ -21,7 +21,7 @@ def model() -> None:
 @json_option
 def show(file: Path, labels: Path | None, as_json: bool) -> None:
     """What FILE is: inputs, outputs, labels, metadata, operators, and whether a station can run it."""
-    from sealpin_edge.card import read_labels
+    from sealpin_edge.label_file import read_labels
     from sealpin_export.show import describe_model, text
 
     description = describe_model(file, read_labels(labels))
@@ -48,7 +48,7 @@ def predict(
     as_json: bool,
 ) -> None:
     """Judge PHOTOS, a photo or a folder, with MODEL."""
-    from sealpin_edge.card import read_labels
+    from sealpin_edge.label_file import read_labels
     from sealpin_edge.model import Model
     from sealpin_export.predict import predict as predict_photos
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
+from .errors import InputError, in_words
 from .files import new_folder
 
 FORMAT = 2
@@ -112,7 +112,7 @@ def parse_manifest(head: bytes, where: str) -> Manifest:
                 raise _refused(where, f"what the manifest says of {key} is of the wrong kind", repr(content[key])[:80])
         _check_names(members, where)
     except _BROKEN as error:
-        raise _refused(where, "this is not a whole bundle", f"{type(error).__name__}: {error}") from None
+        raise _refused(where, "this is not a whole bundle", in_words(error)) from None
     return Manifest(head, content, members)
 
 
@@ -155,7 +155,7 @@ class Bundle:
                 "no such bundle", where=str(path), hint="sealpin bundle make MODEL --station STATION --out FILE"
             ) from None
         except _BROKEN as error:
-            raise _refused(str(path), "this is not a whole bundle", f"{type(error).__name__}: {error}") from None
+            raise _refused(str(path), "this is not a whole bundle", in_words(error)) from None
         expected = [MANIFEST, *([SIGNATURE] if self.signature else []), *self.manifest.members]
         if sorted(names) != sorted(expected):
             odd = sorted(set(names) ^ set(expected)) or names
@@ -170,7 +170,7 @@ class Bundle:
                     check_member(name, data, member, str(self.path))
                     yield name, data
         except _BROKEN as error:
-            raise _refused(str(self.path), "this is not a whole bundle", f"{type(error).__name__}: {error}") from None
+            raise _refused(str(self.path), "this is not a whole bundle", in_words(error)) from None
 
 
 def check_member(name: str, data: bytes, member: Member, where: str) -> None:

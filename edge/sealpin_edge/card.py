@@ -4,11 +4,9 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .files import read_text
 from .tflite_file import TfliteFile
 
 CARD_NAME = "sealpin.json"
@@ -83,16 +81,6 @@ _KINDS = {"format": int, "input_height": int, "input_width": int, "classes": lis
 
 def _is_score(value: Any) -> bool:
     return type(value) in (int, float) and 0 <= value <= 1
-
-
-def read_labels(path: Path | None) -> tuple[str, ...] | None:
-    """A label file's lines; None without a file. Raises InputError when it cannot be read."""
-    if path is None:
-        return None
-    try:
-        return tuple(read_text(path).splitlines())
-    except OSError as error:
-        raise InputError("these labels cannot be read", where=str(path), found=type(error).__name__) from None
 
 
 def card_for_foreign(

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from .bundle import LIMITS as LIMITS_FILE
 from .camera import is_live
 from .config import StationConfig
-from .errors import InputError
+from .errors import InputError, in_words
 from .files import read_text, write_whole
 from .photo import Photo
 from .plc.block import ErrorCode
@@ -221,7 +221,7 @@ def read_limits(path: Path) -> Limits:
         raise InputError(
             "what the camera was taught cannot be read",
             where=str(path),
-            found=str(error),
+            found=in_words(error),
             advice="teach it again",
             hint="sealpin-edge teach-camera --config STATION PHOTOS",
         ) from None

@@ -88,7 +88,7 @@ def benchmark(
     """Time MODEL on this machine: load, each stage of a photo's way, memory."""
     from .benchmark import benchmark as time_models
     from .benchmark import machine, table
-    from .card import read_labels
+    from .label_file import read_labels
     from .photo import read_photo
 
     counts = [int(text) if text.strip().isdecimal() else 0 for text in threads.split(",")]

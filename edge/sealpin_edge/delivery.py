@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from .errors import NotTaken, Refused, SealpinError, Unavailable
+from .errors import NotTaken, Refused, SealpinError, Unavailable, in_words
 from .lane import FIRST_PAUSE_S, Lane, pause_s
 from .outbox import Inspection, Item, Outbox
 from .results import ResultsApi
@@ -374,7 +374,7 @@ class Courier:
         try:
             data = item.file.read_bytes()
         except OSError as error:
-            raise Refused("the stored photo cannot be read", where=str(item.file), found=str(error)) from None
+            raise Refused("the stored photo cannot be read", where=str(item.file), found=in_words(error)) from None
         if len(data) != item.bytes:
             found, allowed = f"{len(data)} bytes", f"{item.bytes} bytes"
             raise Refused("the stored photo is damaged", where=str(item.file), found=found, allowed=allowed)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from .camera import make_camera
 from .checks import station_checks
 from .config import StationConfig
-from .errors import EnvironmentFault, SealpinError
+from .errors import EnvironmentFault, SealpinError, in_words
 from .golden import golden_verdicts, proven_model
 from .lock import DataLock
 from .plc import Target, make_driver
@@ -64,7 +64,7 @@ def examine(config: StationConfig) -> Iterator[Finding]:
             found += f" ({fault.found})" if fault.found else ""
             yield Finding(what, "fault", found, fault.advice or fault.allowed, hint=fault.hint)
         except OSError as error:
-            yield Finding(what, "fault", str(error))
+            yield Finding(what, "fault", f"{error.filename}: {in_words(error)}" if error.filename else in_words(error))
     if lock:
         lock.free()
 

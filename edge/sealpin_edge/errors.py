@@ -27,6 +27,31 @@ def quote(name: object) -> str:
     return shlex.quote(f"./{text}" if isinstance(name, Path) and text.startswith("-") else text)
 
 
+# What the system's own words for it leave open, and what says nothing at all
+_IN_WORDS: dict[type[BaseException], str] = {
+    FileNotFoundError: "there is no such file",
+    IsADirectoryError: "a folder, where a file should be",
+    NotADirectoryError: "a file, where a folder should be",
+    PermissionError: "no right to do this here",
+    TimeoutError: "no answer in time",
+    EOFError: "it ends too early",
+    MemoryError: "not enough memory",
+}
+
+
+def in_words(error: BaseException) -> str:
+    """What an exception that is none of ours says, in a line of words: no class of Python's, no error number."""
+    said = error.strerror if isinstance(error, OSError) else ""
+    told = next((words for kind, words in _IN_WORDS.items() if isinstance(error, kind)), "")
+    if isinstance(error, KeyError):
+        return f"it lacks {error}"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if told and (said or not lines):
+        return told
+    # Of a library's own there may be no word but its class
+    return said or (lines[0] if lines else type(error).__name__)
+
+
 class SealpinError(Exception):
     """Base of all errors meant for a user.
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from .config import StationConfig
 from .detection import Detection
-from .errors import InputError
+from .errors import InputError, in_words
 from .files import read_text
 from .model import Model
 from .photo import Photo, read_photo
@@ -81,7 +81,7 @@ def _expected(folder: Path) -> dict[str, _Golden]:
         raise InputError(
             "these golden photos cannot be used",
             where=str(path),
-            found=f"{type(error).__name__}: {error}",
+            found=in_words(error),
             allowed="what `sealpin predict MODEL PHOTOS --json` prints, beside the photos",
         ) from None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from .camera import Camera, Frame
 from .checks import Checks
 from .detection import Detection
-from .errors import EnvironmentFault, SealpinError
+from .errors import EnvironmentFault, SealpinError, in_words
 from .model import Model
 from .plc.block import ErrorCode
 from .verdict import Inference, Rule, Verdict, decide
@@ -178,8 +178,8 @@ class Inspector:
             self._camera_fails(error)
 
     def _camera_fails(self, error: Exception) -> None:
-        told = f"{error.problem} ({error.found})" if isinstance(error, SealpinError) else str(error)
-        self.camera = told or type(error).__name__
+        told = f"{error.problem} ({error.found})" if isinstance(error, SealpinError) else in_words(error)
+        self.camera = told
 
     def _inspect(self, job: Job) -> Judged:
         verdict, error = Verdict.NOT_INSPECTED, ErrorCode.CAMERA

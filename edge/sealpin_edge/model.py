@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from .card import CARD_NAME, ModelCard, card_for_foreign, read_card
 from .detection import Detection
-from .errors import EnvironmentFault, InputError, NoJudgement, quote
+from .errors import EnvironmentFault, InputError, NoJudgement, in_words, quote
 from .photo import Photo, stretch
 from .tflite_file import Operator, TfliteFile, read_tflite
 from .verdict import Rule, check_rule
@@ -53,7 +53,7 @@ class Model:
         try:
             self._load(file, data, name, threads, labels)
         except _UNUSABLE as error:
-            raise _refused(name, str(error).splitlines()[0] if str(error) else type(error).__name__) from None
+            raise _refused(name, in_words(error)) from None
 
     def _load(
         self, file: TfliteFile, data: bytes, name: str, threads: int | None, labels: Sequence[str] | None
@@ -215,7 +215,7 @@ def read_model(path: Path) -> bytes:
         raise InputError(
             "this model cannot be read",
             where=str(path),
-            found=type(error).__name__,
+            found=in_words(error),
             hint="sealpin export RUN --out DIR",
         ) from None
 
@@ -233,7 +233,7 @@ def load_interpreter(data: bytes, name: str, threads: int = 1, *, keep_all: bool
         )
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise _refused(name, str(error).splitlines()[0]) from None
+        raise _refused(name, in_words(error)) from None
     return interpreter
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InputError
+from .errors import InputError, in_words
 
 Photo = npt.NDArray[np.uint8]
 """RGB, uint8, [height, width, 3]."""
@@ -44,7 +44,7 @@ def read_photo(path: Path) -> Photo:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError("this photo cannot be read", where=str(path), found=error.strerror or str(error)) from None
+        raise InputError("this photo cannot be read", where=str(path), found=in_words(error)) from None
     return decode_photo(data, str(path))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from .errors import InputError, SealpinError, quote
+from .errors import InputError, SealpinError, in_words, quote
 
 ENVIRONMENT = 3
 PATH = click.Path(path_type=Path)
@@ -60,7 +60,7 @@ class Program(Ordered):
             raise
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            click.echo(f"error: {where}{error.strerror or error}", err=True)
+            click.echo(f"error: {where}{in_words(error)}", err=True)
             sys.exit(ENVIRONMENT)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from .deadline import Deadline
 from .detection import Detection
-from .errors import InputError, NotTaken, Refused, Unavailable
+from .errors import InputError, NotTaken, Refused, Unavailable, in_words
 from .secret import Secret
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class ResultsApi:
                 answer = connection.getresponse()
                 return _Answer(answer.status, answer.headers, answer.read(ANSWER_BYTES))
         except (OSError, http.client.HTTPException) as error:
-            found = self._token.hidden(error) or type(error).__name__
+            found = self._token.hidden(error) or in_words(error)
             raise Unavailable("the results API cannot be reached", where=where, found=found) from None
         finally:
             connection.close()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .errors import InputError, Unavailable
+from .errors import InputError, Unavailable, in_words
 from .files import read_text
 
 
@@ -14,7 +14,7 @@ def read_secret(path: Path, key: str) -> str:
         raise InputError(
             "this secret cannot be read",
             where=key,  # not what it says: where the file should be, somebody may have written the secret itself
-            found=type(error).__name__,
+            found=in_words(error),
             allowed="the path of a file with the secret on its first line",
             hint="umask 077; cat > FILE",
         ) from None

@@ -17,6 +17,7 @@ from flatbuffers import number_types as numbers
 from flatbuffers.table import Table
 
 from .errors import InputError
+from .label_file import parse_labels
 
 MAX_PACKED_BYTES = 1 << 20
 IDENTIFIER = b"TFL3"
@@ -94,7 +95,7 @@ class TfliteFile:
         texts = named or [name for name in self.files if name.endswith(".txt")]
         if not named and len(texts) != 1:
             return None
-        return tuple(self.files[str(texts[0])].decode("utf-8-sig", "replace").splitlines())
+        return parse_labels(self.files[str(texts[0])].decode("utf-8-sig", "replace"), str(texts[0]))
 
 
 def read_tflite(data: bytes, name: str) -> TfliteFile:

@@ -1,5 +1,6 @@
 """Text that a person wrote on any system: a byte-order mark is no part of it, another encoding is told as one."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -7,12 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sealpin_edge.card import read_labels
 from sealpin_edge.config_file import load_config
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import read_text
 from sealpin_edge.golden import GOLDEN_FILE, golden_photos
+from sealpin_edge.label_file import parse_labels, read_labels
 from sealpin_edge.secret import read_secret
 from sealpin_edge.signature import allowed_signers, new_key, public_key, sign, verify
 from sealpin_edge.simulation.servers import free_port
@@ -40,6 +43,40 @@ def test_a_byte_order_mark_is_no_part_of_any_file_that_a_person_writes(tmp_path:
     inventory = write(tmp_path / "stations.toml", '[line1]\naddress = "pi@192.0.2.17"\nport = 22\n')
     add_device(Device("line2", "pi@192.0.2.18"), inventory)
     assert list(load_inventory(inventory)) == ["line1", "line2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "classes"),
+    [
+        ("PR\nQA\n", ("PR", "QA")),
+        ("0  person\n1  bicycle\n3  car\n", ("person", "bicycle", "???", "car")),
+        ("0:person\n1: bicycle\n", ("person", "bicycle")),
+        ("1 PR\n2 QA\n", ("???", "PR", "QA")),  # the first place is the background's, as of a model with one more label
+        ("1 euro\n2 euro\n", ("1 euro", "2 euro")),
+        ("10 cent\n20 cents\n", ("10 cent", "20 cents")),
+        ("0 person\nbicycle\n", ("0 person", "bicycle")),
+        ("item {\n  id: 1\n  name: 'PR'\n}\nitem {\n  id: 2\n  name: \"Q A\"\n}\n", ("PR", "Q A")),
+        ('item { name: "/m/1" id: 1 display_name: "person" }  item: { id: 3, name: "car" }', ("person", "???", "car")),
+        ("item { id: 1 name: 'it\\'s' }", ("it's",)),
+        ("", ()),
+    ],
+)  # fmt: skip
+def test_labels_are_lines_numbered_lines_or_a_label_map(text: str, classes: tuple[str, ...], tmp_path: Path) -> None:
+    assert read_labels(write(tmp_path / "labels", text)) == classes
+
+
+@pytest.mark.parametrize(
+    "item", ["id: 0 name: 'a'", "name: 'a'", "id: 1", "id: 1 name: 'a' } item { id: 1 name: 'b'", ""]
+)
+def test_a_label_map_with_a_fault_is_refused(item: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="this label map cannot be read"):
+        read_labels(write(tmp_path / "label_map.pbtxt", f"item {{ {item} }}\n"))
+
+
+@given(st.text(max_size=200))
+def test_any_text_gives_labels_or_is_refused(text: str) -> None:
+    with contextlib.suppress(InputError):
+        assert all(isinstance(label, str) for label in parse_labels(text, "labels"))
 
 
 def test_a_byte_order_mark_before_the_trusted_keys_makes_none_of_them_untrusted(tmp_path: Path) -> None:

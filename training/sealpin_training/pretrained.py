@@ -13,7 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlparse
 
-from sealpin_edge.errors import EnvironmentFault, InputError
+from sealpin_edge.errors import EnvironmentFault, InputError, in_words
 from sealpin_edge.files import new_folder, write_whole
 
 from .progress import progress_bar
@@ -86,14 +86,17 @@ def _download(url: str, path: Path) -> None:
         raise EnvironmentFault("the server does not give it", where=url, found=f"{error.code} {error.reason}") from None
     except OSError as error:
         raise EnvironmentFault(
-            "the download was cut off", where=url, found=str(error), hint="call it again: it goes on where it stopped"
+            "the download was cut off",
+            where=url,
+            found=in_words(error),
+            advice="call it again: it goes on where it stopped",
         ) from None
     if total and done < total:
         raise EnvironmentFault(
             "the download was cut off",
             where=url,
             found=f"{done} of {total} bytes",
-            hint="call it again: it goes on where it stopped",
+            advice="call it again: it goes on where it stopped",
         )
 
 
@@ -109,7 +112,7 @@ def _check(archive: Path, remembered: Path, sha256: str | None) -> str:
             where=str(archive),
             found=f"sha256 {found}",
             allowed=f"sha256 {wanted}",
-            hint=f"fetch it again; if it stays so, somebody changed it ({remembered} has what the first one was)",
+            advice=f"fetch it again; if it stays so, somebody changed it ({remembered} has what the first one was)",
         )
     return found
 
@@ -128,5 +131,5 @@ def _unpack(archive: Path, target: Path) -> None:
     except (tarfile.TarError, EOFError, OSError) as error:
         archive.unlink(missing_ok=True)
         raise EnvironmentFault(
-            "this is no archive of the zoo", where=str(archive), found=str(error), hint="fetch it again"
+            "this is no archive of the zoo", where=str(archive), found=in_words(error), advice="fetch it again"
         ) from None

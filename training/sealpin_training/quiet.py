@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from sealpin_edge.errors import in_words
+
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
@@ -29,7 +31,7 @@ def reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines()]
     place = ("Graph execution error", "Detected at", "File ", "Node:", "[[", "Hint:", "(most recent")
     told = [line for line in lines if line and not line.startswith(place)]
-    return told[0] if told else type(error).__name__
+    return told[0] if told else in_words(error)
 
 
 @cache

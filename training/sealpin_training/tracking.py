@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sealpin_edge.errors import InputError
+from sealpin_edge.errors import InputError, in_words
 from sealpin_edge.files import write_whole
 
 EXPERIMENT = "sealpin"
@@ -217,7 +217,7 @@ def _experiment(client: Any, store: Path) -> str:
 
 def first_line(error: Exception) -> str:
     """An error's message as one line; its kind where it has none."""
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return in_words(error)
 
 
 def _unreachable(error: Exception) -> InputError:

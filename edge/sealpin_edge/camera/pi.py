@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import CameraFault, EnvironmentFault
+from ..errors import CameraFault, EnvironmentFault, in_words
 from . import WATCH_S, Frame, arrange
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class PiCamera:
             raise EnvironmentFault(
                 "the camera cannot be opened",
                 where='[camera] driver = "picamera2"',
-                found=f"{type(error).__name__}: {error}",
+                found=in_words(error),
                 advice="it wants the system's package and a venv with --system-site-packages; then look at the cable",
                 hint="sudo apt install python3-picamera2; rpicam-hello --list-cameras",
             ) from None
@@ -60,9 +60,7 @@ class PiCamera:
         except Exception as error:
             self._failures += 1
             self._camera.cancel_all_and_flush()
-            raise CameraFault(
-                "the camera gives no photo", where="picamera2", found=f"{type(error).__name__} {error}"
-            ) from None
+            raise CameraFault("the camera gives no photo", where="picamera2", found=in_words(error)) from None
         try:
             photo, metadata = request.make_array("main"), request.get_metadata()
         finally:
@@ -86,9 +84,7 @@ class PiCamera:
             self._camera.capture_metadata(wait=WATCH_S)
         except Exception as error:
             self._camera.cancel_all_and_flush()
-            raise CameraFault(
-                "no pictures come any more", where="picamera2", found=f"{type(error).__name__} {error}"
-            ) from None
+            raise CameraFault("no pictures come any more", where="picamera2", found=in_words(error)) from None
 
     def close(self) -> None:
         """Stop and release the camera."""

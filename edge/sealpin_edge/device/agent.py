@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ..bundle import Manifest, parse_manifest, version_order
-from ..errors import EnvironmentFault, InputError, SealpinError
+from ..errors import EnvironmentFault, InputError, SealpinError, in_words
 from ..files import write_whole
 from ..signature import verify
 from . import environment, releases, service, trial
@@ -56,7 +56,7 @@ class Agent:
                 except SealpinError as error:
                     answer = {"error": {**vars(error), "exit_code": error.exit_code, "kind": type(error).__name__}}
                 except OSError as error:
-                    told = {"problem": error.strerror or str(error), "where": str(error.filename or "")}
+                    told = {"problem": in_words(error), "where": str(error.filename or "")}
                     answer = {"error": {**told, "exit_code": 3, "kind": "EnvironmentFault"}}
                 except Exception as error:  # a defect of ours: told, rather than a connection that ends
                     told = {"problem": f"the station's side failed: {type(error).__name__}: {error}"}

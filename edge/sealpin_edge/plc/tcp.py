@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from ..errors import PlcFault
+from ..errors import PlcFault, in_words
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def _why_not(error: OSError, port: int) -> str:
         return f"there is a machine, but nothing listens on its port {port}"
     if isinstance(error, TimeoutError):
         return "nothing answers at this address"
-    return f"no way to this address: {error.strerror or error}"
+    return f"no way to this address: {in_words(error)}"
 
 
 def lost(connection: PlcSocket, protocol: Protocol, where: str, error: Exception) -> PlcFault:

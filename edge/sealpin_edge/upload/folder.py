@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from ..deadline import Deadline
-from ..errors import Unavailable
+from ..errors import Unavailable, in_words
 from ..files import write_whole
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class FolderTarget:
             target.parent.mkdir(parents=True, exist_ok=True)
             write_whole(target, data)
         except OSError as error:
-            raise Unavailable("the folder cannot be written", where=str(target), found=str(error)) from None
+            raise Unavailable("the folder cannot be written", where=str(target), found=in_words(error)) from None
 
     def remove(self, name: str) -> None:
         """Delete a file."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from ..deadline import Deadline
-from ..errors import NotTaken, Refused, Unavailable
+from ..errors import NotTaken, Refused, Unavailable, in_words
 from ..secret import Secret
 from . import check_size, login_refused, put_in_place
 
@@ -129,7 +129,7 @@ class FtpTarget:
                 ) from None
 
     def _told(self, error: Exception) -> str:
-        return self._password.hidden(error) or type(error).__name__
+        return self._password.hidden(error) or in_words(error)
 
 
 class _Lacks(ftplib.Error):

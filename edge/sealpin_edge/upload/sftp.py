@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from ..deadline import Deadline
-from ..errors import InputError, NotTaken, Refused, Unavailable, quote
+from ..errors import InputError, NotTaken, Refused, Unavailable, in_words, quote
 from ..extras import need
 from ..secret import Secret
 from . import check_size, login_refused, put_in_place
@@ -112,9 +112,7 @@ class SftpTarget:
             except self._ssh.AuthenticationException as error:
                 raise login_refused(self.server, self._password.hidden(error)) from None
             except (self._ssh.SSHException, self._ssh.hostkeys.InvalidHostKey, OSError, EOFError, ValueError) as error:
-                raise Unavailable(
-                    "the SFTP server cannot be used", where=self.server, found=f"{type(error).__name__}: {error}"
-                ) from None
+                raise Unavailable("the SFTP server cannot be used", where=self.server, found=in_words(error)) from None
         return self._sftp
 
     def _connect(self, password: str | None) -> None:

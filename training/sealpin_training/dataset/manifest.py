@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sealpin_edge.errors import InputError, quote
+from sealpin_edge.files import read_text
 
 from .content import Content
 from .split import SPLITS
@@ -56,7 +57,7 @@ def write_manifest(folder: Path, content: Content, settings: Mapping[str, Any]) 
 def load_dataset(folder: Path) -> Dataset:
     """Read a converted dataset's dataset.json. Raises InputError when the folder is none, or its label map changed."""
     try:
-        summary: dict[str, Any] = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        summary: dict[str, Any] = json.loads(read_text(folder / "dataset.json"))
         photos = summary["photos"]
         dataset = Dataset(
             folder,
@@ -65,7 +66,7 @@ def load_dataset(folder: Path) -> Dataset:
             str(summary["digest"]),
             {str(photo[key]): str(photo["split"]) for key in ("sha256", "name") for photo in photos},
         )
-        label_map = (folder / "label_map.pbtxt").read_text(encoding="utf-8")
+        label_map = read_text(folder / "label_map.pbtxt")
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(
             "this is not a converted dataset",
@@ -78,7 +79,7 @@ def load_dataset(folder: Path) -> Dataset:
             "the label map disagrees with the records",
             where=str(folder / "label_map.pbtxt"),
             allowed=", ".join(f"{number} {name}" for number, name in enumerate(dataset.classes, start=1)),
-            hint="put the old label map back, or convert the dataset again",
+            advice="put the old label map back, or convert the dataset again",
         )
     return dataset
 

@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sealpin_edge.errors import InputError
+from sealpin_edge.errors import InputError, in_words
+from sealpin_edge.files import read_text
 
 from .schema.pipeline import Pipeline
 
@@ -32,6 +33,11 @@ _OTHER_FAMILIES = {
     "mask_rcnn_box_predictor": "Mask R-CNN",
     "rfcn_box_predictor": "R-FCN",
     "ssd_anchor_generator": "an SSD without FPN",
+}
+# Parts of an SSD without FPN that the API also takes in one with it, and what sealpin wants there
+_FPN_HAS_INSTEAD = {
+    "convolutional_box_predictor": "weight_shared_convolutional_box_predictor { ... }",
+    "ssd_anchor_generator": "multiscale_anchor_generator { ... }",
 }
 _NOT_TRAINED = frozenset(
     {
@@ -98,22 +104,26 @@ _NOT_TRAINED = frozenset(
 def read_pipeline(path: Path) -> Pipeline:
     """Read the `pipeline.config` at `path`.
 
-    Raises InputError when the file is missing, is no text, has a syntax error, or names a field that sealpin does not
-    know; the message has line and column.
+    Raises InputError when the file cannot be read, is no text, has a syntax error, or names a field that sealpin does
+    not know; the message has line and column.
     """
     from google.protobuf import text_format
 
     try:
         if path.stat().st_size > MAX_RECIPE_BYTES:
             raise InputError("this is too large for a recipe", where=str(path), allowed="a pipeline.config below 1 MB")
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError:
+        advice = "pipelines/ holds the recipes that come with sealpin; or write one"
         raise InputError(
-            "no such recipe", where=str(path), hint="pipelines/ holds the recipes that come with sealpin"
+            "no such recipe", where=str(path), advice=advice, hint="sealpin recipe new DATASET OUT"
         ) from None
-    except (UnicodeDecodeError, IsADirectoryError):
+    except OSError as error:
         raise InputError(
-            "this is not a text file", where=str(path), allowed="an Object Detection API pipeline.config"
+            "this recipe cannot be read",
+            where=str(path),
+            found=in_words(error),
+            allowed="an Object Detection API pipeline.config",
         ) from None
     try:
         message = text_format.Parse(text, _message_class()())
@@ -138,27 +148,38 @@ def _refusal(path: Path, text: str, error: str) -> InputError:
     # What the parser met first may be a mere detail of another family
     families = [name] if name in _OTHER_FAMILIES else re.findall(r"^\s*(\w+)\s*:?\s*{", text, re.MULTILINE)
     family = next((one for one in families if one in _OTHER_FAMILIES), None)
+    kind = re.search(r"\bfeature_extractor\s*:?\s*{[^{}]*?\btype\s*:\s*[\"'](\w*fpn\w*)[\"']", text)
+    if name and family in _FPN_HAS_INSTEAD and kind:
+        return InputError(
+            f"this network has an FPN, and here a part that sealpin knows of {_OTHER_FAMILIES[family]} only",
+            where=where,
+            found=f"{family}, and a feature extractor {kind[1]}",
+            allowed=_FPN_HAS_INSTEAD[family],
+            advice="start from one of the recipes in pipelines/, or write one",
+            hint="sealpin recipe new DATASET OUT",
+        )
     if name and family:
         return InputError(
             f"this is a recipe for {_OTHER_FAMILIES[family]}",
             where=where,
             found=family,
             allowed="model { ssd { ... } } with an FPN: ssd_mobilenet_v2_fpn_keras or ssd_resnet50_v1_fpn_keras",
-            hint="start from one of the recipes in pipelines/, or write one: sealpin recipe new DATASET OUT",
+            advice="start from one of the recipes in pipelines/, or write one",
+            hint="sealpin recipe new DATASET OUT",
         )
     if name in _NOT_TRAINED:
         return InputError(
             "the Object Detection API knows this field; sealpin does not train with it",
             where=where,
             found=name,
-            hint="take it out, if the model can do without",
+            advice="take it out, if the model can do without",
         )
     return InputError(
         "this recipe cannot be read",
         where=where,
         found=found,
         allowed="the text format of an Object Detection API pipeline.config",
-        hint="mend the line; pipelines/ holds recipes to compare with",
+        advice="mend the line; pipelines/ holds recipes to compare with",
     )
 
 

@@ -76,7 +76,7 @@ def _edges(numbers: list[float]) -> tuple[float, float, float, float]:
 def _is_yolo(path: Path) -> bool:
     """Is the first line one of YOLO's? An empty file is a good part's."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(path, encoding="utf-8-sig", errors="replace") as file:
             lines = list(islice((line for line in file if line.strip()), 1))
     except OSError:
         return False
