@@ -154,6 +154,65 @@ def test_every_augmentation_of_the_schema_has_its_function() -> None:
     assert names == {*_COLOURING, *_SHAPING}
 
 
+def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "marked.config"
+    path.write_bytes(b"\xef\xbb\xbf" + DEMO.read_bytes())
+    assert load_recipe(path).pipeline == load_recipe(DEMO).pipeline
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("model { ssd { } }".encode("utf-16"), "UTF-16"),
+        (b"# caf\xe9\nmodel { }", "config:1: this text is not in UTF-8"),
+    ],
+)
+def test_a_recipe_in_another_encoding_is_told_as_that(content: bytes, told: str, tmp_path: Path) -> None:
+    (tmp_path / "a.config").write_bytes(content)
+    with pytest.raises(InputError, match=told):
+        load_recipe(tmp_path / "a.config")
+
+
+def test_a_folder_is_no_recipe_in_words(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"this recipe cannot be read\s+found: +a folder, where a file should be"):
+        load_recipe(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "instead"),
+    [
+        (
+            "multiscale_anchor_generator {",
+            "ssd_anchor_generator { num_layers: 6 } multiscale_anchor_generator {",
+            "multiscale_anchor_generator",
+        ),
+        (
+            "weight_shared_convolutional_box_predictor {",
+            "convolutional_box_predictor { } weight_shared_convolutional_box_predictor {",
+            "weight_shared_convolutional_box_predictor",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "recipe", [DEMO, PIPELINES / "ssd_resnet50_v1_fpn_640x640.config"], ids=["mobilenet", "resnet"]
+)
+def test_a_network_with_fpn_and_a_part_of_one_without_is_told_as_that(
+    old: str, new: str, instead: str, recipe: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
+        load_recipe(changed(tmp_path, old, new, recipe))
+    assert "this network has an FPN" in str(caught.value)
+    assert instead in caught.value.allowed
+    assert "fpn_keras" in caught.value.found
+
+
+def test_an_ssd_without_fpn_is_told_as_one(tmp_path: Path) -> None:
+    path = changed(tmp_path, "multiscale_anchor_generator {", "ssd_anchor_generator { } multiscale_anchor_generator {")
+    path.write_text(path.read_text().replace("ssd_mobilenet_v2_fpn_keras", "ssd_mobilenet_v2_keras"))
+    with pytest.raises(InputError, match="this is a recipe for an SSD without FPN"):
+        load_recipe(path)
+
+
 def test_a_missing_recipe_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such recipe"):
         load_recipe(tmp_path / "none.config")
