@@ -37,7 +37,7 @@ def bundle() -> None:
 @click.option("--version", default="1", show_default=True, help="Grows: stations refuse an older one.")
 @click.option("--golden", type=PATH, help="Photos that every station must judge as the model does here.")
 @click.option("--camera-limits", type=PATH, help="A camera_limits.json, for stations that were taught nothing.")
-@click.option("--labels", type=PATH, help="A label a line, for a model of someone else's that carries none.")
+@click.option("--labels", type=PATH, help="A label file, for a model of someone else's that carries none.")
 @click.option("--expires", help="The last day, YYYY-MM-DD, on which a station takes it.")
 @click.option(
     "--budget-ms", type=click.IntRange(min=1), help="What a photo may take on the station [its inference_ms]."

@@ -15,11 +15,12 @@ SHOWN = 10
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder for the files.")
 @click.option(
     "--quantize",
-    type=click.Choice(["none", "float16", "dynamic", "int8"]),
+    type=click.Choice(["float32", "float16", "dynamic", "int8", "none"]),
+    callback=lambda ctx, option, given: tuple(dict.fromkeys("float32" if one == "none" else one for one in given)),
     multiple=True,
     default=["int8"],
     show_default=True,
-    help="Arithmetic of the model file; given several times, a file for each.",
+    help="Arithmetic of the model file; given several times, a file for each. none: float32.",
 )
 @click.option(
     "--max-drop", type=click.FloatRange(0, 1), default=0.01, show_default=True, help="AP on val that a file may lose."

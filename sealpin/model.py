@@ -7,7 +7,7 @@ import click
 from sealpin_edge.program import Ordered, answer, json_option
 
 PATH = click.Path(path_type=Path)
-labels_option = click.option("--labels", type=PATH, help="A label a line, for a model that carries none.")
+labels_option = click.option("--labels", type=PATH, help="A label file, for a model that carries none.")
 
 
 @click.group(cls=Ordered, short_help="Look into model files.")

@@ -10,6 +10,7 @@ import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -53,19 +54,20 @@ def benchmark(
     threads: Sequence[int],
     photos: int,
     photo: Photo | None = None,
-    labels: Sequence[str] | None = None,
+    labels: Sequence[Sequence[str] | None] = (),
 ) -> list[Timing]:
     """Time each model with each number of threads over so many photos.
 
-    All are `photo`, or a made-up one of 1024x1024. How much a model finds on it, and then suppresses, is a part of its
-    time. Raises InputError for a model that cannot be run.
+    `labels` are each model's, for one that carries none. All photos are `photo`, or a made-up one of 1024x1024. How
+    much a model finds on it, and then suppresses, is a part of its time. Raises InputError for a model that cannot be
+    run.
     """
     jpeg = encode_jpeg(_photo() if photo is None else photo)
     workers: list[_Worker] = []
     try:
-        for model in models:
+        for model, own in zip_longest(models, labels):
             for count in threads:
-                workers.append(_Worker(model, count, labels, jpeg))
+                workers.append(_Worker(model, count, own, jpeg))
                 workers[-1].load()  # one after the other: loading would disturb another's loading
         for _ in range(0, photos, PHOTOS_A_ROUND):
             for worker in workers:

@@ -74,7 +74,8 @@ def unpack(bundle: Path, out: Path) -> None:
 @click.option("--threads", default="2", show_default=True, help="Threads of the runtime: a number, or several: 1,2,4.")
 @click.option("--photos", type=click.IntRange(min=10), default=200, show_default=True, help="How many, for each.")
 @click.option("--photo", type=EXISTING_OR_NOT, help="A photo of a part; else a made-up one of 1024x1024.")
-@click.option("--labels", type=EXISTING_OR_NOT, help="A label a line, for a model that carries none.")
+@click.option("--labels", type=EXISTING_OR_NOT, help="A label file, for a MODEL that carries none.")
+@click.option("--against-labels", type=EXISTING_OR_NOT, help="A label file for the other model.")
 @json_option
 def benchmark(
     model: Path,
@@ -83,6 +84,7 @@ def benchmark(
     photos: int,
     photo: Path | None,
     labels: Path | None,
+    against_labels: Path | None,
     as_json: bool,
 ) -> None:
     """Time MODEL on this machine: load, each stage of a photo's way, memory."""
@@ -94,8 +96,11 @@ def benchmark(
     counts = [int(text) if text.strip().isdecimal() else 0 for text in threads.split(",")]
     if min(counts) < 1:
         raise click.BadParameter(f"{threads!r} is no list of numbers above 0", param_hint="--threads")
+    if against_labels and not against:
+        raise click.UsageError("--against-labels belongs to --against")
     models = [model, against] if against else [model]
-    timings = time_models(models, counts, photos, read_photo(photo) if photo else None, read_labels(labels))
+    named = [read_labels(labels), *([read_labels(against_labels)] if against else [])]
+    timings = time_models(models, counts, photos, read_photo(photo) if photo else None, named)
     results = [asdict(one) for one in timings]
     answer({**results[0], "machine": machine(), "results": results}, as_json, f"{machine()}\n{table(timings)}")
 

@@ -6,8 +6,10 @@ the outputs are those of its detection operator, never a position, since exporte
 
 import hashlib
 import os
+import sys
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ INPUT_TYPES = ("uint8", "int8", "float32")
 DETECTION_OPERATOR = "TFLite_Detection_PostProcess"
 # What the Object Detection API's exporters leave to the user of a float or int8 file: bytes to -1..1
 DEFAULT_MEAN = DEFAULT_STD = 127.5
+_NOTE = b"INFO: Created TensorFlow Lite "  # ... XNNPACK delegate for CPU
 # What runtime, NumPy and our own look-ups raise on a file whose parts do not fit together
 _UNUSABLE = (ValueError, RuntimeError, TypeError, KeyError, OverflowError, MemoryError, NoJudgement)
 
@@ -227,14 +230,34 @@ def load_interpreter(data: bytes, name: str, threads: int = 1, *, keep_all: bool
 
     Raises InputError when the runtime refuses the model.
     """
+    kind = _interpreter_class()
     try:
-        interpreter = _interpreter_class()(
-            model_content=data, num_threads=threads, experimental_preserve_all_tensors=keep_all
-        )
-        interpreter.allocate_tensors()
+        with _without_notes():
+            interpreter = kind(model_content=data, num_threads=threads, experimental_preserve_all_tensors=keep_all)
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise _refused(name, in_words(error)) from None
     return interpreter
+
+
+@contextmanager
+def _without_notes() -> Iterator[None]:
+    """Keep the runtime's notes on how it computes from standard error; what else is said there is passed on."""
+    if sys.stderr is None:  # it is closed, and its number may be another file's by now
+        yield
+        return
+    kept = os.dup(2)
+    with open(os.memfd_create("stderr"), "rb") as said:  # in memory: a full disk must not keep a model from loading
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            said.seek(0)
+            for line in said:
+                if not line.startswith(_NOTE):
+                    os.write(2, line)
 
 
 def _interpreter_class() -> Any:

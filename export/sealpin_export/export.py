@@ -24,7 +24,7 @@ from .report import write_report
 from .sensitivity import Sensitivity
 from .tflite import LEAST_CALIBRATION, convert_float, convert_int8
 
-QUANTISATIONS = ("none", "float16", "dynamic", "int8")
+QUANTISATIONS = ("float32", "float16", "dynamic", "int8")
 # Recipes keep boxes down to 1e-8 for COCO's curves. On the line they only cost time: suppression sorts every one
 LEAST_SCORE = 0.01
 MODEL, REPORT, GATE = "model.tflite", "report.html", "gate.json"

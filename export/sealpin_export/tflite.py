@@ -19,11 +19,11 @@ LEAST_CALIBRATION = 8  # with fewer, the ranges are those of single photos
 
 
 def convert_float(saved_model: Path, quantise: str) -> bytes:
-    """Float arithmetic. `quantise`: "none"; "float16" keeps weights in 16 bits; "dynamic" in 8, and computes so."""
+    """Float arithmetic. `quantise`: "float32"; "float16" keeps weights in 16 bits; "dynamic" in 8, and computes so."""
     tf = tensorflow()
 
     converter = _converter(saved_model)
-    if quantise != "none":
+    if quantise != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantise == "float16":
         converter.target_spec.supported_types = [tf.float16]

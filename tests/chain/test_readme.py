@@ -172,7 +172,7 @@ def test_a_float_model_gives_the_scores_of_the_checkpoint(walked: Walk, monkeypa
     result = CliRunner().invoke(main, ["export", "first", "--out", "float", "--quantize", "none", "--json"])
     assert result.exit_code == 0, result.output
     model = Model(walked.folder / json.loads(result.stdout)["model"])
-    assert model.card.quantisation == "none"
+    assert model.card.quantisation == "float32"
     run = load_run("first")
     records = list(read_records(run.load_dataset().folder, "test", run.classes))[:2]
     detected = detect_photos(run.recipe(), trained_detector(run), records, run.classes)

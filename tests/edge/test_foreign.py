@@ -1,12 +1,13 @@
 """Other people's model files: SSD detectors of several exporters run, what is no such detector is refused."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -107,6 +108,25 @@ def test_a_file_of_the_apis_tf2_exporter_runs_with_labels(plain: bytes, tmp_path
     assert found(Model(path, labels=["PR", "QA"])) == sorted(BURRS)
     with pytest.raises(InputError, match="a label twice"):
         Model(path, labels=["PR", "PR"])
+
+
+def test_each_file_of_a_benchmark_has_labels_of_its_own(plain: bytes, toy_model: Path, tmp_path: Path) -> None:
+    for name, text in (("one", "PR\nQA\n"), ("two", "item { id: 1 name: 'PR' } item { id: 2 name: 'QA' }")):
+        (tmp_path / f"{name}.tflite").write_bytes(plain)
+        (tmp_path / f"{name}.txt").write_text(text)
+    one, two = (str(tmp_path / name) for name in ("one", "two"))
+
+    def timed(*words: str) -> Result:
+        return CliRunner().invoke(main, ["benchmark", *words, "--threads", "1", "--photos", "10", "--json"])
+
+    for words in (
+        (f"{one}.tflite", "--labels", f"{one}.txt", "--against", f"{two}.tflite", "--against-labels", f"{two}.txt"),
+        (str(toy_model), "--against", f"{two}.tflite", "--against-labels", f"{two}.txt"),
+    ):
+        assert [row["model"] for row in json.loads(timed(*words).stdout)["results"]] == [words[0], f"{two}.tflite"]
+    assert "--labels FILE" in timed(f"{one}.tflite").output
+    alone = timed(f"{one}.tflite", "--labels", f"{one}.txt", "--against-labels", f"{two}.txt")
+    assert (alone.exit_code, "belongs to --against" in alone.output) == (2, True)
 
 
 @pytest.mark.parametrize("input_type", ["uint8", "int8"])

@@ -2,6 +2,8 @@
 
 import json
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zipfile
 from dataclasses import asdict
@@ -28,6 +30,41 @@ def test_finds_burrs_with_category_score_and_box_in_the_photos_own_pixels(toy_mo
     wide = part_photo(("PR", 2, 3)).repeat(3, axis=1)
     (burr,) = [one for one in model.detect(wide) if one.score > 0.5]
     assert (burr.xmin, burr.xmax) == pytest.approx((2 * CELL * 3, 3 * CELL * 3))
+
+
+NOISY = """
+import os, sys, sealpin_edge.model as model
+from pathlib import Path
+kind = model._interpreter_class()
+
+def noisy(**options):
+    os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\\nWARNING: old file\\n")
+    return kind(**options)
+
+model._interpreter_class = lambda: noisy
+model.Model(Path(sys.argv[1]))
+print("after", file=sys.stderr)
+"""
+
+
+def test_the_runtimes_notes_are_no_news_and_all_else_is_passed_on(toy_model: Path) -> None:
+    words = [sys.executable, "-c", NOISY, str(toy_model)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "WARNING: old file\nafter\n")
+
+
+@pytest.mark.parametrize("closed", ["", "2>&-"])
+def test_a_model_is_loaded_without_a_word_also_where_nobody_listens(toy_model: Path, closed: str) -> None:
+    code = "import sys; from pathlib import Path; from sealpin_edge.model import Model; Model(Path(sys.argv[1]))"
+    words = ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", code, str(toy_model)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("place", ["nowhere", ""])
+def test_what_cannot_be_read_is_told_in_words(place: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no such file" if place else "a folder, where a file should be"):
+        Model(tmp_path / place)
 
 
 def test_a_clean_part_has_no_detection_that_counts(toy_model: Path) -> None:

@@ -70,10 +70,10 @@ def test_a_session_loads_it_as_a_server_does(run: Run, exported: Path) -> None:
 def test_every_file_tells_what_it_is_and_judges_as_the_network(run: Run, exported: Path) -> None:
     gates = json.loads((exported / "gate.json").read_text())
     assert [gate["file"] for gate in gates] == [
-        "model.tflite", "model_none.tflite", "model_float16.tflite", "model_dynamic.tflite",
+        "model.tflite", "model_float32.tflite", "model_float16.tflite", "model_dynamic.tflite",
     ]  # fmt: skip
     sizes = {}
-    for gate, kind in zip(gates, ("int8", "none", "float16", "dynamic"), strict=True):
+    for gate, kind in zip(gates, ("int8", "float32", "float16", "dynamic"), strict=True):
         path = exported / gate["file"]
         data = path.read_bytes()
         sizes[kind] = len(data)
@@ -83,15 +83,15 @@ def test_every_file_tells_what_it_is_and_judges_as_the_network(run: Run, exporte
         assert gate["passed"]
         assert gate["photos"] == run.load_dataset().counts["val"]
     assert gates[1]["score_difference"][0] < 0.01, "float32: only the resize differs, by rounding to bytes"
-    assert max(sizes[kind] for kind in ("int8", "float16", "dynamic")) < sizes["none"]
+    assert max(sizes[kind] for kind in ("int8", "float16", "dynamic")) < sizes["float32"]
     page = (exported / "report.html").read_text()
     assert page.count("<img") == 4
     assert "REFUSED" not in page
 
 
 def test_the_same_weights_give_the_same_bytes(run: Run, exported: Path, tmp_path: Path) -> None:
-    export(run, tmp_path / "again", ("int8", "none"), lambda _: None, max_drop=0.05)
-    for name in ("model.tflite", "model_none.tflite"):
+    export(run, tmp_path / "again", ("int8", "float32"), lambda _: None, max_drop=0.05)
+    for name in ("model.tflite", "model_float32.tflite"):
         assert (tmp_path / "again" / name).read_bytes() == (exported / name).read_bytes()
 
 
@@ -163,7 +163,7 @@ def test_mistakes_are_told_before_long_work(run: Run, tmp_path: Path, monkeypatc
             export(run, tmp_path / "x", ("int8",), lambda _: None)
     monkeypatch.setattr("sealpin_export.export.LEAST_CALIBRATION", 1000)
     with pytest.raises(InputError, match="too few training photos"):
-        export(run, tmp_path / "x", ("none", "int8"), lambda _: None)
+        export(run, tmp_path / "x", ("float32", "int8"), lambda _: None)
     assert not (tmp_path / "x").exists()
 
 
@@ -199,11 +199,11 @@ def test_show_and_benchmark_answer_scripts(exported: Path) -> None:
     assert {one["role"] for one in shown["outputs"]} == {"boxes", "classes", "scores", "count"}
     text = sealpin("model", "show", model).stdout
     assert "a station can run it" in text
-    words = ("benchmark", model, "--against", exported / "model_none.tflite", "--threads", "1,2", "--photos", "20")
+    words = ("benchmark", model, "--against", exported / "model_float32.tflite", "--threads", "1,2", "--photos", "20")
     timed = json.loads(sealpin(*words, "--json").stdout)
     assert {"load_ms", "p50_ms", "p95_ms", "p99_ms", "rss_mb", "threads", "machine"} <= set(timed)
     assert [(Path(one["model"]).name, one["threads"]) for one in timed["results"]] == [
-        ("model.tflite", 1), ("model.tflite", 2), ("model_none.tflite", 1), ("model_none.tflite", 2),
+        ("model.tflite", 1), ("model.tflite", 2), ("model_float32.tflite", 1), ("model_float32.tflite", 2),
     ]  # fmt: skip
     assert all(one["p50_ms"] <= one["p95_ms"] <= one["p99_ms"] for one in timed["results"])
     assert sealpin("benchmark", model, "--threads", "0").exit_code == 2

@@ -72,11 +72,11 @@ print(json.dumps([
     ("program", "file", "score", "pixels"),
     [
         (TASK_LIBRARY, "model.tflite", 0.005, 1.0),  # it tells whole pixels
-        (TASK_LIBRARY, "model_none.tflite", 1e-4, 1.0),
+        (TASK_LIBRARY, "model_float32.tflite", 1e-4, 1.0),
         (MEDIAPIPE, "model.tflite", 0.005, 1.0),
-        (MEDIAPIPE, "model_none.tflite", 1e-4, 1.0),
+        (MEDIAPIPE, "model_float32.tflite", 1e-4, 1.0),
         (TFLITE_RUNTIME, "model.tflite", 0.02, 1.0),  # an older runtime, whose int8 kernels round otherwise
-        (TFLITE_RUNTIME, "model_none.tflite", 1e-4, 0.01),
+        (TFLITE_RUNTIME, "model_float32.tflite", 1e-4, 0.01),
     ],
 )
 def test_another_runtime_gives_the_same_boxes(
