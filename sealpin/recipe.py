@@ -1,6 +1,7 @@
 """sealpin recipe: what a pipeline.config says, and what training makes of it."""
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from sealpin_edge.program import Ordered, answer, json_option
 
 PATH = click.Path(path_type=Path)
 KINDS = {"honoured": "honoured", "idle": "without effect", "fixed": "not followed"}
+SHOWN = (*KINDS.values(), "not here")
 
 
 @click.group(cls=Ordered, short_help="Write, check and compare recipes (pipeline.config).")
@@ -17,39 +19,81 @@ def recipe() -> None:
     """Training recipes: the Object Detection API's pipeline.config files."""
 
 
+@recipe.command(short_help="Write a recipe fitted to a dataset.")
+@click.argument("dataset", type=PATH)
+@click.argument("out", type=PATH)
+@click.option(
+    "--size", type=click.Choice(["320", "640", "1024"]), default="640", show_default=True, help="Input, pixels."
+)
+@click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Photos a step.")
+@click.option(
+    "--backbone",
+    type=click.Choice(["mobilenet_v2", "resnet50_v1"]),
+    default="mobilenet_v2",
+    show_default=True,
+    help="What the features come from.",
+)
+@json_option
+def new(dataset: Path, out: Path, size: str, batch_size: int, backbone: str, as_json: bool) -> None:
+    """Write a recipe fitted to a converted DATASET: its classes, anchors for its boxes, steps for its size."""
+    from sealpin_training.newrecipe import write_new_recipe
+
+    fitted = write_new_recipe(dataset, out, int(size), batch_size, backbone)
+    fetch = "" if fitted.weights_here else f"sealpin pretrained get {quote(fitted.weights)} && "
+    text = (
+        f"{out}: {fitted.classes} classes, {fitted.steps:,} steps; of {fitted.boxes} boxes"
+        f" {fitted.matched:.1%} match an anchor\n"
+        f"next: {fetch}sealpin train {quote(out)} --dataset {quote(dataset)} --run NAME"
+    )
+    document = {"recipe": str(out), "steps": fitted.steps, "boxes_matched": round(fitted.matched, 4)}
+    answer({**document, "weights": fitted.weights}, as_json, text)
+
+
 @recipe.command(short_help="Tell what training cannot follow, and what will not work.")
 @click.argument("path", type=PATH)
 @click.option("--dataset", type=PATH, help="Also: does it fit this dataset?")
+@click.option("--all", "every", is_flag=True, help="Also list the fields that are honoured.")
 @json_option
 @click.pass_context
-def check(ctx: click.Context, path: Path, dataset: Path | None, as_json: bool) -> None:
-    """Tell for every field of PATH whether training honours it. Exit code 1 when it cannot follow one."""
+def check(ctx: click.Context, path: Path, dataset: Path | None, every: bool, as_json: bool) -> None:
+    """Tell what training makes of PATH, and first what will not work. Exit code 1 when it cannot follow a field."""
     from sealpin_training.dataset.manifest import load_dataset
     from sealpin_training.recipe import load_recipe
     from sealpin_training.recipe.settings import settings
+    from sealpin_training.recipe_check import problems
     from sealpin_training.train import check_fits
 
     found = load_recipe(path)
     if dataset:
         check_fits(found, str(path), load_dataset(dataset))
-    said = [setting for setting in settings(found.pipeline) if not setting.default]
-    counts = Counter(setting.kind for setting in said)
+    wrong = problems(found, path)
+    otherwise = {one.field: one.treatment for one in wrong if one.treatment}
+    fields = [
+        {"field": one.field, "value": one.shown, "treatment": otherwise.get(one.field, KINDS[one.kind])}
+        | {"effect": one.effect}
+        for one in settings(found.pipeline)
+        if not one.default
+    ]
+    counts = Counter(one["treatment"] for one in fields)
     lines = [
         f"{path}: SSD {found.backbone} FPN, {found.resizer.width}x{found.resizer.height},"
         f" {found.ssd.num_classes} classes, {found.train.num_steps:,} steps of {found.train.batch_size} photos",
-        "fields that differ from their default: " + ", ".join(f"{counts[kind]} {told}" for kind, told in KINDS.items()),
+        *(f"problem: {one}" for one in wrong),
+        "fields that differ from their default: " + ", ".join(f"{counts[told]} {told}" for told in SHOWN),
     ]
-    for kind, told in KINDS.items():
-        lines += [told] if counts[kind] else []
-        for setting in said:
-            if setting.kind == kind:
-                lines.append(f"  {setting.field} = {setting.shown}" + (f": {setting.effect}" if setting.effect else ""))
-    fields = [
-        {"field": one.field, "value": one.shown, "treatment": KINDS[one.kind], "effect": one.effect} for one in said
-    ]
-    answer({"recipe": str(path), "fields": fields, "differences": counts["fixed"]}, as_json, "\n".join(lines))
-    if counts["fixed"]:
+    for told in SHOWN[0 if every else 1 : 2]:  # of the others the problems tell
+        lines += [told]
+        lines += [_line(one) for one in fields if one["treatment"] == told] or ["  none"]
+    if not every:
+        lines.append("--all lists those that are honoured, too")
+    document = {"recipe": str(path), "problems": [asdict(one) for one in wrong], "fields": fields}
+    answer({**document, "differences": counts["not followed"]}, as_json, "\n".join(lines))
+    if counts["not followed"]:
         ctx.exit(1)
+
+
+def _line(field: dict[str, str]) -> str:
+    return f"  {field['field']} = {field['value']}" + (f": {field['effect']}" if field["effect"] else "")
 
 
 @recipe.command(short_help="Show every value, defaults filled in.")
@@ -77,31 +121,3 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
     found = differences(load_recipe(a).pipeline, load_recipe(b).pipeline)
     text = "\n".join(f"{field}: {old} -> {new}" for field, old, new in found) or "the same"
     answer({"differences": [{"field": f, "a": old, "b": new} for f, old, new in found]}, as_json, text)
-
-
-@recipe.command(short_help="Write a recipe fitted to a dataset.")
-@click.argument("dataset", type=PATH)
-@click.argument("out", type=PATH)
-@click.option(
-    "--size", type=click.Choice(["320", "640", "1024"]), default="640", show_default=True, help="Input, pixels."
-)
-@click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Photos a step.")
-@click.option(
-    "--backbone",
-    type=click.Choice(["mobilenet_v2", "resnet50_v1"]),
-    default="mobilenet_v2",
-    show_default=True,
-    help="What the features come from.",
-)
-@json_option
-def new(dataset: Path, out: Path, size: str, batch_size: int, backbone: str, as_json: bool) -> None:
-    """Write a recipe fitted to a converted DATASET: its classes, anchors for its boxes, steps for its size."""
-    from sealpin_training.newrecipe import write_new_recipe
-
-    fitted = write_new_recipe(dataset, out, int(size), batch_size, backbone)
-    text = (
-        f"{out}: {fitted.classes} classes, {fitted.steps:,} steps; of {fitted.boxes} boxes"
-        f" {fitted.matched:.1%} match an anchor\n"
-        f"next: sealpin train {quote(out)} --dataset {quote(dataset)} --run NAME"
-    )
-    answer({"recipe": str(out), "steps": fitted.steps, "boxes_matched": round(fitted.matched, 4)}, as_json, text)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shlex
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from sealpin_training.recipe import load_recipe
 from sealpin_training.recipe.schema.augment import PreprocessingStep
 from sealpin_training.recipe.schema.pipeline import AdamOptimizer, CosineDecayLearningRate, MomentumOptimizer, Pipeline
 from sealpin_training.recipe.text import pipeline_text, read_pipeline
+from sealpin_training.recipe_check import last_share
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 DEMO = PIPELINES / "ssd_mobilenet_v2_fpnlite_320x320_demo.config"
@@ -273,6 +275,10 @@ def test_the_learning_rate_is_the_apis(tmp_path: Path, text: str, formula: Calla
     rate = LearningRate(load_recipe(path).schedule)
     steps = [0, 10, 49, 50, 99, 100, 299, 300, 450, 899, 900, 1199]
     np.testing.assert_allclose([float(rate(step)) for step in steps], [formula(step) for step in steps], 1e-4, 1e-8)
+    highest = max(formula(step) for step in steps)
+    for last in (450, 1199):  # no longer warming up
+        share = last_share(load_recipe(path).schedule, last + 1)
+        assert share == pytest.approx(formula(last) / highest, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -327,8 +333,42 @@ def test_check_tells_what_happens_to_each_field(tmp_path: Path) -> None:
     assert fields["train_config.sync_replicas"]["treatment"] == "without effect"
     bad = run("recipe", "check", changed(tmp_path, "num_classes: 2", "num_classes: 2 add_background_class: false"))
     assert bad.exit_code == 1
-    assert "not followed" in bad.stdout
+    assert bad.stdout.splitlines()[1].startswith("problem: model.ssd.add_background_class = false: not followed: ")
+    assert " = 320" not in bad.stdout
+    assert "  model.ssd.num_classes = 2\n" in run("recipe", "check", DEMO, "--all").stdout
     assert run("recipe", "check", tmp_path / "none.config").exit_code == 2
+
+
+def test_weights_that_are_not_there_are_told_first_and_not_called_honoured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = PIPELINES / "ssd_mobilenet_v2_fpnlite_640x640_120k.config"
+    weights = "ssd_mobilenet_v2_fpnlite_640x640_coco17_tpu-8"
+    found = json.loads(run("recipe", "check", path, "--json").stdout)
+    (problem,) = found["problems"]
+    assert (problem["field"], problem["hint"]) == (
+        "train_config.fine_tune_checkpoint",
+        f"sealpin pretrained get {weights}",
+    )
+    treated = {one["field"]: one["treatment"] for one in found["fields"]}
+    assert treated["train_config.fine_tune_checkpoint"] == "not here"
+    text = run("recipe", "check", path).stdout
+    assert text.index("it is not here") < text.index("without effect")
+    (tmp_path / "pretrained" / weights / "checkpoint").mkdir(parents=True)
+    (tmp_path / "pretrained" / weights / "checkpoint" / "ckpt-0.index").touch()
+    assert json.loads(run("recipe", "check", path, "--json").stdout)["problems"] == []
+
+
+def test_a_learning_rate_that_does_not_fall_is_a_problem(tmp_path: Path) -> None:
+    steps = load_recipe(DEMO).train.num_steps
+    assert "problem" not in run("recipe", "check", DEMO).stdout
+    slow = changed(tmp_path, f"total_steps: {steps}", f"total_steps: {100 * steps}")
+    assert "the learning rate is still at 100% of its highest when training ends" in run("recipe", "check", slow).stdout
+    text = COSINE.sub("constant_learning_rate { learning_rate: 0.01 }", DEMO.read_text())
+    (tmp_path / "constant.config").write_text(text)
+    told = run("recipe", "check", tmp_path / "constant.config")
+    assert (told.exit_code, "the learning rate never falls" in told.stdout) == (0, True)
 
 
 def test_show_fills_in_defaults_and_diff_compares_them(tmp_path: Path) -> None:
@@ -351,6 +391,14 @@ def test_a_new_recipe_fits_its_dataset(tmp_path: Path, dataset: Dataset) -> None
     assert told["boxes_matched"] > 0.4, "half of the boxes are the small ones of the corner"
     assert recipe.train.fine_tune_checkpoint.startswith("ssd_mobilenet_v2_fpnlite_320x320_coco17_tpu-8/")
     assert run("recipe", "check", out, "--dataset", dataset.folder).exit_code == 0
+    blank = run("recipe", "new", dataset.folder, tmp_path / "my new.config", "--size", "320")
+    fetch, train = blank.stdout.strip().rpartition("next: ")[2].split(" && ")
+    assert shlex.split(fetch) == ["sealpin", "pretrained", "get", told["weights"]]
+    assert shlex.split(train)[2] == str(tmp_path / "my new.config")
+    (tmp_path / told["weights"] / "checkpoint").mkdir(parents=True)
+    assert "pretrained" not in run("recipe", "new", dataset.folder, tmp_path / "b.config", "--size", "320").stdout
+    itself = run("recipe", "new", dataset.folder, dataset.folder)
+    assert (itself.exit_code, "this is the source itself" in itself.output) == (2, True)
     assert run("recipe", "new", dataset.folder, out).exit_code == 2, "it would overwrite"
     assert run("recipe", "new", tmp_path, tmp_path / "x.config").exit_code == 2
     resnet = run(

@@ -14,6 +14,7 @@ from sealpin_edge.files import check_apart, write_whole
 from .anchors import Anchors
 from .dataset.manifest import load_dataset
 from .dataset.records import RecordFile
+from .pretrained import is_here
 from .recipe import Recipe, load_recipe, shipped_recipes
 from .recipe.schema import augment, model, pipeline
 from .recipe.text import pipeline_text
@@ -40,12 +41,17 @@ ZOO_NAMES = {"mobilenet_v2": "ssd_mobilenet_v2_fpnlite", "resnet50_v1": "ssd_res
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a new recipe came to. `matched` is the share of all boxes that an anchor matches, 0..1."""
+    """What a new recipe came to. `matched` is the share of all boxes that an anchor matches, 0..1.
+
+    `weights` is the zoo's model that it starts from, `weights_here` whether that was fetched.
+    """
 
     classes: int
     steps: int
     boxes: int
     matched: float
+    weights: str
+    weights_here: bool
 
 
 def write_new_recipe(dataset_path: Path, out: Path, size: int, batch: int, backbone: str) -> Fitted:
@@ -72,8 +78,8 @@ def write_new_recipe(dataset_path: Path, out: Path, size: int, batch: int, backb
     base = load_recipe(shipped_recipes() / BASES[backbone])
     recipe = fit_recipe(base, dataset.classes, len(records), edges, size, batch)
     zoo = min(ZOO_SIZES[backbone], key=lambda side: abs(side - size))
-    start = f"{ZOO_NAMES[backbone]}_{zoo}x{zoo}_coco17_tpu-8/checkpoint/ckpt-0"
-    train = replace(recipe.train, fine_tune_checkpoint=start)
+    weights = f"{ZOO_NAMES[backbone]}_{zoo}x{zoo}_coco17_tpu-8"
+    train = replace(recipe.train, fine_tune_checkpoint=f"{weights}/checkpoint/ckpt-0")
     note = (
         f"# Fitted to {dataset_path.name} ({', '.join(dataset.classes)}; {len(records)} photos, {len(edges)} boxes) by"
         " `sealpin recipe new`.\n"
@@ -81,7 +87,9 @@ def write_new_recipe(dataset_path: Path, out: Path, size: int, batch: int, backb
     text = pipeline_text(replace(recipe.pipeline, train_config=train))
     write_whole(out, (note + text).encode())
     matched = (Anchors.of(recipe).best_overlap(edges * size) >= recipe.matcher.matched_threshold).mean()
-    return Fitted(len(dataset.classes), recipe.train.num_steps, len(edges), float(matched))
+    return Fitted(
+        len(dataset.classes), recipe.train.num_steps, len(edges), float(matched), weights, is_here(weights, out.parent)
+    )
 
 
 def fit_recipe(

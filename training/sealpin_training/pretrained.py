@@ -33,6 +33,11 @@ _TIMEOUT_S = 30
 MAX_ARCHIVE_BYTES = 4 << 30
 
 
+def is_here(name: str, *folders: Path) -> bool:
+    """Whether a zoo's model was fetched, or lies here or in one of the `folders`."""
+    return any((place / name / "checkpoint").is_dir() for place in (FOLDER, Path(), *folders))
+
+
 def get(name: str, url: str = ZOO, sha256: str | None = None) -> Path:
     """Fetch and unpack the archive `name` of a zoo; returns its checkpoint's path for fine_tune_checkpoint.
 

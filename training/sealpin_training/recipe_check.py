@@ -1,0 +1,89 @@
+"""What will not work as a recipe says: `sealpin recipe check` tells it before anything else."""
+
+from dataclasses import dataclass
+from math import cos, floor, pi
+from pathlib import Path
+
+from sealpin_edge.errors import InputError
+
+from .recipe import Recipe, Schedule
+from .recipe.schema import pipeline
+
+# Of its highest value: what a learning rate must have fallen below when training ends, or it did not fall
+FALLEN = 0.5
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A field, what it says, what is wrong with that, and what to do: in words, and as the next command.
+
+    `treatment` is what becomes of the field, "" when it is honoured all the same.
+    """
+
+    field: str
+    found: str
+    problem: str
+    treatment: str = ""
+    advice: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        lines = [f"{self.field} = {self.found}: {self.problem}"]
+        lines += [f"  {label}: {text}" for label, text in (("advice", self.advice), ("next", self.hint)) if text]
+        return "\n".join(lines)
+
+
+def problems(recipe: Recipe, path: Path) -> list[Problem]:
+    """What training cannot follow, weights that are nowhere, and a learning rate that does not fall."""
+    found = [
+        Problem(one.field, one.found, f"not followed: {one.instead}", "not followed") for one in recipe.differences
+    ]
+    return found + _start(recipe, path.parent) + _schedule(recipe)
+
+
+def _start(recipe: Recipe, folder: Path) -> list[Problem]:
+    named = recipe.train.fine_tune_checkpoint
+    if not named:
+        return []
+    from .warmstart import find_checkpoint  # TensorFlow comes with it
+
+    try:
+        find_checkpoint(named, folder)
+    except InputError as error:
+        advice = "or start from other weights: sealpin train ... --start-from"
+        return [
+            Problem("train_config.fine_tune_checkpoint", f'"{named}"', "it is not here", "not here", advice, error.hint)
+        ]
+    return []
+
+
+def _schedule(recipe: Recipe) -> list[Problem]:
+    steps, share = recipe.train.num_steps, last_share(recipe.schedule, recipe.train.num_steps)
+    if share < FALLEN:
+        return []
+    told = "never falls" if share == 1 else f"is still at {share:.0%} of its highest"
+    return [
+        Problem(
+            "train_config.num_steps",
+            str(steps),
+            f"the learning rate {told} when training ends",
+            advice="let the schedule end with num_steps: a network is best when its rate has come down",
+        )
+    ]
+
+
+def last_share(schedule: Schedule, steps: int) -> float:
+    """The learning rate of the last of so many steps, as a share of the highest one, 0..1; 1 while it rises."""
+    last = steps - 1
+    if isinstance(schedule, pipeline.ExponentialDecayLearningRate):
+        powers = max(0.0, (last - schedule.burnin_steps) / schedule.decay_steps)
+        share = schedule.decay_factor ** (floor(powers) if schedule.staircase else powers)
+        return float(max(share, schedule.min_learning_rate / schedule.initial_learning_rate))
+    if isinstance(schedule, pipeline.ManualStepLearningRate):
+        rates = [schedule.initial_learning_rate]
+        rates += [one.learning_rate for one in schedule.schedule if one.step <= last]
+        return float(rates[-1] / max(rates))
+    if isinstance(schedule, pipeline.CosineDecayLearningRate):
+        before = schedule.warmup_steps + schedule.hold_base_rate_steps
+        return (1 + cos(pi * max(0, last - before) / (schedule.total_steps - before))) / 2
+    return 1.0
