@@ -3,10 +3,12 @@
 import io
 import json
 import os
+import shutil
 import unicodedata
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -85,7 +87,7 @@ XMIN, XMAX, YMIN = f"<xmin>{FIRST.xmin:g}<", f"<xmax>{FIRST.xmax:g}<", f"<ymin>{
 SIZE = f"<width>{WIDTH}</width>\n\t\t<height>{HEIGHT}</height>"
 
 edit("xml-unparsable", "xml_cut_off", "</object>", "<object")
-edit("xml-unparsable", "xml_wrong_encoding", "<folder/>", "<folder>\udcff</folder>")
+edit("xml-unparsable", "xml_wrong_encoding", "<name>burr", "<name>b\udcffrr")
 edit("xml-not-voc", "xml_of_a_page", "annotation>", "html>")
 edit("size-missing", "no_size", "<width>400</width>", "")
 edit("size-missing", "size_in_words", "<width>400</width>", "<width>wide</width>")
@@ -214,7 +216,33 @@ def two_photos_for_one_label_file(folder: Path) -> None:
 
 @plants("labels-other-format", ".")
 def a_csv_beside_the_xml(folder: Path) -> None:
-    (folder / "labels.csv").write_text("filename,width,height,class,xmin,ymin,xmax,ymax\np01.jpg,9,9,burr,1,1,9,9\n")
+    write_csv(folder / "labels.csv", voc.read_boxes(folder / "p01.xml"))
+
+
+@plants("labels-given-twice", "labels.csv")
+def the_same_boxes_in_csv_and_xml(folder: Path) -> None:
+    a_csv_beside_the_xml(folder)
+
+
+@plants("labels-differ", "labels.csv")
+def other_boxes_in_csv_than_in_xml(folder: Path) -> None:
+    write_csv(folder / "labels.csv", [FIRST])
+
+
+@plants("labels-not-read", "cvat.xml")
+def an_export_of_cvat(folder: Path) -> None:
+    (folder / "cvat.xml").write_text('<annotations><version>1.1</version><image name="p01.jpg"/></annotations>')
+
+
+@plants("file-passed-over", "camera.json")
+def settings_of_a_camera(folder: Path) -> None:
+    (folder / "camera.json").write_text('{"exposure_us": 800}')
+
+
+@plants("xml-encoding", "p01.xml")
+def a_path_in_another_encoding_than_the_xml(folder: Path) -> None:
+    text = (folder / "p01.xml").read_text().replace("<path>", "<path>C:\\Pr\udcfcfung\\")
+    (folder / "p01.xml").write_text(text, errors="surrogateescape")
 
 
 @plants("file-hidden", "._p01.jpg")
@@ -488,6 +516,12 @@ def as_csv(folder: Path) -> None:
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")
 
 
+def write_csv(path: Path, boxes: Iterable[Box], name: str = "p01.jpg") -> None:
+    """A CSV file with the boxes of one photo."""
+    rows = [f"{name},{WIDTH},{HEIGHT},{item.category},{','.join(map('{:g}'.format, item.edges))}" for item in boxes]
+    path.write_text("\n".join(["filename,width,height,class,xmin,ymin,xmax,ymax", *rows]) + "\n")
+
+
 @plants("line-unreadable", "p01.txt", 3)
 def a_yolo_line_that_is_none(folder: Path) -> None:
     as_yolo(folder)
@@ -495,7 +529,14 @@ def a_yolo_line_that_is_none(folder: Path) -> None:
         file.write("0 0.5 0.5\n")
 
 
-@plants("class-unknown", "p01.txt", 3)
+@plants("class-unknown", "more.xml", 1)
+def a_class_that_the_yolo_list_has_not(folder: Path) -> None:
+    as_yolo(folder)
+    labelled(folder, "more.jpg", encoded(picture(920), "JPEG"))
+    (folder / "more.xml").write_text((folder / "more.xml").read_text().replace(">burr<", ">crack<"))
+
+
+@plants("class-list-short", "p01.txt", 3)
 def a_yolo_class_without_a_name(folder: Path) -> None:
     as_yolo(folder)
     with open(folder / "p01.txt", "a") as file:
@@ -505,8 +546,49 @@ def a_yolo_class_without_a_name(folder: Path) -> None:
 @plants("labels-given-twice", "more.json")
 def a_photo_in_two_coco_files(folder: Path) -> None:
     as_coco(folder)
+    shutil.copy(folder / "labels.json", folder / "more.json")
+
+
+@plants("labels-differ", "more.json")
+def a_photo_without_its_boxes_in_another_coco_file(folder: Path) -> None:
+    as_coco(folder)
     image = {"id": 1, "file_name": "p01.jpg", "width": WIDTH, "height": HEIGHT}
     (folder / "more.json").write_text(json.dumps({"images": [image], "annotations": [], "categories": []}))
+
+
+Document = dict[str, list[dict[str, Any]]]
+
+
+def edit_coco(kind: str, name: str, change: Callable[[Document], object], number: int | None = None) -> None:
+    """A fault that is a change of the COCO file, in which p01.jpg has id 1, annotation 1 and 2."""
+
+    def plant(folder: Path) -> None:
+        as_coco(folder)
+        document = json.loads((folder / "labels.json").read_text())
+        change(document)
+        (folder / "labels.json").write_text(json.dumps(document))
+
+    PLANTS[f"coco_{name}"] = (kind, "labels.json", number, plant)
+
+
+def no_box(document: Document) -> None:
+    """The first annotation has an outline only."""
+    x, y, width, height = document["annotations"][0].pop("bbox")
+    document["annotations"][0]["segmentation"] = [[x, y, x + width, y, x + width, y + height, x, y + height]]
+
+
+edit_coco("id-twice", "image_id_twice", lambda one: one["images"][11].update(id=1))
+edit_coco("id-twice", "category_id_twice", lambda one: one["categories"].append({"id": 1, "name": "crack"}), 2)
+edit_coco("id-missing", "image_without_id", lambda one: one["images"][11].pop("id"))
+edit_coco("annotation-id-twice", "annotation_id_twice", lambda one: one["annotations"][5].update(id=4))
+edit_coco("labels-given-twice", "image_listed_again", lambda one: one["images"].append(one["images"][1]))
+edit_coco("labels-without-photo", "annotation_of_no_image", lambda one: one["annotations"][1].update(image_id=99), 2)
+edit_coco("class-missing", "annotation_of_no_category", lambda one: one["annotations"][0].update(category_id=9), 1)
+edit_coco("box-crowd", "crowd", lambda one: one["annotations"][0].update(iscrowd=1), 1)
+edit_coco("box-crowd-alone", "crowds_only", lambda one: [item.update(iscrowd=1) for item in one["annotations"][:2]])
+edit_coco("box-from-outline", "outline", no_box)
+edit_coco("box-missing", "mask", lambda one: one["annotations"][0].update(
+    bbox=None, segmentation={"counts": [9, 9], "size": [HEIGHT, WIDTH]}), 1)  # fmt: skip
 
 
 def encoded(photo: Image.Image, encoding: str, **options: object) -> bytes:

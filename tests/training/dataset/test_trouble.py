@@ -87,7 +87,9 @@ def test_files_that_may_not_be_read_are_findings() -> None:
         for number in range(3):
             add(folder, f"p{number}", (box(number),), number)
         survey(folder, Rules(), Workers(None, 1))  # what is imported on the way must be read before
-        for file in ("p1.jpg", "p2.xml"):
+        for file in ("more.csv", "more.json"):
+            (folder / file).touch()
+        for file in ("more.csv", "more.json", "p1.jpg", "p2.xml"):
             (folder / file).chmod(0)
         root = os.geteuid() == 0
         if root:  # may read everything: be somebody else for a moment
@@ -97,7 +99,9 @@ def test_files_that_may_not_be_read_are_findings() -> None:
         finally:
             if root:
                 os.seteuid(0)
-    assert [one.file for one in found if one.kind == "file-unreadable"] == ["p1.jpg", "p2.xml"]
+    assert [one.file for one in found if one.kind == "file-unreadable"] == [
+        "more.csv", "more.json", "p1.jpg", "p2.xml"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])

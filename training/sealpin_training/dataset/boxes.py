@@ -11,6 +11,7 @@ ROUNDING_PX = 1.0
 SLIVER_PX = 2.0
 WHOLE_PHOTO = 0.99
 NEARLY_SAME = 0.9
+SAME_BOX_PX = 1.5
 
 
 def check_boxes(labels: RawLabels, width: int, height: int) -> tuple[tuple[Box, ...], list[Finding]]:
@@ -44,6 +45,32 @@ def check_size(labels: RawLabels, width: int, height: int, turned: bool) -> list
         return []
     kind = "size-swapped" if labels.size == (height, width) else "size-differs"
     return [Finding(labels.file, kind, f"{labels.size[0]}x{labels.size[1]}", allowed=f"{width}x{height}")]
+
+
+def compare(first: RawLabels, other: RawLabels, photo: str) -> Finding:
+    """Do two listings of one photo say the same? Each box of one must be among the other's, whatever the order.
+
+    Edges may differ by what formats lose: whole pixels, counts from 1, shares with few digits.
+    """
+    width, height = first.size or other.size or (0, 0)
+    if not width and first.relative != other.relative:
+        found = f"{photo}: no size is given to compare them with {first.file}"
+        return Finding(other.file, "labels-differ", found)
+    ours, theirs = (
+        [item._replace(edges=_in_pixels(item.edges, labels.relative, width, height)) for item in labels.objects]
+        for labels in (first, other)
+    )
+    one, two = (first.file, other.file) if first.file != other.file else (f"{first.file} at first", "a later entry")
+    told = [
+        f"{item.name} {_told(item.edges)} is in {two}, not in {one}" for item in theirs if not _is_among(item, ours)
+    ]
+    told += [
+        f"{item.name} {_told(item.edges)} is in {one}, not in {two}" for item in ours if not _is_among(item, theirs)
+    ]
+    if not told:
+        return Finding(other.file, "labels-given-twice", f"{photo}, in {one} and {two}")
+    more = f"; and {len(told) - 1} more" if len(told) > 1 else ""
+    return Finding(other.file, "labels-differ", f"{photo}: {told[0]}{more}")
 
 
 def check_names(labels: RawLabels, photo: str, root: str) -> list[Finding]:
@@ -108,6 +135,14 @@ def _check_against(file: str, number: int, box: Box, others: list[Box]) -> list[
             Finding(file, kind, f"{box.category} {_told(box.edges)}; {other.category} {_told(other.edges)}", number)
         ]
     return []
+
+
+def _is_among(item: RawObject, others: list[RawObject]) -> bool:
+    return any(
+        item.name == other.name
+        and all(abs(one - two) <= SAME_BOX_PX for one, two in zip(item.edges, other.edges, strict=True))
+        for other in others
+    )
 
 
 def _in_pixels(edges: Edges, relative: bool, width: int, height: int) -> Edges:

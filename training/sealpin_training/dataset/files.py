@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from sealpin_edge.errors import InputError
 
@@ -78,6 +79,11 @@ def match(labels: Iterable[str], photos: Sequence[str]) -> tuple[dict[str, str |
     by_stem: dict[str, list[str]] = defaultdict(list)
     for name in labels:
         by_stem[_key(name)].append(name)
+    stems = {_key(photo) for photo in photos} if any("%" in stem for stem in by_stem) else set()
+    for stem in [stem for stem in by_stem if stem not in stems]:
+        plain = _composed(_decoded(stem)).casefold()
+        if plain in stems and plain not in by_stem:
+            by_stem[plain] = by_stem.pop(stem)
     matched: dict[str, str | RawLabels] = {}
     claims: dict[str, list[str]] = {}
     for photo in photos:
@@ -117,8 +123,39 @@ def read_whole(path: str, most: int) -> bytes | int:
         return size if size > most else file.read()
 
 
+def read_text(files: Files, name: str, most: int) -> str | None:
+    """A label file's text, be it UTF-8 or the UTF-16 of Excel and Windows. None where it cannot be read: a finding.
+
+    Bytes that are not of the encoding are kept as surrogates: `undecoded` tells them.
+    """
+    try:
+        data = read_whole(os.path.join(files.root, name), most)
+    except OSError:
+        files.findings.append(Finding(name, "file-unreadable", "no permission"))
+        return None
+    if isinstance(data, int):
+        files.findings.append(Finding(name, "labels-not-read", f"{data} bytes", allowed=f"up to {most} bytes"))
+        return None
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encoding = "utf-16"
+    elif data[:2].count(0) == 1:  # the first letter of a JSON or CSV file is ASCII
+        encoding = "utf-16-be" if data[0] == 0 else "utf-16-le"
+    else:
+        return data.decode("utf-8-sig", errors="surrogateescape")
+    return data[: len(data) // 2 * 2].decode(encoding, errors="surrogatepass")
+
+
+def undecoded(text: str) -> str:
+    """Where in a text from `read_text` is a byte that its encoding does not know; empty when there is none."""
+    wrong = None if text.isascii() else re.search("[\ud800-\udfff]", text)
+    return f"line {text.count(chr(10), 0, wrong.start()) + 1} is neither UTF-8 nor UTF-16" if wrong else ""
+
+
 class PhotoNames:
-    """Finds the photo that a label file names by a path or a bare name, as written on any system."""
+    """Finds the photo that a label file names by a path or a bare name, as written on any system.
+
+    A name with percent signs, as web programs write blanks (`a%20b.jpg`), is decoded when no photo is called so.
+    """
 
     def __init__(self, photos: Iterable[str]) -> None:
         self._by_name: dict[str, list[str]] = defaultdict(list)
@@ -129,6 +166,9 @@ class PhotoNames:
         """The photo called `name` in a label file `beside`; None when there is none, or no telling which."""
         name = name.replace("\\", "/")
         candidates = self._by_name.get(_composed(name.rsplit("/", 1)[-1]), [])
+        if not candidates and "%" in name:
+            name = "/".join(map(_decoded, name.split("/")))
+            candidates = self._by_name.get(_composed(name.rsplit("/", 1)[-1]), [])
         words = set(re.split(r"[\W_]+", PurePosixPath(beside).stem))  # instances_train.json is about train/1.jpg
 
         def far(photo: str) -> tuple[float, bool]:
@@ -174,6 +214,15 @@ def _check_names(files: Files) -> None:
 
 def _composed(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _decoded(name: str) -> str:
+    """`a%20b` as `a b`; as it is where that would be no plain name but a path or control characters."""
+    try:
+        plain = unquote(name, errors="strict")
+    except UnicodeDecodeError:
+        return name
+    return plain if plain.isprintable() and not set(plain) & {"/", "\\"} else name
 
 
 def _key(name: str) -> str:

@@ -50,7 +50,10 @@ KINDS: dict[str, Kind] = {
         "is their own photo gone? then remove them",
     ),
     "labels-other-format": Kind(
-        "warning", "labels of another format lie here too", "one format in a folder", "those are not read"
+        "warning",
+        "labels of another format lie here too",
+        "one format in a folder",
+        "they are read too: where both label a photo, they must say the same",
     ),
     "labels-proposed": Kind(
         "warning",
@@ -58,7 +61,29 @@ KINDS: dict[str, Kind] = {
         "labels that a person has looked at",
         "look at it in labelImg and save it (Ctrl+S, or Space when all is right); until then it counts as unlabelled",
     ),
-    "labels-given-twice": Kind("warning", "these labels name one photo twice", "once", "both sets of boxes are used"),
+    "labels-given-twice": Kind(
+        "note", "this photo's labels are given twice", "once", "they say the same, and count once", "write them once"
+    ),
+    "labels-differ": Kind(
+        "error",
+        "this photo's labels are given twice and differ",
+        "the same class and edges in both, give or take a pixel",
+        "remove the wrong ones",
+        "leave the photo out",
+    ),
+    "labels-not-read": Kind(
+        "error",
+        "these labels cannot be read",
+        "labelImg's XML, COCO, YOLO, or the CSV of xml_to_csv.py",
+        "export them as Pascal VOC or COCO, and take this file out of the folder",
+        "drop",
+    ),
+    "file-passed-over": Kind(
+        "note",
+        "this file is called like labels and holds none that are known",
+        "labelImg's XML, COCO, YOLO, or the CSV of xml_to_csv.py",
+        "nothing reads it",
+    ),
     "file-unreadable": Kind("error", "this file cannot be opened", "a file that may be read", "chmod u+r", "drop"),
     "file-special": Kind("error", "this is no file but a pipe or device", "a file", "remove it", "drop"),
     "file-hidden": Kind(
@@ -103,6 +128,33 @@ KINDS: dict[str, Kind] = {
     ),
     "line-unreadable": Kind(
         "error", "this line is no label", "as the format wants it", "correct the line", "drop the line"
+    ),
+    "xml-encoding": Kind(
+        "warning",
+        "bytes of <path> or <folder> are not of this XML's encoding",
+        "one encoding in a file",
+        WRITTEN,
+        "write it",
+    ),
+    "id-missing": Kind(
+        "error",
+        "this image has no id, so that no box can be its own",
+        "an id, a number or a text",
+        "export the labels again",
+        "leave the photo out",
+    ),
+    "id-twice": Kind(
+        "error",
+        "one id stands for several things",
+        "each id once in a file",
+        "export the labels again, or give the others ids of their own",
+        "leave the photo out",
+    ),
+    "annotation-id-twice": Kind(
+        "warning",
+        "annotations share an id",
+        "each id once in a file",
+        "all their boxes are used; other programs may keep one of them",
     ),
     "size-missing": Kind("warning", "the size of the photo is missing", "its size", LABEL_AGAIN, "write the size"),
     "size-zero": Kind("warning", "the size of the photo is 0", "its size", LABEL_AGAIN, "write the size"),
@@ -176,10 +228,33 @@ KINDS: dict[str, Kind] = {
         "letters of one alphabet",
         "dataset fix --rename OLD=NEW",
     ),
+    "class-list-short": Kind(
+        "error",
+        "the list of classes has no name for this number",
+        "a name for each number",
+        "add the name to classes.txt or data.yaml, in its place",
+    ),
     "class-few": Kind(
         "warning", "this class has too few boxes to learn", "20 and more", "label more, or fold it: --merge OLD=NEW"
     ),
     "box-missing": Kind("error", "this object has no box", "<bndbox> with four edges", LABEL_AGAIN, "drop the object"),
+    "box-crowd": Kind(
+        "warning",
+        "this box is a crowd (iscrowd), which is no object",
+        "a box for each burr",
+        "it is not used: what lies in it counts as background",
+        "drop the object",
+    ),
+    "box-crowd-alone": Kind(
+        "error",
+        "this photo has crowds (iscrowd) and no object: it is neither bad nor good",
+        "a box for each burr",
+        "mark each burr by itself, or take the photo out",
+        "leave the photo out",
+    ),
+    "box-from-outline": Kind(
+        "note", "outlines without a box (bbox) are read as the box around them", "bbox", "nothing to do"
+    ),
     "box-not-number": Kind("error", "an edge of this box is no number", "pixels", LABEL_AGAIN, "drop the object"),
     "box-nan": Kind("error", "an edge of this box is not finite", "pixels", LABEL_AGAIN, "drop the object"),
     "box-inverted": Kind("error", "this box is inverted", "xmin < xmax and ymin < ymax", LABEL_AGAIN, "swap its edges"),

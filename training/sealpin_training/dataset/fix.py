@@ -151,7 +151,7 @@ def _repair(source: Source, orders: Orders, out: Path, entries: list[Entry]) -> 
 def _repair_one(source: Source, orders: Orders, out: Path, entry: Entry, changes: list[Change]) -> bool:
     """Copy one photo and its labels, put right; False when it is left out."""
     if entry.photo is None:
-        changes.append(Change(str(entry.labels), None, "labels-without-photo", "", "left out"))
+        changes.append(Change(str(entry.labels[0][1]), None, "labels-without-photo", "", "left out"))
         return False
 
     def changed(finding: Finding, what: str) -> None:

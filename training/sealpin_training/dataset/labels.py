@@ -63,6 +63,10 @@ class RawLabels:
     proposed: bool = False
 
 
+Given = str | RawLabels
+"""What a format has for a photo: the name of a label file to read, or what one file says of it."""
+
+
 class LabelledPhoto(NamedTuple):
     """One checked photo. `name` is its path below the source folder, with forward slashes; `encoding` jpeg or png."""
 
@@ -86,14 +90,14 @@ class LabelledPhoto(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelSource:
-    """The labels of a folder: for each photo that has some, a label file to read or what one file says of it.
+    """The labels of a folder in one format: for each photo that has some, all that is said of it, in order of files.
 
     `orphans` are label files that belong to no photo. `classes` are the names that the format itself lists, in its
     order; empty where it lists none.
     """
 
     format: str
-    of_photo: Mapping[str, str | RawLabels]
+    of_photo: Mapping[str, Sequence[Given]]
     findings: Sequence[Finding] = ()
     orphans: Sequence[str] = ()
     classes: tuple[str, ...] = ()

@@ -11,7 +11,8 @@ SHORTEST_WORD = 4  # names this long differ by one letter by mistake; PR and QA 
 def check_classes(counts: Mapping[str, int], allowed: Sequence[str] = ()) -> dict[str, tuple[str, str]]:
     """The kind of fault and the name to use instead (empty: nobody knows) for each class name that is wrong.
 
-    `counts` are boxes by name as it is written. With `allowed`, those are the classes and no other is right.
+    `counts` are boxes by name as it is written; one that the list of a YOLO folder has no name for goes by its number.
+    With `allowed`, those are the classes and no other is right.
     """
     wrong: dict[str, tuple[str, str]] = {}
     by_key: dict[str, list[str]] = defaultdict(list)
@@ -25,7 +26,7 @@ def check_classes(counts: Mapping[str, int], allowed: Sequence[str] = ()) -> dic
             if same or len(near) == 1:
                 wrong[name] = ("class-spelling" if same else "class-typo", (same or near)[0])
             else:
-                wrong[name] = ("class-unknown", "")
+                wrong[name] = ("class-list-short" if name.isdecimal() else "class-unknown", "")
         elif _mixes_scripts(name):
             wrong[name] = ("class-scripts", "")
     if not allowed:

@@ -1,50 +1,73 @@
 """A folder of photos and labels, opened: which format its labels have, and which labels each photo has."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from sealpin_edge.errors import InputError, quote
 
+from .boxes import compare
 from .files import PHOTO_ENDINGS, find_files
 from .findings import Finding
 from .formats import FORMATS
-from .labels import LabelSource, RawLabels
+from .labels import Given, LabelSource, RawLabels
 
 SPLIT_NAMES = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
     "testing": "test",
 }  # fmt: skip
+PASSED_OVER = ("labels-not-read", "file-passed-over", "file-unreadable")
+SHOWN = 5
 
 
 class Entry(NamedTuple):
-    """A photo by its name below the folder, with the file of its labels or what one says of it; None for neither."""
+    """A photo by its name below the folder, with all that is said of it and in which format; or labels without one."""
 
     photo: str | None
-    labels: str | RawLabels | None
+    labels: tuple[tuple[str, Given], ...]
 
 
 @dataclass(frozen=True)
 class Source:
     """A folder's photos in name order, then the label files that belong to none.
 
-    `format` is a key of FORMATS, `classes` the names that the format lists.
+    `format` is the key in FORMATS of the one that labels most photos, `lists` the names that each format lists.
     """
 
     root: Path
     format: str
     entries: Sequence[Entry]
     findings: Sequence[Finding]
-    classes: tuple[str, ...]
+    lists: Mapping[str, tuple[str, ...]]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names that the format lists."""
+        return self.lists[self.format]
 
     def read(self, entry: Entry) -> RawLabels | None:
-        """What the labels of a photo say; None for a photo without."""
-        if isinstance(entry.labels, str):
-            labels: RawLabels = FORMATS[self.format].read(self.root, entry.labels, self.classes)
-            return labels
-        return entry.labels
+        """What the labels of a photo say; None for a photo without.
+
+        Where several listings name the photo, the first one's boxes count. The others must say the same, and that they
+        do or do not is a finding. A model's proposal is no listing.
+        """
+        said = sorted((self._read(*one) for one in entry.labels), key=lambda labels: labels.proposed)
+        if not said:
+            return None
+        first, *others = said
+        findings = list(first.findings)
+        for other in others:
+            if not other.proposed:
+                findings += [*other.findings, compare(first, other, entry.photo or "")]
+        return replace(first, findings=findings)
+
+    def _read(self, form: str, given: Given) -> RawLabels:
+        if isinstance(given, RawLabels):
+            return given
+        labels: RawLabels = FORMATS[form].read(self.root, given, self.lists[form])
+        return labels
 
     def opened(self) -> "Source":
         """What another process needs to read labels."""
@@ -52,7 +75,7 @@ class Source:
 
 
 def open_source(root: Path) -> Source:
-    """Find the photos below `root` and their labels; the format that labels most photos is read.
+    """Find the photos below `root` and their labels. The format that labels most photos goes before the others.
 
     Raises InputError, which says what was looked for, when the folder has no photos or no labels.
     """
@@ -65,25 +88,31 @@ def open_source(root: Path) -> Source:
             allowed="photos that end in " + ", ".join(PHOTO_ENDINGS),
             hint="name the folder that holds the photos and their labels",
         )
-    given = [labels for module in FORMATS.values() if (labels := module.find(files))]
-    chosen: LabelSource | None = max(given, key=lambda labels: len(labels.of_photo), default=None)
-    if chosen is None:
+    given: list[LabelSource] = [labels for module in FORMATS.values() if (labels := module.find(files))]
+    given.sort(key=lambda labels: len(labels.of_photo), reverse=True)
+    if not given:
+        passed_over = [f"{one.file}: {one.found}" for one in files.findings if one.kind in PASSED_OVER]
         raise InputError(
             "no labels here",
             where=str(root),
-            found=f"{len(files.photos)} photos",
+            found="; ".join([f"{len(files.photos)} photos", *passed_over[:SHOWN]]),
             allowed="; ".join(module.LOOKS_LIKE for module in FORMATS.values()),
             hint=f"sealpin label {quote(root)}",
         )
-    findings = [*files.findings, *chosen.findings]
-    findings += [
-        Finding(".", "labels-other-format", f"{other.format} beside {chosen.format}, which labels more photos")
-        for other in given
-        if other is not chosen
+    chosen, *others = given
+    findings = [
+        Finding(".", "labels-other-format", f"{other.format} beside {chosen.format}, which labels most photos")
+        for other in others
     ]
-    entries = [Entry(photo, chosen.of_photo.get(photo)) for photo in files.photos]
-    entries += [Entry(None, file) for file in chosen.orphans]
-    return Source(root.absolute(), chosen.format, entries, findings, chosen.classes)
+    # Of another format, files that label no photo here may be anything
+    read = [chosen, *(other for other in others if other.of_photo)]
+    findings = [*files.findings, *findings, *(finding for labels in read for finding in labels.findings)]
+    entries = [
+        Entry(photo, tuple((labels.format, one) for labels in read for one in labels.of_photo.get(photo, ())))
+        for photo in files.photos
+    ]
+    entries += [Entry(None, ((labels.format, file),)) for labels in read for file in labels.orphans]
+    return Source(root.absolute(), chosen.format, entries, findings, {labels.format: labels.classes for labels in read})
 
 
 def split_by_folder(names: Sequence[str]) -> dict[str, str]:

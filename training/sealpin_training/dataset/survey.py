@@ -132,7 +132,7 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
             findings += other_size
             if labels.depth not in (None, facts.channels):
                 findings.append(Finding(labels.file, "depth-differs", str(labels.depth), allowed=str(facts.channels)))
-        if source.format == "voc" and labels.filename is not None:
+        if labels.filename is not None:
             findings += check_names(labels, name, str(source.root))
         # Drawn in the frame that the labels name: one wrong size is one finding, not one more for each box
         boxes, faults = check_boxes(labels, width, height) if width or not labels.relative else ((), [])

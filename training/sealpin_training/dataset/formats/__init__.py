@@ -4,7 +4,8 @@
     find(files) -> LabelSource | None    the labels of a folder; None where it has none of this format
     read(root, file, classes)            what one label file says (formats with a file for each photo)
 
-The one that labels most photos is read, the first of equals.
+All are read; the one that labels most photos goes before the others, the first of equals. `foreign` names the labels of
+programs that have no module here.
 """
 
 from types import ModuleType

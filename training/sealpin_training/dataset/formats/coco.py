@@ -1,82 +1,191 @@
 """COCO's JSON: one file with images, annotations and categories for many photos.
 
-Format: cocodataset.org, "Data format", object detection. Boxes are [x, y, width, height] in pixels.
+Format: cocodataset.org, "Data format", object detection. Boxes are [x, y, width, height] in pixels. An outline
+(polygons) without a box is read as the box around it; a mask (run lengths) without one is an error.
 """
 
 import json
-from pathlib import Path
+from collections import Counter, defaultdict
+from math import isfinite
 from typing import Any
 
-from ..files import Files, PhotoNames
+from ..files import Files, PhotoNames, read_text, undecoded
 from ..findings import Finding
-from ..labels import LabelSource, RawLabels, RawObject
+from ..labels import Edges, LabelSource, RawLabels, RawObject
+from .foreign import json_program, looks_like_json_labels, pass_over
 
 LOOKS_LIKE = "a COCO JSON file with images, annotations and categories"
 MAX_BYTES = 1 << 30
+SHOWN = 5
+
+Images = dict[str, RawLabels | None]
+"""The labels of each image by its id; None for one whose photo is not here, or not to be told."""
 
 
 def find(files: Files) -> LabelSource | None:
     """The photos that COCO files list, with their boxes; None where no JSON file is COCO's."""
-    if not files.labels.get(".json"):
-        return None
     names = PhotoNames(files.photos)
-    of_photo: dict[str, RawLabels] = {}
+    of_photo: dict[str, list[RawLabels]] = defaultdict(list)
     findings: list[Finding] = []
     classes: list[str] = []
     found = False
-    for file in files.labels[".json"]:
-        document = _load(files.root / file)
+    for file in files.labels.get(".json", ()):
+        document = _load(files, file)
         if document is None:
             continue
         found = True
-        categories = {_key(item.get("id")): _text(item.get("name")) for item in _items(document, "categories")}
-        classes += [name for name in categories.values() if name and name not in classes]
-        images: dict[str, RawLabels | None] = {}
-        for item in _items(document, "images"):
-            name = _text(item.get("file_name"))
-            photo = names.find(name, file)
-            labels = RawLabels(file) if photo else None
-            images[_key(item.get("id"))] = labels
-            if photo is None or labels is None:
-                findings.append(Finding(file, "labels-without-photo", name))
-                continue
-            if photo in of_photo:
-                findings.append(Finding(file, "labels-given-twice", name))
-                labels.objects, labels.findings = of_photo[photo].objects, of_photo[photo].findings
-            of_photo[photo] = labels
-            sides: list[Any] = [item.get(side) for side in ("width", "height")]
-            if all(isinstance(side, int | float) and side > 0 and side == side // 1 for side in sides):
-                labels.size = (int(sides[0]), int(sides[1]))
-            else:
-                labels.findings.append(Finding(file, "size-missing", name))
-        for number, item in enumerate(_items(document, "annotations"), start=1):
-            image = _key(item.get("image_id"))
-            if image not in images:
-                findings.append(Finding(file, "labels-without-photo", f"image_id {item.get('image_id')}", number))
-            elif labels := images[image]:
-                _add(labels, file, number, item, categories)
+        categories = _categories(document)
+        classes += [name for names_of_id in categories.values() for name in names_of_id if name not in classes]
+        images, listed = _images(document, file, names, findings)
+        complete = _annotations(document, file, images, categories, findings)
+        for photo, labels in listed:
+            # Where boxes have lost their photo it may be this one, which is no good part then
+            if complete or labels.objects or any(one.severity == "error" for one in labels.findings):
+                of_photo[photo].append(labels)
     # Categories that no box has are not classes: Roboflow lists a parent of all
-    used = {item.name for labels in of_photo.values() for item in labels.objects}
+    used = {item.name for several in of_photo.values() for labels in several for item in labels.objects}
     names_used = tuple(name for name in classes if name in used)
     return LabelSource("coco", of_photo, findings, classes=names_used) if found else None
 
 
-def _add(labels: RawLabels, file: str, number: int, item: dict[str, Any], categories: dict[str, str]) -> None:
-    name = categories.get(_key(item.get("category_id")), "")
-    if not name.strip():
-        labels.findings.append(Finding(file, "class-missing", f"category_id {item.get('category_id')}", number))
-        return
+def _categories(document: dict[str, Any]) -> dict[str, list[str]]:
+    """The names of each category id; more than one where it is used twice."""
+    categories: dict[str, list[str]] = defaultdict(list)
+    for item in document.get("categories", ()):
+        if isinstance(item, dict) and (name := _text(item.get("name"))) not in categories[_key(item.get("id"))]:
+            categories[_key(item.get("id"))].append(name)
+    return categories
+
+
+def _images(
+    document: dict[str, Any], file: str, names: PhotoNames, findings: list[Finding]
+) -> tuple[Images, list[tuple[str, RawLabels]]]:
+    """The labels of each image by its id, still without boxes; and the photos that are here with theirs."""
+    images: Images = {}
+    listed: list[tuple[str, RawLabels]] = []
+    called: dict[str, dict[str, RawLabels]] = defaultdict(dict)
+    for position, item in enumerate(document["images"]):
+        if not isinstance(item, dict):
+            findings.append(Finding(file, "line-unreadable", f"images[{position}] {str(item)[:80]}", None, "an image"))
+            continue
+        name, key = _text(item.get("file_name")), _key(item.get("id"))
+        photo = names.find(name, file)
+        if photo is None:
+            findings.append(Finding(file, "labels-without-photo", name or f"images[{position}] without file_name"))
+        if key and (photo or name) in called[key]:
+            findings.append(Finding(file, "labels-given-twice", f"{name}, image id {key} twice"))
+            continue
+        labels = called[key][photo or name] = RawLabels(file, size=_size(item))
+        if labels.size is None:
+            labels.findings.append(Finding(file, "size-missing", name))
+        if not key:
+            labels.findings.append(Finding(file, "id-missing", f"{name}, id {item.get('id')!r}"[:120]))
+        images[key] = labels if photo and key else None
+        listed += [(photo, labels)] if photo else []
+    for key, several in called.items():
+        if key and len(several) > 1:  # its boxes may be of either photo
+            images[key] = None
+            fault = Finding(file, "id-twice", f"image id {key}: {', '.join(list(several)[:SHOWN])}")
+            for labels in several.values():
+                labels.findings.append(fault)
+    return images, listed
+
+
+def _annotations(
+    document: dict[str, Any], file: str, images: Images, categories: dict[str, list[str]], findings: list[Finding]
+) -> bool:
+    """Give each image its boxes. False when some annotation belongs to no image, so that nobody knows whose it is."""
+    complete = True
+    outlines = 0
+    crowded: dict[int, RawLabels] = {}
+    ids: Counter[str] = Counter()
+    for number, item in enumerate(document["annotations"], start=1):
+        if not isinstance(item, dict):
+            findings.append(Finding(file, "line-unreadable", str(item)[:80], number, "an annotation"))
+            complete = False
+            continue
+        ids[_key(item.get("id"))] += 1
+        image = _key(item.get("image_id"))
+        if not image or image not in images:
+            findings.append(Finding(file, "labels-without-photo", f"image_id {item.get('image_id')!r}", number))
+            complete = False
+        elif labels := images[image]:
+            if _key(item.get("iscrowd")) == "1" or item.get("iscrowd") is True:
+                labels.findings.append(Finding(file, "box-crowd", f"bbox {str(item.get('bbox'))[:60]}", number))
+                crowded[id(labels)] = labels
+            else:
+                outlines += _add(labels, number, item, categories)
+    for labels in crowded.values():
+        if not labels.objects:
+            labels.findings.append(Finding(file, "box-crowd-alone", "iscrowd 1, and nothing else"))
+    if outlines:
+        findings.append(Finding(file, "box-from-outline", f"{outlines} of {sum(ids.values())} annotations"))
+    if again := [key for key, count in ids.items() if key and count > 1]:
+        findings.append(Finding(file, "annotation-id-twice", f"{len(again)} ids, the first of them {again[0]}"))
+    return complete
+
+
+def _add(labels: RawLabels, number: int, item: dict[str, Any], categories: dict[str, list[str]]) -> bool:
+    """Add one object, or say why it is none. True when its box was taken from an outline."""
+    key = _key(item.get("category_id"))
+    called = categories.get(key, []) if key else []
+    if len(called) > 1:
+        labels.findings.append(Finding(labels.file, "id-twice", f"category id {key}: {', '.join(called)}", number))
+        return False
+    if not called or not called[0].strip():
+        found = f"category_id {item.get('category_id')!r}"
+        labels.findings.append(Finding(labels.file, "class-missing", found, number, "the id of one of the categories"))
+        return False
+    edges = _box(item.get("bbox"))
+    outline = None if edges or item.get("bbox") else _around(item.get("segmentation"))
+    if not edges and not outline:
+        found = f"bbox {item.get('bbox')!r}, segmentation {item.get('segmentation')!r}"[:120]
+        allowed = "bbox with x, y, width, height; or polygons"
+        labels.findings.append(Finding(labels.file, "box-missing", found, number, allowed))
+        return False
+    labels.objects.append(RawObject(number, called[0], edges or outline or (0.0, 0.0, 0.0, 0.0)))
+    return outline is not None
+
+
+def _box(bbox: Any) -> Edges | None:
     try:
-        x, y, width, height = (float(value) for value in item["bbox"])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        labels.findings.append(Finding(file, "box-missing", str(item.get("bbox"))[:80], number))
-        return
-    labels.objects.append(RawObject(number, name, (x, y, x + width, y + height)))
+        x, y, width, height = (float(value) for value in bbox)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return x, y, x + width, y + height
+
+
+def _around(segmentation: Any) -> Edges | None:
+    """The box around polygons, which are lists x, y, x, y, ... of three corners and more; None for anything else."""
+    if not isinstance(segmentation, list) or not segmentation:
+        return None
+    if not all(isinstance(part, list) and len(part) >= 6 and len(part) % 2 == 0 for part in segmentation):
+        return None
+    try:
+        across = [float(value) for part in segmentation for value in part[::2]]
+        down = [float(value) for part in segmentation for value in part[1::2]]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if not all(map(isfinite, (*across, *down))):
+        return None
+    return min(across), min(down), max(across), max(down)
+
+
+def _size(item: dict[str, Any]) -> tuple[int, int] | None:
+    width, height = item.get("width"), item.get("height")
+    for side in (width, height):
+        if isinstance(side, bool) or not isinstance(side, int | float) or not side > 0 or side != side // 1:
+            return None
+    return int(width or 0), int(height or 0)
 
 
 def _key(number: Any) -> str:
-    """An id as something to look up, whatever it is: 1 and "1" are two ids."""
-    return json.dumps(number)
+    """An id as something to look up: 13, 13.0 and "13" are one. Empty when it is none, which no other is equal to."""
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if isinstance(number, bool) or not isinstance(number, int | str):
+        return ""
+    return str(number).strip() if isinstance(number, str) else json.dumps(number)
 
 
 def _text(value: Any) -> str:
@@ -84,18 +193,23 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value).encode(errors="replace").decode()
 
 
-def _items(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    items = document.get(key)
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-
-
-def _load(path: Path) -> dict[str, Any] | None:
-    """The file's document when it is COCO's."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            return None
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
+def _load(files: Files, file: str) -> dict[str, Any] | None:
+    """The file's document when it is COCO's; else a finding says what it is."""
+    text = read_text(files, file, MAX_BYTES)
+    if text is None:
         return None
-    is_coco = isinstance(document, dict) and isinstance(document.get("images"), list) and "annotations" in document
-    return document if is_coco else None
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        told = f"no JSON: {error}"
+        pass_over(files, file, told if looks_like_json_labels(text) else None, told)
+        return None
+    lists = [document.get(key) for key in ("images", "annotations")] if isinstance(document, dict) else [None]
+    if not all(isinstance(items, list) for items in lists) or not isinstance(document.get("categories", []), list):
+        pass_over(files, file, json_program(document), "JSON without images, annotations and categories")
+        return None
+    if wrong := undecoded(text):
+        pass_over(files, file, f"{wrong}: save it as UTF-8")
+        return None
+    coco: dict[str, Any] = document
+    return coco

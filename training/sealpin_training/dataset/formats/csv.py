@@ -2,74 +2,127 @@
 
     filename,width,height,class,xmin,ymin,xmax,ymax
 
-A photo without boxes has no line in such a file; it is an unlabelled photo.
+Spreadsheets write it with semicolons or tabs, with a first line `sep=;`, or in UTF-16. A photo without boxes has no
+line in such a file; it is an unlabelled photo.
 """
 
 import csv
-from pathlib import Path
+import io
+import re
 
-from ..files import Files, PhotoNames
+from ..files import PHOTO_ENDINGS, Files, PhotoNames, read_text, undecoded
 from ..findings import Finding
 from ..labels import LabelSource, RawLabels, RawObject
+from .foreign import pass_over
 
 LOOKS_LIKE = "CSV files with the columns filename, width, height, class, xmin, ymin, xmax, ymax"
 EDGES = ("xmin", "ymin", "xmax", "ymax")
 COLUMNS = {"filename", "class", *EDGES}
+MAX_BYTES = 1 << 30
+OUR_CHANGES = ("file", "object", "fault", "found", "change")  # which `dataset fix` lists beside its copy
+# Columns that only labels have, in the CSV files of other programs and competitions
+LABEL_COLUMNS = {*EDGES, "x_min", "y_min", "x1", "y1", "bbox", "encodedpixels", "region_shape_attributes"}
+
+Row = dict[str, str]
 
 
 def find(files: Files) -> LabelSource | None:
     """The photos that CSV files list, with their boxes; None where no CSV file has the columns."""
-    if not files.labels.get(".csv"):
-        return None
     names = PhotoNames(files.photos)
-    of_photo: dict[str, RawLabels] = {}
+    of_photo: dict[str, list[RawLabels]] = {}
     findings: list[Finding] = []
     found = False
-    for file in files.labels[".csv"]:
-        rows = _rows(files.root / file)
+    for file in files.labels.get(".csv", ()):
+        rows = _rows(files, file)
         if rows is None:
             continue
         found = True
+        listed: dict[str, RawLabels] = {}
         for number, row in enumerate(rows, start=1):
-            name = row.get("filename") or ""
+            if not any(row.values()):  # a spreadsheet's empty line
+                continue
+            name = row.get("filename", "")
             photo = names.find(name, file)
             if photo is None:
-                findings.append(Finding(file, "labels-without-photo", name, number))
-                continue
-            labels = of_photo.setdefault(photo, RawLabels(file))
-            width, height = (row.get("width") or "").strip(), (row.get("height") or "").strip()
-            if all(side.isdecimal() and len(side) < 9 and int(side) for side in (width, height)):
-                labels.size = (int(width), int(height))
-            elif not any(fault.kind == "size-missing" for fault in labels.findings):
-                labels.findings.append(Finding(file, "size-missing", name or "nothing", number))
-            _add(labels, file, number, row)
+                findings.append(Finding(file, "labels-without-photo", name or "no filename", number))
+            else:
+                _add(listed.setdefault(photo, RawLabels(file)), photo, number, row)
+        for photo, labels in listed.items():
+            of_photo.setdefault(photo, []).append(labels)
     return LabelSource("csv", of_photo, findings) if found else None
 
 
-def _add(labels: RawLabels, file: str, number: int, row: dict[str, str | None]) -> None:
-    category = row.get("class") or ""
-    if not category.strip():
-        labels.findings.append(Finding(file, "class-missing", "nothing", number))
+def _add(labels: RawLabels, photo: str, number: int, row: Row) -> None:
+    """Add one line's object, or say why it is none."""
+
+    def fault(kind: str, found: str) -> None:
+        labels.findings.append(Finding(labels.file, kind, found, number))
+
+    if more := row.get(""):
+        fault("line-unreadable", f"more cells than columns: {more}"[:80])
+        return
+    width, height = row.get("width", ""), row.get("height", "")
+    if all(side.isdecimal() and len(side) < 9 and int(side) for side in (width, height)):
+        size = (int(width), int(height))
+        if labels.size not in (None, size):
+            fault("labels-differ", f"{photo}: {width}x{height} here, {labels.size} on an earlier line")
+        labels.size = size
+    elif not any(one.kind == "size-missing" for one in labels.findings):
+        fault("size-missing", photo)
+    if not row["class"]:
+        fault("class-missing", "nothing")
         return
     try:
-        xmin, ymin, xmax, ymax = (float(row.get(edge) or "") for edge in EDGES)
+        xmin, ymin, xmax, ymax = (float(row[edge]) for edge in EDGES)
     except ValueError:
-        found = ", ".join(f"{edge} {row.get(edge)!r}" for edge in EDGES)
-        labels.findings.append(Finding(file, "box-not-number", found, number))
+        fault("box-not-number", ", ".join(f"{edge} {row[edge]!r}" for edge in EDGES))
         return
-    labels.objects.append(RawObject(number, category, (xmin, ymin, xmax, ymax)))
+    labels.objects.append(RawObject(number, row["class"], (xmin, ymin, xmax, ymax)))
 
 
-def _rows(path: Path) -> list[dict[str, str | None]] | None:
-    """The file's lines when its columns are right."""
-    try:
-        with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-            head = file.readline()
-            file.seek(0)
-            # A spreadsheet of a country with a decimal comma writes semicolons
-            reader = csv.DictReader(file, delimiter=";" if head.count(";") > head.count(",") else ",")
-            if not set(reader.fieldnames or ()) >= COLUMNS:
-                return None
-            return list(reader)
-    except (OSError, ValueError, csv.Error):
+def _rows(files: Files, file: str) -> list[Row] | None:
+    """The file's lines by column, without blanks around the cells, when its columns are right; else a finding says why.
+
+    Under "" is what a line has beyond its columns.
+    """
+    text = read_text(files, file, MAX_BYTES)
+    if text is None:
         return None
+    head, _, rest = text.partition("\n")
+    if told := re.fullmatch(r'"?sep=(.)"?[,;\s]*', head):  # Excel's own line
+        separator, text = told[1], rest
+    else:
+        # A spreadsheet of a country with a decimal comma writes semicolons
+        separator = max(",", ";", "\t", key=head.count)
+    try:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+        columns = [cell.strip() for cell in next(lines, [])]
+        if not set(columns) >= COLUMNS:
+            if tuple(columns) != OUR_CHANGES:
+                _pass_over(files, file, columns)
+            return None
+        if len(set(columns)) < len(columns):
+            pass_over(files, file, f"two columns of one name among {', '.join(columns)}")
+            return None
+        if wrong := undecoded(text):
+            pass_over(files, file, f"{wrong}: save it as CSV UTF-8")
+            return None
+        return [_row(columns, [cell.strip() for cell in cells]) for cells in lines if cells]
+    except csv.Error as error:
+        pass_over(files, file, f"no CSV: {error}")
+        return None
+
+
+def _row(columns: list[str], cells: list[str]) -> Row:
+    missing = [""] * (len(columns) - len(cells))
+    return {**dict(zip(columns, [*cells, *missing], strict=False)), "": " ".join(cells[len(columns) :]).strip()}
+
+
+def _pass_over(files: Files, file: str, columns: list[str]) -> None:
+    """Name a file without the columns: as labels when its columns, or the cells in their place, are those of some."""
+    told = f"the columns {', '.join(columns)}"[:120]
+    lowered = {column.lower() for column in columns}
+    headless = len(columns) > len(EDGES) and any(column.lower().endswith(PHOTO_ENDINGS) for column in columns)
+    missing = ", ".join(column for column in (*sorted(COLUMNS - {*EDGES}), *EDGES) if column not in columns)
+    reason = f"{told}, without {missing}" if lowered & LABEL_COLUMNS or headless else None
+    pass_over(files, file, reason, told)

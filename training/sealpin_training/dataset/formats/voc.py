@@ -17,6 +17,7 @@ from ..boxes import check_boxes
 from ..files import Files, match, read_whole
 from ..findings import Finding
 from ..labels import Box, LabelSource, RawLabels, RawObject
+from .foreign import pass_over, xml_program
 
 MAX_BYTES = 4 << 20
 LOOKS_LIKE = "Pascal VOC XML as labelImg saves it"
@@ -24,6 +25,8 @@ PROPOSAL = "sealpin proposal"
 
 # What XML 1.0, 2.2, has no way to write
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_UNREAD = re.compile(rb"(<(?:folder|path)>)([^<]*)(</)")
 
 # Nothing is fetched or expanded; libxml2's own limits against bombs stay on
 _PARSER = etree.XMLParser(
@@ -36,7 +39,13 @@ def find(files: Files) -> LabelSource | None:
     if not files.labels.get(".xml"):
         return None
     labels, findings, orphans = match(files.labels[".xml"], files.photos)
-    return LabelSource("voc", labels, findings, orphans)
+    others = {name: program for name in orphans if (program := xml_program(files.root / name))}
+    for name, program in others.items():
+        pass_over(files, name, program)
+    if len(others) == len(files.labels[".xml"]):
+        return None
+    of_photo = {photo: (given,) for photo, given in labels.items()}
+    return LabelSource("voc", of_photo, findings, [name for name in orphans if name not in others])
 
 
 def read(root: Path, file: str, classes: Sequence[str] = ()) -> RawLabels:
@@ -55,7 +64,9 @@ def read(root: Path, file: str, classes: Sequence[str] = ()) -> RawLabels:
         fault("labels-too-large", f"{data} bytes")
         return labels
     try:
-        tree = etree.fromstring(data, _PARSER)
+        tree, mended = _parse(data)
+        if mended:
+            fault("xml-encoding", mended)
     except etree.XMLSyntaxError as error:
         # libxml2 stops at an entity that multiplies before there is a tree to look at
         fault("xml-entities" if b"<!DOCTYPE" in data or b"<!ENTITY" in data else "xml-unparsable", _first_line(error))
@@ -129,6 +140,34 @@ def encode(
             add(corners, tag, round(edge))
     etree.indent(root, "\t")
     return bytes(etree.tostring(root, encoding="utf-8")) + b"\n"
+
+
+def _parse(data: bytes) -> tuple[Any, str]:
+    """The document, and what was put right so that it is one. Raises XMLSyntaxError.
+
+    Windows programs write <folder> and <path> in the system's code page into an XML that says it is UTF-8. Nothing
+    reads the two, so that the boxes are worth keeping.
+    """
+    try:
+        return etree.fromstring(data, _PARSER), ""
+    except etree.XMLSyntaxError:
+        if _is_utf8(data):
+            raise
+        mended = _UNREAD.sub(lambda found: found[1] + _as_utf8(found[2]) + found[3], data)
+        first = next((found[2] for found in _UNREAD.finditer(data) if not _is_utf8(found[2])), b"")
+        return etree.fromstring(mended, _PARSER), first.decode("cp1252", errors="replace")
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _as_utf8(text: bytes) -> bytes:
+    return text if _is_utf8(text) else text.decode("cp1252", errors="replace").encode("utf-8")
 
 
 def _size(tree: Any, fault: Any) -> tuple[tuple[int, int] | None, int | None]:

@@ -35,7 +35,8 @@ def find(files: Files) -> LabelSource | None:
     lost = [name for name in orphans if _is_yolo(files.root / name)]
     if not any(isinstance(name, RawLabels) or _is_yolo(files.root / name) for name in labels.values()):
         return None
-    return LabelSource("yolo", labels, findings, lost, _class_names(files))
+    of_photo = {photo: (given,) for photo, given in labels.items()}
+    return LabelSource("yolo", of_photo, findings, lost, _class_names(files))
 
 
 def read(root: Path, file: str, classes: Sequence[str] = ()) -> RawLabels:

@@ -1,0 +1,63 @@
+"""Labels of other programs, and files that only look like labels: they are named with the reason, and not read."""
+
+from pathlib import Path
+from typing import Any
+
+from ..files import Files
+from ..findings import Finding
+
+COCO_LISTS = ("images", "annotations", "categories")
+HEAD_BYTES = 4096
+
+
+def json_program(document: Any) -> str | None:
+    """Whose labels a JSON document holds, and what to do; None when it is no program's that is known here.
+
+    Formats: labelme 5, VGG Image Annotator 2, Label Studio's JSON and JSON-MIN, Create ML's object detection.
+    """
+    if isinstance(document, list):
+        first = document[0] if document and isinstance(document[0], dict) else {}
+        if {"image", "annotations"} <= first.keys():
+            return "Create ML's own JSON: export VOC or COCO"
+        if "annotations" in first or {"image", "annotator"} <= first.keys():
+            return "Label Studio's own JSON: export VOC or COCO there"
+        return None
+    if not isinstance(document, dict):
+        return None
+    if {"shapes", "imagePath"} <= document.keys():
+        return "labelme's own JSON: export VOC or COCO (labelme's labelme2voc.py, labelme2coco.py)"
+    items = list(document.values())
+    if "_via_img_metadata" in document or (
+        items and isinstance(items[0], dict) and {"filename", "regions"} <= set(items[0])
+    ):
+        return "VGG Image Annotator's own JSON: export COCO there"
+    if sum(key in document for key in COCO_LISTS) > 1:
+        wrong = [key for key in COCO_LISTS if not isinstance(document.get(key), list)]
+        return f"COCO's JSON, and no list of {' and '.join(wrong)} in it"
+    return None
+
+
+def looks_like_json_labels(text: str) -> bool:
+    """May a text that is no JSON have been labels before it was cut off or edited?"""
+    return any(f'"{key}"' in text for key in (*COCO_LISTS, "shapes"))
+
+
+def xml_program(path: Path) -> str | None:
+    """Whose labels an XML file holds that is no VOC, and what to do; None when it is nobody's that is known here.
+
+    Format: CVAT for images 1.1 and CVAT for video 1.1, whose first element is `<annotations>`.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError:
+        return None
+    return "CVAT's own XML: export Pascal VOC or COCO there" if b"<annotations" in head else None
+
+
+def pass_over(files: Files, name: str, reason: str | None, otherwise: str = "") -> None:
+    """Tell that a file is not read: as labels for a `reason`, or as a file that holds none and is something else."""
+    if reason:
+        files.findings.append(Finding(name, "labels-not-read", reason))
+    else:
+        files.findings.append(Finding(name, "file-passed-over", otherwise))
