@@ -124,6 +124,11 @@ def test_a_photo_that_only_another_format_labels_is_read_from_it(src: Path) -> N
     assert found(src, "labels-other-format") == [(".", "yolo beside voc, which labels most photos")]
 
 
+def test_what_is_wrong_in_the_other_listing_is_told_too(src: Path) -> None:
+    (src / "labels.csv").write_text(f"{HEADER}\np3.jpg,400,360,,10,10,60,60\n")
+    assert found(src, "class-missing") == [("labels.csv", "nothing")]
+
+
 def test_a_proposal_is_no_second_opinion(src: Path) -> None:
     wanted = boxes(src)
     shutil.copytree(src, src.parent / "csv")
@@ -166,6 +171,32 @@ def test_two_sizes_of_one_photo_in_a_csv_are_an_error(src: Path) -> None:
     text = (src / "labels.csv").read_text()
     (src / "labels.csv").write_text(text.replace("400,360", "800,720", 1))
     assert "labels-differ" in errors(src)
+
+
+def test_two_names_that_lead_to_one_photo_are_two_listings(src: Path) -> None:
+    lines = [f"{folder}/p1.jpg,400,360,burr,{x},10,60,60\n" for folder, x in (("train", 10), ("val", 20))]
+    as_csv(src)
+    (src / "labels.csv").write_text(f"{HEADER}\n{''.join(lines)}")
+    assert [file for file, _ in found(src, "labels-differ")] == ["labels.csv"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("<bndbox>", "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox><bndbox>"),
+        ("<name>", "<name>burr</name><name>"),
+        ("<xmin>", "<xmin>1</xmin><xmin>"),
+        ("object>", "Object>"),
+        ("<segmented>0</segmented>", "<objects><object><name>burr</name></object></objects>"),
+        ("<size>", "<size><width>9</width><height>9</height></size><size>"),
+    ],
+)
+def test_what_xml_has_once_more_or_elsewhere_is_not_passed_over(src: Path, old: str, new: str) -> None:
+    text = (src / "p1.xml").read_text()
+    assert old in text
+    (src / "p1.xml").write_text(text.replace(old, new))
+    assert errors(src) == {"xml-not-voc"}
+    assert not (repaired(src) / "p1.jpg").exists()
 
 
 # Any listing, however it is cut up and written
@@ -364,6 +395,11 @@ def test_any_segmentation_is_a_box_or_an_error(segmentation: object) -> None:
         ("ls.json", b'[{"id": 1, "annotations": [], "data": {"image": "p1.jpg"}}]', "Label Studio"),
         ("via.json", b'{"p1.jpg9": {"filename": "p1.jpg", "regions": []}}', "VGG"),
         ("ml.json", b'[{"image": "p1.jpg", "annotations": []}]', "Create ML"),
+        (
+            "twice.json",
+            b'{"images": [], "annotations": [{"id": 1}], "annotations": []}',
+            "'annotations' is there twice",
+        ),
         ("half.json", b'{"images": [], "annotations": [', "no JSON"),
         ("dict.json", b'{"images": [], "annotations": {}}', "no list of annotations"),
         ("cp1252.json", b'{"images": [{"file_name": "pr\xfcf.jpg"}], "annotations": []}', "line 1 is neither UTF-8"),

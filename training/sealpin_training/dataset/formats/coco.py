@@ -193,13 +193,22 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value).encode(errors="replace").decode()
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """One JSON object. Of a key that is there twice, Python would keep the last: a second, empty `annotations`."""
+    items = dict(pairs)
+    if len(items) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {twice!r} is there twice in one object")
+    return items
+
+
 def _load(files: Files, file: str) -> dict[str, Any] | None:
     """The file's document when it is COCO's; else a finding says what it is."""
     text = read_text(files, file, MAX_BYTES)
     if text is None:
         return None
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         told = f"no JSON: {error}"
         pass_over(files, file, told if looks_like_json_labels(text) else None, told)

@@ -37,7 +37,8 @@ def find(files: Files) -> LabelSource | None:
         if rows is None:
             continue
         found = True
-        listed: dict[str, RawLabels] = {}
+        # By the name as it is written: train/1.jpg and val/1.jpg are two photos, though one of them may not be here
+        listed: dict[tuple[str, str], RawLabels] = {}
         for number, row in enumerate(rows, start=1):
             if not any(row.values()):  # a spreadsheet's empty line
                 continue
@@ -46,8 +47,8 @@ def find(files: Files) -> LabelSource | None:
             if photo is None:
                 findings.append(Finding(file, "labels-without-photo", name or "no filename", number))
             else:
-                _add(listed.setdefault(photo, RawLabels(file)), photo, number, row)
-        for photo, labels in listed.items():
+                _add(listed.setdefault((photo, name), RawLabels(file)), photo, number, row)
+        for (photo, _), labels in listed.items():
             of_photo.setdefault(photo, []).append(labels)
     return LabelSource("csv", of_photo, findings) if found else None
 

@@ -26,6 +26,12 @@ PROPOSAL = "sealpin proposal"
 # What XML 1.0, 2.2, has no way to write
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+# What would be passed over otherwise, so that its box would be missed. <part> is VOC's own: heads and hands of a person
+_STRAYS = etree.XPath(
+    "//object[parent::*/parent::*] | //bndbox[not(parent::object or parent::part)] | /annotation/size[2]"
+    " | //object/name[2] | //object/bndbox[2]"
+    " | //bndbox/xmin[2] | //bndbox/ymin[2] | //bndbox/xmax[2] | //bndbox/ymax[2]"
+)
 _UNREAD = re.compile(rb"(<(?:folder|path)>)([^<]*)(</)")
 
 # Nothing is fetched or expanded; libxml2's own limits against bombs stay on
@@ -76,6 +82,13 @@ def read(root: Path, file: str, classes: Sequence[str] = ()) -> RawLabels:
         return labels
     if tree.tag != "annotation":
         fault("xml-not-voc", f"<{tree.tag}>")
+        return labels
+    if strays := _STRAYS(tree):
+        where = strays[0].getparent()
+        found = f"<{strays[0].tag}> once more, or out of place, in <{where.tag}>, line {strays[0].sourceline}"
+        fault(
+            "xml-not-voc", found, None, "<object> in <annotation> alone, with one <name> and one <bndbox> of four edges"
+        )
         return labels
     labels.filename, labels.path = tree.findtext("filename") or "", tree.findtext("path")
     labels.proposed = (tree.findtext("source/annotation") or "").strip() == PROPOSAL
