@@ -123,7 +123,7 @@ def read_whole(path: str, most: int) -> bytes | int:
         return size if size > most else file.read()
 
 
-def read_text(files: Files, name: str, most: int) -> str | None:
+def read_label_text(files: Files, name: str, most: int) -> str | None:
     """A label file's text, be it UTF-8 or the UTF-16 of Excel and Windows. None where it cannot be read: a finding.
 
     Bytes that are not of the encoding are kept as surrogates: `undecoded` tells them.
@@ -146,7 +146,7 @@ def read_text(files: Files, name: str, most: int) -> str | None:
 
 
 def undecoded(text: str) -> str:
-    """Where in a text from `read_text` is a byte that its encoding does not know; empty when there is none."""
+    """Where in a text from `read_label_text` is a byte that its encoding does not know; empty when there is none."""
     wrong = None if text.isascii() else re.search("[\ud800-\udfff]", text)
     return f"line {text.count(chr(10), 0, wrong.start()) + 1} is neither UTF-8 nor UTF-16" if wrong else ""
 

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from math import isfinite
 from typing import Any
 
-from ..files import Files, PhotoNames, read_text, undecoded
+from ..files import Files, PhotoNames, read_label_text, undecoded
 from ..findings import Finding
 from ..labels import Edges, LabelSource, RawLabels, RawObject
 from .foreign import json_program, looks_like_json_labels, pass_over
@@ -204,7 +204,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _load(files: Files, file: str) -> dict[str, Any] | None:
     """The file's document when it is COCO's; else a finding says what it is."""
-    text = read_text(files, file, MAX_BYTES)
+    text = read_label_text(files, file, MAX_BYTES)
     if text is None:
         return None
     try:

@@ -10,7 +10,7 @@ import csv
 import io
 import re
 
-from ..files import PHOTO_ENDINGS, Files, PhotoNames, read_text, undecoded
+from ..files import PHOTO_ENDINGS, Files, PhotoNames, read_label_text, undecoded
 from ..findings import Finding
 from ..labels import LabelSource, RawLabels, RawObject
 from .foreign import pass_over
@@ -86,7 +86,7 @@ def _rows(files: Files, file: str) -> list[Row] | None:
 
     Under "" is what a line has beyond its columns.
     """
-    text = read_text(files, file, MAX_BYTES)
+    text = read_label_text(files, file, MAX_BYTES)
     if text is None:
         return None
     head, _, rest = text.partition("\n")

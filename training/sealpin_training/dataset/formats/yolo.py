@@ -17,6 +17,7 @@ from sealpin_edge.errors import InputError
 from ..files import Files, match, read_whole
 from ..findings import Finding
 from ..labels import LabelSource, RawLabels, RawObject
+from .foreign import pass_over
 
 LOOKS_LIKE = "YOLO text files with classes.txt or data.yaml"
 MAX_BYTES = 4 << 20
@@ -34,6 +35,8 @@ def find(files: Files) -> LabelSource | None:
     labels, findings, orphans = match(texts, files.photos)
     lost = [name for name in orphans if _is_yolo(files.root / name)]
     if not any(isinstance(name, RawLabels) or _is_yolo(files.root / name) for name in labels.values()):
+        for name in labels.values():
+            pass_over(files, str(name), None, "the first line is none of YOLO's")
         return None
     of_photo = {photo: (given,) for photo, given in labels.items()}
     return LabelSource("yolo", of_photo, findings, lost, _class_names(files))
