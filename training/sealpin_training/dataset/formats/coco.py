@@ -72,10 +72,10 @@ def _images(
         photo = names.find(name, file)
         if photo is None:
             findings.append(Finding(file, "labels-without-photo", name or f"images[{position}] without file_name"))
-        if key and (photo or name) in called[key]:
+        if key and name in called[key]:
             findings.append(Finding(file, "labels-given-twice", f"{name}, image id {key} twice"))
             continue
-        labels = called[key][photo or name] = RawLabels(file, size=_size(item))
+        labels = called[key][name] = RawLabels(file, size=_size(item))
         if labels.size is None:
             labels.findings.append(Finding(file, "size-missing", name))
         if not key:
@@ -148,6 +148,8 @@ def _add(labels: RawLabels, number: int, item: dict[str, Any], categories: dict[
 
 
 def _box(bbox: Any) -> Edges | None:
+    if not isinstance(bbox, list):
+        return None
     try:
         x, y, width, height = (float(value) for value in bbox)
     except (TypeError, ValueError, OverflowError):
