@@ -582,7 +582,7 @@ edit_coco("id-twice", "category_id_twice", lambda one: one["categories"].append(
 edit_coco("id-missing", "image_without_id", lambda one: one["images"][11].pop("id"))
 edit_coco("annotation-id-twice", "annotation_id_twice", lambda one: one["annotations"][5].update(id=4))
 edit_coco("labels-given-twice", "image_listed_again", lambda one: one["images"].append(one["images"][1]))
-edit_coco("labels-without-photo", "annotation_of_no_image", lambda one: one["annotations"][1].update(image_id=99), 2)
+edit_coco("annotation-astray", "annotation_of_no_image", lambda one: one["annotations"][1].update(image_id=99), 2)
 edit_coco("class-missing", "annotation_of_no_category", lambda one: one["annotations"][0].update(category_id=9), 1)
 edit_coco("box-crowd", "crowd", lambda one: one["annotations"][0].update(iscrowd=1), 1)
 edit_coco("box-crowd-alone", "crowds_only", lambda one: [item.update(iscrowd=1) for item in one["annotations"][:2]])

@@ -325,7 +325,7 @@ def test_an_image_id_used_twice_makes_no_good_part(src: Path) -> None:
 
 def test_annotations_that_lost_their_photo_make_no_good_part(src: Path) -> None:
     coco(src, lambda one: [item.update(image_id=77) for item in one["annotations"][:2]])
-    assert [told for _, told in found(src, "labels-without-photo")] == ["image_id 77"] * 2
+    assert [told for _, told in found(src, "annotation-astray")] == ["image_id 77"] * 2
     assert good_parts(src) == set()
     assert not (repaired(src) / "p1.xml").exists()
 

@@ -171,7 +171,7 @@ def test_coco_files_of_other_programs(src: Path) -> None:
         "train/1.jpg": (10, 20, 60, 80),
         "val/1.jpg": (100, 110, 140, 140),
     }
-    assert {"labels-without-photo", "class-missing", "box-missing"} <= {one.kind for one in found.findings}
+    assert {"annotation-astray", "class-missing", "box-missing"} <= {one.kind for one in found.findings}
     assert set(found.named) == {"b?urr"}
 
 

@@ -150,6 +150,13 @@ KINDS: dict[str, Kind] = {
         "export the labels again, or give the others ids of their own",
         "leave the photo out",
     ),
+    "annotation-astray": Kind(
+        "error",
+        "this annotation belongs to no image of its file",
+        "the id of one of the images",
+        "export the labels again; until then any photo of the file without boxes counts as unlabelled",
+        "drop",
+    ),
     "annotation-id-twice": Kind(
         "warning",
         "annotations share an id",

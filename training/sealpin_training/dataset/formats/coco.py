@@ -107,7 +107,7 @@ def _annotations(
         ids[_key(item.get("id"))] += 1
         image = _key(item.get("image_id"))
         if not image or image not in images:
-            findings.append(Finding(file, "labels-without-photo", f"image_id {item.get('image_id')!r}", number))
+            findings.append(Finding(file, "annotation-astray", f"image_id {item.get('image_id')!r}"[:80], number))
             complete = False
         elif labels := images[image]:
             if _key(item.get("iscrowd")) == "1" or item.get("iscrowd") is True:
