@@ -101,7 +101,7 @@ def _annotations(
     ids: Counter[str] = Counter()
     for number, item in enumerate(document["annotations"], start=1):
         if not isinstance(item, dict):
-            findings.append(Finding(file, "line-unreadable", str(item)[:80], number, "an annotation"))
+            findings.append(Finding(file, "line-unreadable", repr(item)[:80], number, "an annotation"))
             complete = False
             continue
         ids[_key(item.get("id"))] += 1
