@@ -124,6 +124,17 @@ def test_a_photo_that_only_another_format_labels_is_read_from_it(src: Path) -> N
     assert found(src, "labels-other-format") == [(".", "yolo beside voc, which labels most photos")]
 
 
+@pytest.mark.parametrize(
+    ("name", "shift", "kind"),
+    [("burr", 1, "labels-given-twice"), ("burr", 2, "labels-differ"), ("spatter", 0, "labels-differ")],
+)
+def test_a_pixel_is_rounding_and_another_class_another_box(src: Path, name: str, shift: int, kind: str) -> None:
+    voc.write(src / "p3.xml", "p3.jpg", WIDTH, HEIGHT, [Box("burr", 10, 20, 60, 90)])
+    (src / "labels.csv").write_text(f"{HEADER}\np3.jpg,400,360,{name},{10 + shift},{20 + shift},60,90\n")
+    assert [file for file, _ in found(src, "labels-given-twice", "labels-differ")] == ["labels.csv"]
+    assert len(found(src, kind)) == 1
+
+
 def test_what_is_wrong_in_the_other_listing_is_told_too(src: Path) -> None:
     (src / "labels.csv").write_text(f"{HEADER}\np3.jpg,400,360,,10,10,60,60\n")
     assert found(src, "class-missing") == [("labels.csv", "nothing")]
