@@ -15,7 +15,8 @@ from sealpin_training.dataset.formats import voc
 from sealpin_training.dataset.survey import Rules, Survey, survey
 from sealpin_training.parallel import Workers
 
-from .corpus import PLANTS, as_coco, as_csv, as_yolo, write_clean
+from .corpus import as_coco, as_csv, as_yolo, write_clean
+from .corpus_coco import PLANTS
 
 # These need the whole root to themselves
 ALONE = {

@@ -226,7 +226,7 @@ def csv_text(listing: dict[str, list[Label]], separator: str = ",", blank: str =
     rows = [HEADER.split(",")]
     for name, labels in listing.items():
         rows += [[name, "100", "100", item[0], *(f"{edge:g}" for edge in item[1:])] for item in labels]
-    return "\n".join((separator + blank).join(row) for row in rows) + "\n"
+    return "\n".join((blank + separator + blank).join(row) for row in rows) + "\n"
 
 
 def coco_document(listing: dict[str, list[Label]], image_id: Callable[[int], Any] = int) -> dict[str, Any]:
@@ -420,6 +420,7 @@ def test_any_segmentation_is_a_box_or_an_error(segmentation: object) -> None:
         ("headless.csv", b"p1.jpg,1,1,30,30,burr\n", "p1.jpg, 1, 1"),
         ("doubled.csv", HEADER.encode() + b",xmin\n", "two columns of one name"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_labels_that_are_not_read_are_named_with_the_reason(src: Path, name: str, data: bytes, told: str) -> None:
     wanted = boxes(src)
@@ -446,6 +447,7 @@ def test_labels_that_are_not_read_are_named_with_the_reason(src: Path, name: str
         ("broken.json", b"{"),
         ("list.json", b"[]"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_other_files_are_named_in_a_note(src: Path, name: str, data: bytes) -> None:
     (src / name).write_bytes(data)
