@@ -12,7 +12,7 @@ from sealpin_edge.program import Ordered, answer, json_option
 
 if TYPE_CHECKING:
     from sealpin_training.dataset.findings import Finding
-    from sealpin_training.dataset.survey import Rules
+    from sealpin_training.dataset.survey import Rules, Survey
 
 PATH = click.Path(path_type=Path)
 SHOWN = 5
@@ -64,7 +64,6 @@ def check(src: Path, classes: str, recipe: Path | None, workers: int | None, as_
         found = survey(src, _rules(classes, recipe), pool)
     errors, warnings = found.count("error"), found.count("warning")
     photos = sum(entry.photo is not None for entry in found.source.entries)
-    next_step = "fix" if errors else "convert"
     answer(
         {
             "photos": photos,
@@ -75,8 +74,7 @@ def check(src: Path, classes: str, recipe: Path | None, workers: int | None, as_
         },
         as_json,
         f"{_findings_text(found.findings)}{photos} photos, labels in {found.source.format} format: "
-        f"{errors} errors, {warnings} warnings, {found.count('note')} notes\n"
-        f"next: sealpin dataset {next_step} {quote(src)} OUT",
+        f"{errors} errors, {warnings} warnings, {found.count('note')} notes\n{_after_check(found, src, classes)}",
     )
     if errors:
         raise click.exceptions.Exit(1)
@@ -101,6 +99,7 @@ def fix(src: Path, out: Path, rename: tuple[str, ...], classes: str, workers: in
     kept, changes = fix_folder(
         src, out, rename=_pairs(rename, "--rename"), rules=_rules(classes, None), processes=workers
     )
+    labelled = any(out.rglob("*.xml"))
     lines = [
         f"{change.file}{f' object {change.object}' if change.object else ''}: {change.change} ({change.kind})"
         for change in changes[:SHOWN]
@@ -114,7 +113,8 @@ def fix(src: Path, out: Path, rename: tuple[str, ...], classes: str, workers: in
                 *lines,
                 *more,
                 f"{kept} photos in {out}, {len(changes)} changes, all in {out / 'changes.csv'}",
-                f"next: sealpin dataset check {quote(out)}",
+                *([f"next: sealpin dataset check {quote(out)}"] if labelled else []),
+                *([f"next: sealpin label {quote(out)}"] if kept and not labelled else []),
             ]
         ),
     )
@@ -253,6 +253,22 @@ def convert(
     )
 
 
+def _after_check(found: "Survey", src: Path, classes: str) -> str:
+    """The line of the next command: it does what the findings' advice says, and holds the folder against the same."""
+    from sealpin_training.dataset.findings import KINDS
+
+    kinds = {one.kind for one in found.findings if one.severity == "error"}
+    same_classes = f" --classes {quote(classes)}" if classes else ""
+    if not kinds:
+        return f"next: sealpin dataset convert {quote(src)} OUT" + same_classes
+    if kinds == {"no-boxes"} and found.source.format == "voc":
+        return f"next: sealpin label {quote(src)}" + same_classes
+    told_by_name = any("--rename" in KINDS[kind].hint for kind in kinds)
+    if kinds != {"no-boxes"} and not told_by_name and not any(KINDS[kind].fix for kind in kinds):
+        return f"next: sealpin dataset check {quote(src)}" + same_classes  # when done by hand
+    return f"next: sealpin dataset fix {quote(src)} OUT" + " --rename OLD=NEW" * told_by_name + same_classes
+
+
 def _rules(classes: str, recipe: Path | None) -> "Rules":
     from sealpin_training.dataset.survey import Rules
 
@@ -290,8 +306,7 @@ def _findings_text(findings: "list[Finding]") -> str:
             lines.append(_printable(f"    {place}: {one.found}" + (f"; allowed: {allowed}" if allowed else "")))
         if len(members) > SHOWN:
             lines.append(f"    ... and {len(members) - SHOWN} more (--json lists all)")
-        if row.hint:
-            lines.append(f"    advice: {row.hint}")
+        lines.append(f"    advice: {row.advice}")
     return "".join(line + "\n" for line in lines)
 
 

@@ -123,9 +123,10 @@ class Refused(SealpinError):
 def raise_all(faults: "list[InputError]", hint: str = "") -> None:
     """Raise the faults found in one pass over the input as one InputError; nothing when there are none.
 
-    `hint` is the next command when there are several.
+    `hint` is the next command when there are several, or the only one has none of its own.
     """
     if len(faults) == 1:
+        faults[0].hint = faults[0].hint or hint
         raise faults[0]
     if faults:
         shown = "\n".join(str(fault) for fault in faults[:MAX_FAULTS_SHOWN])

@@ -541,6 +541,18 @@ def a_yolo_class_without_a_name(folder: Path) -> None:
         file.write("7 0.5 0.5 0.1 0.1\n")
 
 
+@plants("classes-unnamed", ".")
+def yolo_labels_without_a_list(folder: Path) -> None:
+    as_yolo(folder)
+    (folder / "classes.txt").unlink()
+
+
+@plants("no-boxes", ".")
+def good_parts_only(folder: Path) -> None:
+    for path in folder.glob("*.xml"):
+        voc.write(path, f"{path.stem}.jpg", WIDTH, HEIGHT, ())
+
+
 def encoded(photo: Image.Image, encoding: str, **options: object) -> bytes:
     """The bytes of a photo file."""
     file = io.BytesIO()

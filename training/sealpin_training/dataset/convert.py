@@ -39,17 +39,15 @@ class Plan:
 def convert(src: Path, out: Path, plan: Plan | None = None, *, processes: int | None = None) -> tuple[Dataset, Survey]:
     """Write the dataset of folder `src` to the new folder `out`. The same input and plan give the same bytes.
 
-    Raises InputError that lists every error of the photos and labels, and when no photo has a box, `merge` names a
-    category that no box has, or `out` is taken.
+    Raises InputError that lists every error of the survey: what `dataset check` lets pass is not refused here. Also
+    when `merge` names a category that no box has, `group` matches no photo, `keep` is no dataset, or `out` is taken.
     """
     plan = plan or Plan()
     kept = load_dataset(plan.keep).splits if plan.keep else {}
     with new_folder(out, src) as partial, workers(processes) as pool:
         found = survey(src, plan.rules, pool)
-        raise_all([one.as_error(src) for one in found.findings if one.severity == "error"], hint=_hint(src))
+        raise_all([one.as_error(src) for one in found.findings if one.severity == "error"], hint=_hint(src, plan.rules))
         categories = _categories(found, plan)
-        if not categories:
-            raise InputError("no photo has a box", where=str(src), allowed="burrs marked with labelImg on some photos")
         members = _members(found, categories, plan, kept)
         content = Content(found.photos, members, categories)
         write_shards(partial, src, content, pool)
@@ -57,8 +55,9 @@ def convert(src: Path, out: Path, plan: Plan | None = None, *, processes: int | 
     return load_dataset(out), found
 
 
-def _hint(src: Path) -> str:
-    return f"sealpin dataset check {quote(src)}; sealpin dataset fix {quote(src)} FIXED"
+def _hint(src: Path, rules: Rules) -> str:
+    classes = f" --classes {quote(','.join(rules.classes))}" if rules.classes else ""
+    return f"sealpin dataset check {quote(src)}" + classes
 
 
 def _categories(found: Survey, plan: Plan) -> dict[str, str]:

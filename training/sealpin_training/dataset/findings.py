@@ -25,6 +25,14 @@ class Kind(NamedTuple):
     hint: str
     fix: str = ""
 
+    @property
+    def advice(self) -> str:
+        """What to do: first what the summary's next command does, then by hand what a hand can do better."""
+        if not self.fix:
+            return self.hint
+        mended = f"let sealpin dataset fix {self.fix}" + ("" if " " in self.fix else " it")
+        return mended if self.hint in ("", LABEL_AGAIN, LOOK, WRITTEN) else f"{mended}; or by hand: {self.hint}"
+
 
 KINDS: dict[str, Kind] = {
     # Files
@@ -183,7 +191,7 @@ KINDS: dict[str, Kind] = {
         "warning",
         "the labels give another number of channels than the photo has",
         "the photo's",
-        "nothing reads it; sealpin dataset fix writes it",
+        WRITTEN,
         "write it",
     ),
     "filename-missing": Kind("warning", "<filename> is missing", "the photo's name", LABEL_AGAIN, "write it"),
@@ -207,7 +215,7 @@ KINDS: dict[str, Kind] = {
         "note",
         "<path> is a place on another computer or an earlier folder",
         "where the photo lies",
-        "nothing reads it",
+        WRITTEN,
         "write the name",
     ),
     # Objects
@@ -219,14 +227,14 @@ KINDS: dict[str, Kind] = {
         "error",
         "this class is another one spelled differently",
         "one spelling",
-        "dataset fix takes the commonest; if it is a class of its own, give --classes with both",
+        "if it is a class of its own, give --classes with both; else the commonest is right",
         "rename",
     ),
     "class-typo": Kind(
         "error",
         "this rare class looks like a typing error",
         "one spelling",
-        "dataset fix takes the commonest; if it is a class of its own, give --classes with both",
+        "if it is a class of its own, give --classes with both; else the commonest is right",
         "rename",
     ),
     "class-scripts": Kind(
@@ -240,6 +248,12 @@ KINDS: dict[str, Kind] = {
         "the list of classes has no name for this number",
         "a name for each number",
         "add the name to classes.txt or data.yaml, in its place",
+    ),
+    "classes-unnamed": Kind(
+        "warning",
+        "no list names the classes, which are called by their numbers",
+        "names in data.yaml, or a name a line in classes.txt",
+        "put the list that the labels were made with beside them",
     ),
     "class-few": Kind(
         "warning", "this class has too few boxes to learn", "20 and more", "label more, or fold it: --merge OLD=NEW"
@@ -325,7 +339,7 @@ KINDS: dict[str, Kind] = {
         "error",
         "a tag (EXIF) asks to turn this photo, which labelImg does and training does not: the boxes are elsewhere",
         "photos stored upright",
-        "sealpin dataset fix SRC OUT",
+        "",
         "turn the pixels",
     ),
     "photo-small": Kind(
@@ -348,20 +362,26 @@ KINDS: dict[str, Kind] = {
         "this photo is in another split too: its score would be a lie",
         "each photo in one split",
         "remove one",
-        "drop the copy in train",
+        "keep one: with boxes, else labelled, else in test",
     ),
     "photo-near-across-splits": Kind(
         "error",
         "this photo is nearly one of another split: its score would be a lie",
         "each part in one split",
         "remove one",
-        "drop the copy in train",
+        "keep one: with boxes, else labelled, else in test",
     ),
     "split-incomplete": Kind(
         "warning",
         "folders called train, val or test are not taken as the split",
         "every photo in one of the three, and none of them empty",
         "convert deals the photos anew; move them, or give the folders other names",
+    ),
+    "no-boxes": Kind(
+        "error",
+        "no photo has a box",
+        "burrs marked on some photos",
+        "label them; a proposal counts when a person has saved it",
     ),
     "no-good-parts": Kind(
         "note", "no photo shows a good part", "some", "without them nobody knows how many good parts are rejected"
@@ -393,7 +413,7 @@ class Finding(NamedTuple):
             "severity": kind.severity,
             "found": self.found,
             "allowed": self.allowed or kind.allowed,
-            "hint": kind.hint,
+            "hint": kind.advice,
         }
 
     def as_error(self, src: object) -> InputError:
@@ -401,5 +421,9 @@ class Finding(NamedTuple):
         kind = KINDS[self.kind]
         problem = f"object {self.number}: {kind.problem}" if self.number else kind.problem
         return InputError(
-            problem, where=f"{src}/{self.file}", found=self.found, allowed=self.allowed or kind.allowed, hint=kind.hint
+            problem,
+            where=f"{src}/{self.file}",
+            found=self.found,
+            allowed=self.allowed or kind.allowed,
+            advice=kind.advice,
         )

@@ -1,4 +1,7 @@
-"""A repaired copy of a folder, and a list of everything that was changed. The source is never touched."""
+"""A repaired copy of a folder, and a list of everything that was changed. The source is never touched.
+
+A photo that labels told of any object on is no good part in the copy: where none is left, it is there without labels.
+"""
 
 import csv
 import io
@@ -123,7 +126,10 @@ def _orders(found: Survey, rename: Mapping[str, str]) -> Orders:
 
 
 def _one_split_each(found: Survey) -> dict[str, tuple[str, str]]:
-    """The photos to leave out so that no shot is in two splits: it stays where it is labelled, and rather in test."""
+    """The photos to leave out so that no shot is in two splits.
+
+    It stays where it has boxes, else where it is labelled, and rather in test.
+    """
     if not found.folder_split:
         return {}
     groups = Groups(len(found.photos))
@@ -133,9 +139,14 @@ def _one_split_each(found: Survey) -> dict[str, tuple[str, str]]:
     for position in {position for pair in found.twins for position in pair}:
         shots[groups.of(position)].append(found.photos[position].name)
     left_out = {}
+    with_boxes = {found.photos[at].name for pair in found.twins for at in pair if found.photos[at].boxes}
+
+    def preference(name: str) -> tuple[bool, bool, bool, int, str]:
+        home = ("test", "val", "train").index(found.folder_split[name])
+        return name not in with_boxes, name not in found.unplaced, name in found.unlabelled, home, name
+
     for names in shots.values():
-        labelled = [name for name in names if name not in found.unlabelled] or names
-        kept = min(labelled, key=lambda name: (("test", "val", "train").index(found.folder_split[name]), name))
+        kept = min(names, key=preference)
         for name in names:
             if found.folder_split[name] != found.folder_split[kept]:
                 left_out[name] = ("photo-across-splits", kept)
@@ -181,9 +192,8 @@ def _repair_one(source: Source, orders: Orders, out: Path, entry: Entry, changes
     for one in labels.findings:  # objects that are no objects, and what is written anew
         changed(one, KINDS[one.kind].fix or "written anew")
     checked, _ = check_boxes(replace_objects(labels, boxes), width, height)
-    if not checked and (labels.objects or any(one.number for one in labels.findings)):
-        # Without labels rather than as a good part, which it is not
-        changed(Finding(labels.file, "photo-unlabelled", "no object is left"), "labels left out: label it again")
+    if not checked and labels.tells_of_objects:
+        changed(Finding(entry.photo, "photo-unlabelled", "no object is left"), "labels left out: label it again")
         return True
     depth = 1 if facts.channels == 1 else 3
     xml = voc.encode(PurePosixPath(name).name, width, height, checked, depth=depth, proposed=labels.proposed)

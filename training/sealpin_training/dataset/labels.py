@@ -62,6 +62,11 @@ class RawLabels:
     relative: bool = False
     proposed: bool = False
 
+    @property
+    def tells_of_objects(self) -> bool:
+        """Are there objects, or what was meant as one and could not be read? Then the photo shows no good part."""
+        return bool(self.objects) or any(fault.number for fault in self.findings)
+
 
 Given = str | RawLabels
 """What a format has for a photo: the name of a label file to read, or what one file says of it."""
@@ -93,7 +98,7 @@ class LabelSource:
     """The labels of a folder in one format: for each photo that has some, all that is said of it, in order of files.
 
     `orphans` are label files that belong to no photo. `classes` are the names that the format itself lists, in its
-    order; empty where it lists none.
+    order; empty where it lists none. `keypoints`: how many numbers of key points follow each box.
     """
 
     format: str
@@ -101,3 +106,4 @@ class LabelSource:
     findings: Sequence[Finding] = ()
     orphans: Sequence[str] = ()
     classes: tuple[str, ...] = ()
+    keypoints: int = 0

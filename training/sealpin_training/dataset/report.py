@@ -166,7 +166,8 @@ def _mean_photo(found: Survey) -> Any:
 def _examples(found: Survey) -> list[LabelledPhoto]:
     """A sheet of photos, bad and good, spread over the folder."""
     bad = [photo for photo in found.photos if photo.boxes]
-    good = [photo for photo in found.photos if not photo.boxes and photo.name not in found.unlabelled]
+    not_good = found.unlabelled | found.unplaced
+    good = [photo for photo in found.photos if not photo.boxes and photo.name not in not_good]
     some_good = _spread(good, COLUMNS)
     return _spread(bad, COLUMNS * ROWS - len(some_good)) + some_good
 

@@ -33,7 +33,8 @@ class Entry(NamedTuple):
 class Source:
     """A folder's photos in name order, then the label files that belong to none.
 
-    `format` is the key in FORMATS of the one that labels most photos, `lists` the names that each format lists.
+    `format` is the key in FORMATS of the one that labels most photos, `lists` the names that each format
+    lists, `keypoints` how many numbers of key points follow each of YOLO's boxes.
     """
 
     root: Path
@@ -41,6 +42,7 @@ class Source:
     entries: Sequence[Entry]
     findings: Sequence[Finding]
     lists: Mapping[str, tuple[str, ...]]
+    keypoints: int = 0
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -66,7 +68,7 @@ class Source:
     def _read(self, form: str, given: Given) -> RawLabels:
         if isinstance(given, RawLabels):
             return given
-        labels: RawLabels = FORMATS[form].read(self.root, given, self.lists[form])
+        labels: RawLabels = FORMATS[form].read(self.root, given, self.lists[form], self.keypoints)
         return labels
 
     def opened(self) -> "Source":
@@ -112,7 +114,9 @@ def open_source(root: Path) -> Source:
         for photo in files.photos
     ]
     entries += [Entry(None, ((labels.format, file),)) for labels in read for file in labels.orphans]
-    return Source(root.absolute(), chosen.format, entries, findings, {labels.format: labels.classes for labels in read})
+    lists = {labels.format: labels.classes for labels in read}
+    keypoints = max(labels.keypoints for labels in read)
+    return Source(root.absolute(), chosen.format, entries, findings, lists, keypoints)
 
 
 def split_by_folder(names: Sequence[str]) -> dict[str, str]:

@@ -50,7 +50,7 @@ class Stats:
 
     @property
     def bad(self) -> int:
-        """Photos with a box."""
+        """Photos with a box, be it one that is not counted."""
         return self.photos - self.good - self.unlabelled
 
     def as_dict(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def statistics(found: Survey, anchors: Anchors) -> Stats:
     labelled = [photo for photo in found.photos if photo.name not in found.unlabelled]
     return Stats(
         photos=len(found.photos),
-        good=sum(not photo.boxes for photo in labelled),
+        good=sum(not photo.boxes and photo.name not in found.unplaced for photo in labelled),
         unlabelled=len(found.unlabelled),
         photo_sizes=dict(Counter((photo.width, photo.height) for photo in found.photos).most_common()),
         boxes_per_photo=dict(sorted(Counter(len(photo.boxes) for photo in labelled).items())),

@@ -43,7 +43,8 @@ class Survey:
     """A folder as it was found.
 
     `photos`: every photo that could be decoded, in name order, with the boxes that are in order. `unlabelled`: names of
-    those without labels, or with proposals only. `twins`: pairs of positions in `photos` of the same shot.
+    those without labels, or with proposals only. `unplaced`: names of those whose labels tell of objects of which none
+    is among the boxes: no good parts. `twins`: pairs of positions in `photos` of the same shot.
     `folder_split`: the split of each photo where the folders give one. `named`: the photos of each class name as it is
     written, one for each object. `wrong`: the class names that are wrong, with the fault and what to use instead.
     """
@@ -51,6 +52,7 @@ class Survey:
     source: Source
     photos: Photos = field(default_factory=Photos)
     unlabelled: set[str] = field(default_factory=set)
+    unplaced: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
     twins: list[tuple[int, int]] = field(default_factory=list)
     folder_split: dict[str, str] = field(default_factory=dict)
@@ -68,6 +70,7 @@ class Looked(NamedTuple):
     name: str
     photo: LabelledPhoto | None
     labelled: bool
+    unplaced: bool
     grey: bool
     findings: list[Finding]
     names: list[str]
@@ -90,6 +93,8 @@ def survey(src: Path, rules: Rules, pool: Workers) -> Survey:
                     grey += [one.photo.name] if one.grey else []
                     if not one.labelled:
                         result.unlabelled.add(one.photo.name)
+                    if one.unplaced:
+                        result.unplaced.add(one.photo.name)
             bar.update(len(looked))
         twins = _check_twins(result, prints)
     if len(grey) < len(result.photos):
@@ -155,7 +160,8 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
         photo = LabelledPhoto.of(name, facts.sha256, (facts.width, facts.height), encoding, boxes)
     labelled = labels is not None and not labels.proposed
     names = [item.name for item in labels.objects] if labels and not labels.proposed else []
-    return Looked(name, photo, labelled, facts.channels == 1, findings, names)
+    unplaced = labels is not None and labels.tells_of_objects and not boxes
+    return Looked(name, photo, labelled, unplaced, facts.channels == 1, findings, names)
 
 
 def _look_at_orphan(source: Source, entry: Entry) -> Looked:
@@ -168,7 +174,7 @@ def _look_at_orphan(source: Source, entry: Entry) -> Looked:
         findings += check_names(labels, stem + (ending or PHOTO_ENDINGS[0]), str(source.root))
     if not labels.relative:
         findings += check_boxes(labels, *(labels.size or (0, 0)))[1]
-    return Looked(labels.file, None, False, False, findings, [])
+    return Looked(labels.file, None, False, False, False, findings, [])
 
 
 def _check_scale(file: str, boxes: Iterable[tuple[int, Box]], width: int, height: int, rules: Rules) -> list[Finding]:
@@ -210,6 +216,8 @@ def _check_classes(result: Survey, rules: Rules) -> list[Finding]:
         if count < LEAST_BOXES:
             findings.append(Finding(".", "class-few", f"{name}: {count} boxes"))
     labelled = [photo for photo in result.photos if photo.name not in result.unlabelled]
+    if not result.named:
+        findings.append(Finding(".", "no-boxes", f"{len(labelled)} labelled photos"))
     if labelled and all(photo.boxes for photo in labelled):
         findings.append(Finding(".", "no-good-parts", f"{len(labelled)} labelled photos, all with boxes"))
     return findings
@@ -229,6 +237,9 @@ def _check_twins(result: Survey, prints: Fingerprints) -> list[Finding]:
     split = result.folder_split
     again: set[int] = set()
 
+    def same_labels(one: LabelledPhoto, other: LabelledPhoto) -> bool:
+        return _same_boxes(one, other) and (one.name in result.unplaced) == (other.name in result.unplaced)
+
     def across(one: LabelledPhoto, other: LabelledPhoto) -> bool:
         return bool(split) and split[one.name] != split[other.name]
 
@@ -241,7 +252,7 @@ def _check_twins(result: Survey, prints: Fingerprints) -> list[Finding]:
             again.add(other)
             if across(one, two):
                 kind = "photo-across-splits"
-            elif one.name in result.unlabelled or two.name in result.unlabelled or _same_boxes(one, two):
+            elif two.name in result.unlabelled or same_labels(one, two):
                 kind = "photo-duplicate"
             else:
                 kind = "photo-duplicate-labels"

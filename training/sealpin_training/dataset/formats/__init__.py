@@ -2,7 +2,7 @@
 
     LOOKS_LIKE                           what it looks for, in words
     find(files) -> LabelSource | None    the labels of a folder; None where it has none of this format
-    read(root, file, classes)            what one label file says (formats with a file for each photo)
+    read(root, file, classes, keypoints) what one label file says (formats with a file for each photo)
 
 All are read; the one that labels most photos goes before the others, the first of equals. `foreign` names the labels of
 programs that have no module here.

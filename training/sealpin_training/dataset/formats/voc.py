@@ -54,7 +54,7 @@ def find(files: Files) -> LabelSource | None:
     return LabelSource("voc", of_photo, findings, [name for name in orphans if name not in others])
 
 
-def read(root: Path, file: str, classes: Sequence[str] = ()) -> RawLabels:
+def read(root: Path, file: str, classes: Sequence[str] = (), keypoints: int = 0) -> RawLabels:
     """What one XML file says, and what is wrong with it as a file. Entities and DTDs are refused, never expanded."""
     labels = RawLabels(file)
 

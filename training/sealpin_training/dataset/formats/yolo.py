@@ -1,7 +1,12 @@
-"""YOLO's text files: a line for each box, `class x y width height`, centre and size as shares of the photo.
+"""YOLO's text files: a line for each object, all numbers shares of the photo. One of these is its box:
 
-Format: Ultralytics' "Detection Datasets Overview". Class names stand in data.yaml (`names`), in classes.txt, as
-labelImg writes them, or in darknet's obj.names. A line with more numbers is an outline: its bounding box is taken.
+    class x y width height                     centre and size
+    class x1 y1 x2 y2 x3 y3 ...                an outline, or the corners of a turned box: the box around it
+    class x y width height  key points         where data.yaml has kpt_shape, and then nothing else
+
+Format: Ultralytics' overviews of datasets for detection, segmentation, oriented boxes and pose. Class names stand in
+data.yaml (`names`), in classes.txt, as labelImg writes them, or in darknet's obj.names. A model's own output has its
+confidence and a track's number on the line: no label, and never taken for an outline.
 """
 
 import os
@@ -10,18 +15,18 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-import yaml
-
 from sealpin_edge.errors import InputError
+from sealpin_edge.files import read_text
 
 from ..files import Files, match, read_whole
 from ..findings import Finding
-from ..labels import LabelSource, RawLabels, RawObject
+from ..labels import Edges, LabelSource, RawLabels, RawObject
+from .data_yaml import read_data_yaml
 from .foreign import pass_over
 
 LOOKS_LIKE = "YOLO text files with classes.txt or data.yaml"
 MAX_BYTES = 4 << 20
-MAX_CLASSES = 10_000
+ROUNDING = 1e-6  # what a division in float32 may be over 1 or under 0; nothing else is
 NAME_FILES = ("classes.txt", "labels.txt")
 
 _LINE = re.compile(r"\s*\d+(\s+[-+.\deE]+){4,}\s*$")
@@ -38,12 +43,19 @@ def find(files: Files) -> LabelSource | None:
         for name in labels.values():
             pass_over(files, str(name), None, "the first line is none of YOLO's")
         return None
+    lists, keypoints = _listings(files)
+    classes = _one_list(files.root, lists)
+    if not lists:
+        findings.append(Finding(".", "classes-unnamed", "no data.yaml with names, no classes.txt"))
     of_photo = {photo: (given,) for photo, given in labels.items()}
-    return LabelSource("yolo", of_photo, findings, lost, _class_names(files))
+    return LabelSource("yolo", of_photo, findings, lost, classes, keypoints)
 
 
-def read(root: Path, file: str, classes: Sequence[str] = ()) -> RawLabels:
-    """What one text file says; a class without a name is called by its number."""
+def read(root: Path, file: str, classes: Sequence[str] = (), keypoints: int = 0) -> RawLabels:
+    """What one text file says; a class without a name is called by its number.
+
+    `keypoints` is how many numbers of key points follow the box on each line.
+    """
     labels = RawLabels(file, relative=True)
     try:
         data = read_whole(os.path.join(root, file), MAX_BYTES)
@@ -54,26 +66,39 @@ def read(root: Path, file: str, classes: Sequence[str] = ()) -> RawLabels:
         labels.findings.append(Finding(file, "labels-too-large", f"{data} bytes"))
         return labels
     text = data.decode("utf-8-sig", errors="replace")
+    allowed = "class x y width height, or class and an outline's points, in numbers from 0 to 1"
+    if keypoints:
+        allowed = f"class x y width height, 0..1, and {keypoints} numbers of key points, as kpt_shape says"
     for number, line in enumerate((line for line in text.splitlines() if line.strip()), start=1):
         fields = line.split()
-        try:
-            index, numbers = int(fields[0]), [float(field) for field in fields[1:]]
-            if len(numbers) < 4 or (len(numbers) > 4 and len(numbers) % 2):
-                raise ValueError
-        except ValueError:
-            labels.findings.append(
-                Finding(file, "line-unreadable", line[:80], number, "class x y width height, the last four 0..1")
-            )
+        edges = _edges(fields[1:], keypoints)
+        if edges is None or not (fields[0].isdecimal() and len(fields[0]) < 9):
+            labels.findings.append(Finding(file, "line-unreadable", line[:80], number, allowed))
             continue
-        name = classes[index] if 0 <= index < len(classes) else str(index)
-        labels.objects.append(RawObject(number, name, _edges(numbers)))
+        index = int(fields[0])
+        name = classes[index] if index < len(classes) else str(index)
+        if name.strip():
+            labels.objects.append(RawObject(number, name, edges))
+        else:
+            labels.findings.append(Finding(file, "class-missing", f"class {index} is a blank line of the list", number))
     return labels
 
 
-def _edges(numbers: list[float]) -> tuple[float, float, float, float]:
-    if len(numbers) == 4:
-        x, y, width, height = numbers
+def _edges(fields: Sequence[str], keypoints: int) -> Edges | None:
+    """The box of what follows the class on a line, as shares of the photo; None when that is no label."""
+    try:
+        numbers = [float(field) for field in fields]
+    except ValueError:
+        return None
+    count = len(numbers)
+    if not all(-ROUNDING <= number <= 1 + ROUNDING for number in (numbers[:4] if keypoints else numbers)):
+        return None
+    if count == 4 + keypoints:
+        x, y, width, height = numbers[:4]
         return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    # Six numbers with a whole one at the end are a box, a confidence and a track's number
+    if keypoints or count < 6 or count % 2 or (count == 6 and fields[-1].isdecimal()):
+        return None
     return min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])
 
 
@@ -87,29 +112,42 @@ def _is_yolo(path: Path) -> bool:
     return not lines or bool(_LINE.match(lines[0]))
 
 
-def _class_names(files: Files) -> tuple[str, ...]:
-    """The one list of names. Raises InputError when several files number the classes differently."""
+def _listings(files: Files) -> tuple[dict[str, tuple[str, ...]], int]:
+    """The lists of class names by their file, and how many numbers of key points a line has.
+
+    Raises InputError when a list cannot be read.
+    """
     lists: dict[str, tuple[str, ...]] = {}
+    shapes: dict[str, int] = {}
     for name in (*files.labels.get(".yaml", ()), *files.labels.get(".yml", ())):
-        try:
-            names = yaml.safe_load((files.root / name).read_text(encoding="utf-8"))["names"]
-        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-            continue
-        if isinstance(names, dict) and all(isinstance(key, int) and 0 <= key < MAX_CLASSES for key in names):
-            lists[name] = tuple(str(names.get(index, index)) for index in range(max(names, default=-1) + 1))
-        elif isinstance(names, list):
-            lists[name] = tuple(map(str, names))
+        found = read_data_yaml(files.root / name)
+        if found.names is not None:
+            lists[name] = found.names
+        if found.names is not None or found.keypoints:
+            shapes[name] = found.keypoints or 0
     for name in (*files.labels.get(".txt", ()), *files.labels.get(".names", ())):
         if PurePosixPath(name).name in NAME_FILES or name.endswith(".names"):
-            text = (files.root / name).read_text(encoding="utf-8-sig", errors="replace")
-            lists[name] = tuple(line.strip() for line in text.rstrip().splitlines())
+            lists[name] = tuple(line.strip() for line in read_text(files.root / name).rstrip().splitlines())
+    if len(set(shapes.values())) > 1:
+        raise InputError(
+            "these files number the key points differently",
+            where=str(files.root),
+            found="; ".join(f"{name}: {count or 'none'}" for name, count in shapes.items()),
+            allowed="one kpt_shape for all labels",
+            advice="convert each folder by itself",
+        )
+    return lists, max(shapes.values(), default=0)
+
+
+def _one_list(root: Path, lists: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The longest list. Raises InputError when another numbers the classes differently."""
     longest = max(lists.values(), key=len, default=())
     if any(names != longest[: len(names)] for names in lists.values()):
         raise InputError(
             "these files number the classes differently",
-            where=str(files.root),
+            where=str(root),
             found="; ".join(f"{name}: {', '.join(names)}" for name, names in lists.items()),
             allowed="one list for all labels",
-            hint="remove all but the right one, or convert each folder by itself",
+            advice="remove all but the right one, or convert each folder by itself",
         )
     return longest
