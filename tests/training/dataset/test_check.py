@@ -136,13 +136,13 @@ def test_the_command_prints_findings_by_kind_and_json_and_exits_with_1(clean: Pa
 def test_the_advice_of_a_finding_is_the_summarys(clean: Path, tmp_path: Path) -> None:
     folder = spoiled(clean, tmp_path, "a_box_without_width")
     told = CliRunner().invoke(main, ["dataset", "check", str(folder), "--workers", "1", "--classes", "burr,spatter"])
-    assert "advice: let sealpin dataset fix drop the object\n" in told.output
+    assert "advice: let dataset fix drop the object\n" in told.output
     assert told.output.endswith(f"next: sealpin dataset fix {folder} OUT --classes burr,spatter\n")
     refused = CliRunner().invoke(main, ["dataset", "convert", str(folder), str(tmp_path / "out"), "--workers", "1"])
-    assert "advice:  let sealpin dataset fix drop the object\n" in refused.output
+    assert "advice:  let dataset fix drop the object\n" in refused.output
     assert f"next:    sealpin dataset check {folder}\n" in refused.output
     for kind, row in KINDS.items():
-        assert row.advice.startswith("let sealpin dataset fix ") == bool(row.fix), kind
+        assert row.advice.startswith("let dataset fix ") == bool(row.fix), kind
         assert not (row.fix and "save it again" in row.advice and "?" not in row.advice), kind
 
 

@@ -191,6 +191,18 @@ def test_a_folder_of_good_parts_alone_is_refused_by_both_and_leads_to_labelling(
         assert next_command(again) == f"sealpin label {shlex.quote(str(src.parent / 'xml'))}"
 
 
+def test_the_next_command_holds_the_folder_against_the_same_classes(tmp_path: Path) -> None:
+    for number, called in enumerate(("Crack", "crack", "two words")):
+        with written("voc", [Photo(number, ("sound",))], False, False) as src:
+            label = (src / "p0.xml").read_text().replace("burr", called)
+            (tmp_path / f"p{number}.xml").write_text(label)
+            (tmp_path / f"p{number}.jpg").write_bytes(shot(number))
+    told = run(f"sealpin dataset check {tmp_path} --classes 'Crack,crack,two words'", tmp_path)
+    assert told.exit_code == 0, told.output
+    assert run(f"sealpin dataset check {tmp_path}", tmp_path).exit_code == 1
+    assert run(next_command(told), tmp_path.parent / "out").exit_code == 0
+
+
 def run(line: str, out: Path) -> Result:
     """The command of a "next:" line, with what stands in capitals filled in."""
     words = {"OUT": str(out), "OLD=NEW": "7=burr"}

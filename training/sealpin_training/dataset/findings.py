@@ -30,7 +30,7 @@ class Kind(NamedTuple):
         """What to do: first what the summary's next command does, then by hand what a hand can do better."""
         if not self.fix:
             return self.hint
-        mended = f"let sealpin dataset fix {self.fix}" + ("" if " " in self.fix else " it")
+        mended = f"let dataset fix {self.fix}" + ("" if " " in self.fix else " it")
         return mended if self.hint in ("", LABEL_AGAIN, LOOK, WRITTEN) else f"{mended}; or by hand: {self.hint}"
 
 

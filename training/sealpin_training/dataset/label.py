@@ -35,7 +35,7 @@ def label(photos: Path, classes: Sequence[str] = ()) -> None:
     if sys.platform == "linux" and not any(
         os.environ.get(key) for key in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     ):
-        raise EnvironmentFault("there is no screen here", where="DISPLAY", hint="run this on a desktop, or ssh -X")
+        raise EnvironmentFault("there is no screen here", where="DISPLAY", advice="run this on a desktop, or ssh -X")
     with tempfile.TemporaryDirectory() as folder:
         class_file = Path(folder, "classes.txt")
         class_file.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")

@@ -88,7 +88,7 @@ def open_source(root: Path) -> Source:
             where=str(root),
             found=", ".join(f"{len(names)} {ending} files" for ending, names in sorted(files.labels.items()) if names),
             allowed="photos that end in " + ", ".join(PHOTO_ENDINGS),
-            hint="name the folder that holds the photos and their labels",
+            advice="name the folder that holds the photos and their labels",
         )
     given: list[LabelSource] = [labels for module in FORMATS.values() if (labels := module.find(files))]
     given.sort(key=lambda labels: len(labels.of_photo), reverse=True)
