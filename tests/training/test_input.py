@@ -1,5 +1,6 @@
 """The order of photos is a function of seed and step, on one worker or several."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from sealpin_edge.errors import InputError
 from sealpin_training.dataset.manifest import Dataset
 from sealpin_training.dataset.records import RecordFile
+from sealpin_training.dataset.tfrecord import example, frame, ints, record_places
 from sealpin_training.recipe import load_recipe
 
 from .conftest import small_recipe
@@ -105,10 +107,87 @@ def test_records_of_another_class_list_are_refused(dataset: Dataset) -> None:
         list(record)
 
 
-def test_a_shard_that_is_cut_off_is_refused(dataset: Dataset, tmp_path: Path) -> None:
-    (shard,) = dataset.folder.glob("val-*.tfrecord")
+@pytest.fixture
+def copied(dataset: Dataset, tmp_path: Path) -> Path:
+    """A copy of the dataset, to damage."""
+    return Path(shutil.copytree(dataset.folder, tmp_path / "copied"))
+
+
+def refused(copied: Path, classes: tuple[str, ...]) -> InputError:
+    """What is told when every record of val is read."""
+    with pytest.raises(InputError) as caught:
+        list(RecordFile(copied, "val", classes))
+    assert caught.value.hint.startswith("sealpin dataset convert ")
+    return caught.value
+
+
+def test_a_shard_that_is_cut_off_is_refused(dataset: Dataset, copied: Path) -> None:
+    (shard,) = copied.glob("val-*.tfrecord")
     data = shard.read_bytes()
     for length in (len(data) - 1, 20, 5):
-        (tmp_path / shard.name).write_bytes(data[:length])
-        with pytest.raises(InputError, match="damaged"):
-            RecordFile(tmp_path, "val", dataset.classes)
+        shard.write_bytes(data[:length])
+        assert str(shard) in refused(copied, dataset.classes).where
+    shard.write_bytes(data + b"more")
+    assert f"byte {len(data)} of" in refused(copied, dataset.classes).found
+
+
+@pytest.mark.parametrize("where", ["length", "edge of a box", "photo", "check sum"])
+def test_a_bit_that_flipped_names_its_shard_and_record(dataset: Dataset, copied: Path, where: str) -> None:
+    (shard,) = copied.glob("val-*.tfrecord")
+    data = bytearray(shard.read_bytes())
+    number, (start, length) = next(
+        (number, place)
+        for number, place in enumerate(record_places(shard))
+        if RecordFile(copied, "val", dataset.classes)[number].boxes
+    )
+    edge = data.index(b"image/object/bbox/xmax", start) + 28  # key, lengths and tags; then floats, four bytes each
+    data[
+        {"length": start - 12, "edge of a box": edge + 1, "photo": start + length // 2, "check sum": start + length}[
+            where
+        ]
+    ] ^= 4
+    shard.write_bytes(data)
+    told = refused(copied, dataset.classes)
+    assert told.where.startswith(str(shard))
+    assert f"record {number}" in told.where + told.found
+
+
+def test_a_bit_that_flipped_ends_a_training_in_its_own_words(dataset: Dataset, copied: Path, tmp_path: Path) -> None:
+    from sealpin_training.input import TrainingPhotos, batches, telling_faults
+
+    (shard,) = copied.glob("train-*.tfrecord")
+    data = bytearray(shard.read_bytes())
+    data[-100] ^= 1
+    shard.write_bytes(data)
+    photos = TrainingPhotos(copied, "train", dataset.classes)
+    with pytest.raises(InputError) as caught, telling_faults(photos):
+        list(batches(load_recipe(small_recipe(tmp_path)), photos, 3, 0))
+    assert caught.value.where == f"{shard}: record {len(photos) - 1}"
+
+
+def test_shards_that_were_not_converted_together_are_refused(dataset: Dataset, copied: Path) -> None:
+    (shard,) = copied.glob("val-*.tfrecord")
+    data = shard.read_bytes()
+    (first, length), *_ = record_places(shard)
+    shard.write_bytes(data[first + length + 4 :])  # cut off where a record begins
+    count = dataset.counts["val"]
+    assert f"{count - 1} records of val; dataset.json tells of {count}" in refused(copied, dataset.classes).found
+    record = data[first - 12 : first + length + 4]
+    (of_train,) = copied.glob("train-*.tfrecord")
+    (begin, size), *_ = record_places(of_train)
+    shard.write_bytes(of_train.read_bytes()[: begin + size + 4] + data[len(record) :])
+    assert refused(copied, dataset.classes).where == f"{shard}: record 0"
+    shard.rename(other := copied / "val-00000-of-00002.tfrecord")
+    assert refused(copied, dataset.classes).found == "val-00001-of-00002.tfrecord is missing"
+    (copied / "val-00000-of-00003.tfrecord").write_bytes(b"")
+    assert "val-00000-of-00003.tfrecord is too many" in refused(copied, dataset.classes).found
+    other.unlink()
+    (copied / "val-00000-of-00003.tfrecord").unlink()
+    assert "no val-*.tfrecord" in refused(copied, dataset.classes).found
+
+
+@pytest.mark.parametrize("features", [{}, {"image/width": b"x"}, {"image/width": ints([]), "image/height": ints([])}])
+def test_records_that_are_none_of_ours_are_refused(dataset: Dataset, copied: Path, features: dict[str, bytes]) -> None:
+    (shard,) = copied.glob("val-*.tfrecord")
+    shard.write_bytes(frame(example(features)) * dataset.counts["val"])
+    assert refused(copied, dataset.classes).problem == "this record is none of sealpin's"

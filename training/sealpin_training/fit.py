@@ -24,7 +24,7 @@ from .evaluation.coco import coco_score
 from .evaluation.detect import detect_photos
 from .evaluation.evaluate import Evaluation, judge_photos
 from .experiment import experiment_config
-from .input import Order, TrainingPhotos
+from .input import Order, TrainingPhotos, telling_faults
 from .memory import check_memory
 from .network.model import detector
 from .progress import progress_bar
@@ -149,12 +149,14 @@ class Fit:
         """Train to the recipe's last step, or to a limit.
 
         Returns the state at the end, which is not written yet: judging the run is part of finishing it. Raises
-        SealpinError when the loss breaks, EnvironmentFault when memory or disk do not suffice.
+        SealpinError when the loss breaks, EnvironmentFault when memory or disk do not suffice, InputError when a photo
+        cannot be read.
         """
         # The checkpoint may be newer than the state, which is written at evaluations
         self._run, self._tracker, self._state = run, tracker, replace(state, step=self.step)
         try:
-            self._train(tell)
+            with telling_faults(self._photos):
+                self._train(tell)
         except tf.errors.ResourceExhaustedError as error:
             raise self._exhausted(error) from None
         total, why = self._recipe.train.num_steps, self._over()

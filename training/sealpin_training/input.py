@@ -5,6 +5,8 @@ talking to each other; and the photos of the step at which a loss broke can be n
 buffer, which can do none of that; records and network stay TF-Vision's.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sealpin_edge.errors import SealpinError
 from sealpin_edge.photo import decode_photo
 
 from .augment import View, augmented
@@ -45,7 +48,12 @@ class Order:
 
 
 class TrainingPhotos:
-    """A split's photos decoded, by index: pixels uint8 [H, W, 3], boxes [N, 4] in 0..1, labels [N] from 1."""
+    """A split's photos decoded, by index: pixels uint8 [H, W, 3], boxes [N, 4] in 0..1, labels [N] from 1.
+
+    `fault` is why one could not be read, for `telling_faults`.
+    """
+
+    fault: SealpinError | None = None
 
     def __init__(self, dataset: Path, split: str, classes: tuple[str, ...]) -> None:
         """The photos of one split of a converted dataset."""
@@ -82,6 +90,17 @@ class TrainingPhotos:
         return found
 
 
+@contextmanager
+def telling_faults(photos: TrainingPhotos) -> Iterator[None]:
+    """Raise why a photo of `batches` cannot be read: TensorFlow makes an error of its own of it, with a traceback."""
+    try:
+        yield
+    except tf.errors.OpError:
+        if photos.fault:
+            raise photos.fault from None
+        raise
+
+
 def batches(recipe: Recipe, photos: TrainingPhotos, seed: int, first_step: int, context: Any = None) -> Any:
     """The batches from `first_step` to the recipe's last: photos [B, H, W, 3] preprocessed, and targets.
 
@@ -95,7 +114,11 @@ def batches(recipe: Recipe, photos: TrainingPhotos, seed: int, first_step: int, 
     height, width = recipe.resizer.height, recipe.resizer.width
 
     def fetch(number: int) -> tuple[Any, Any, Any]:
-        view = View(*photos[order[int(number)]])
+        try:
+            view = View(*photos[order[int(number)]])
+        except SealpinError as error:
+            photos.fault = error
+            raise
         pixels = augmented(recipe, view, lambda step: np.random.default_rng([seed, int(number), step]))
         most = recipe.train.max_number_of_boxes
         return pixels, view.boxes[:most].astype(np.float32), view.labels[:most]

@@ -12,17 +12,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sealpin_edge.errors import EnvironmentFault, InputError
+from sealpin_edge.errors import MAX_FAULTS_SHOWN, EnvironmentFault, InputError
 
 from ..parallel import Workers
 from ..progress import progress_bar
 from ..quiet import tensorflow
 from .content import Content
 from .labels import Box, LabelledPhoto
-from .tfrecord import example, floats, frame, ints, record_places, texts
+from .manifest import load_dataset
+from .tfrecord import damaged, example, floats, frame, ints, read_data, record_places, texts
 
 # Enough shards to read in parallel and to write on every core, few enough that a folder stays readable
 PHOTOS_PER_SHARD = 256
+_NOT_THESE = "these are not the records that were converted together"
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,7 @@ def write_shards(folder: Path, src: Path, content: Content, pool: Workers) -> No
             photos = content.of(split)
             for number in range(count):
                 first, end = (len(members) * edge // count for edge in (number, number + 1))
-                path = folder / f"{split}-{number:05d}-of-{count:05d}.tfrecord"
-                yield Shard(path, list(islice(photos, end - first)), first)
+                yield Shard(folder / _shard_name(split, number, count), list(islice(photos, end - first)), first)
 
     numbers = {name: content.classes.index(label) + 1 for name, label in content.categories.items()}
     with progress_bar(sum(map(len, content.members.values())), "write", "photo") as bar:
@@ -69,26 +70,38 @@ class RecordFile(Sequence[Record]):
     """A split's photos by their place in it, read from its shards when they are asked for. Safe to share by threads."""
 
     def __init__(self, folder: Path, split: str, classes: Sequence[str]) -> None:
-        """Find where each record begins. Raises InputError when a shard is cut off."""
-        self._classes = classes
+        """Find where each record begins.
+
+        Raises InputError when a shard is missing or cut off, or the shards are not those that dataset.json tells of.
+        """
+        dataset = load_dataset(folder)
+        self._classes, self._split, self._splits = classes, split, dataset.splits
         self._places = [
-            (path, start, length)
-            for path in sorted(folder.glob(f"{split}-*.tfrecord"))
-            for start, length in record_places(path)
+            (path, number, start, length)
+            for path in _shards(folder, split)
+            for number, (start, length) in enumerate(record_places(path))
         ]
+        if len(self._places) != dataset.counts[split]:
+            found = f"{len(self._places)} records of {split}; dataset.json tells of {dataset.counts[split]}"
+            raise damaged(str(folder), found, _NOT_THESE)
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __getitem__(self, index: Any) -> Any:
-        """The record, read anew. Raises InputError when it is damaged or was made with another class list."""
+        """The record, read anew.
+
+        Raises InputError when it is damaged, of another dataset, or was made with another class list.
+        """
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
-        path, start, length = self._places[index]
-        with open(path, "rb") as file:
-            file.seek(start)
-            data = file.read(length)
-        return _record(data, self._classes, f"{path}: record {index}")
+        path, number, start, length = self._places[index]
+        where = f"{path}: record {number}"
+        record = _record(read_data(path, start, length, where), self._classes, where)
+        if self._splits.get(record.name) != self._split:
+            found = f"{record.name!r}, which dataset.json does not count to {self._split}"
+            raise damaged(where, found, _NOT_THESE)
+        return record
 
 
 def read_records(folder: Path, split: str, classes: Sequence[str]) -> Iterator[Record]:
@@ -101,36 +114,62 @@ def without_photos(records: Iterable[Record]) -> list[Record]:
     return [replace(record, data=b"") for record in records]
 
 
-def _record(raw: bytes, classes: Sequence[str], where: str) -> Record:
-    tf = tensorflow()
+def _shards(folder: Path, split: str) -> list[Path]:
+    """The files of a split, all that their names promise. Raises InputError when one is missing, or too many."""
+    names = sorted(path.name for path in folder.glob(f"{split}-*.tfrecord"))
+    count = names[0].removesuffix(".tfrecord").rpartition("-")[2] if names else ""
+    wanted = [_shard_name(split, number, int(count)) for number in range(int(count))] if count.isdecimal() else []
+    if not names or len(count) > 5 or names != wanted:
+        odd = sorted(set(names) ^ set(wanted))[:MAX_FAULTS_SHOWN] or [f"no {split}-*.tfrecord"]
+        told = (f"{name} is {'too many' if name in names else 'missing'}" if names else name for name in odd)
+        raise damaged(str(folder), ", ".join(told), _NOT_THESE)
+    return [folder / name for name in names]
 
-    features = tf.train.Example.FromString(raw).features.feature
-    width, height = (int(features[f"image/{side}"].int64_list.value[0]) for side in ("width", "height"))
-    edges: list[npt.NDArray[np.float64]] = [
-        np.array(features[f"image/object/bbox/{key}"].float_list.value, np.float64) * scale
-        for key, scale in (("xmin", width), ("ymin", height), ("xmax", width), ("ymax", height))
-    ]
-    labels, difficult, truncated = (
-        features[f"image/object/{key}"].int64_list.value for key in ("class/label", "difficult", "truncated")
-    )
-    names = [text.decode() for text in features["image/object/class/text"].bytes_list.value]
-    for label, text in zip(labels, names, strict=True):
+
+def _shard_name(split: str, number: int, count: int) -> str:
+    return f"{split}-{number:05d}-of-{count:05d}.tfrecord"
+
+
+def _record(raw: bytes, classes: Sequence[str], where: str) -> Record:
+    """A record of its bytes, which may come from anywhere. Raises InputError when they are none that we write."""
+    tf = tensorflow()
+    from google.protobuf.message import DecodeError
+
+    try:
+        features = tf.train.Example.FromString(raw).features.feature
+        width, height = (int(features[f"image/{side}"].int64_list.value[0]) for side in ("width", "height"))
+        name, data = (features[f"image/{key}"].bytes_list.value[0] for key in ("filename", "encoded"))
+        edges: list[npt.NDArray[np.float64]] = [
+            np.array(features[f"image/object/bbox/{key}"].float_list.value, np.float64) * scale
+            for key, scale in (("xmin", width), ("ymin", height), ("xmax", width), ("ymax", height))
+        ]
+        labels, difficult, truncated = (
+            features[f"image/object/{key}"].int64_list.value for key in ("class/label", "difficult", "truncated")
+        )
+        names = [text.decode() for text in features["image/object/class/text"].bytes_list.value]
+        boxes = tuple(
+            Box(text, xmin, ymin, xmax, ymax, bool(hard), bool(cut))
+            for text, (xmin, ymin, xmax, ymax), hard, cut in zip(
+                names, np.stack(edges, axis=-1).tolist(), difficult, truncated, strict=True
+            )
+        )
+        if not all(0 <= box.xmin <= box.xmax <= width and 0 <= box.ymin <= box.ymax <= height for box in boxes):
+            raise ValueError("a box that is none, or reaches out of the photo")
+        record = Record(name.decode(), data, width, height, boxes)
+        numbered = list(zip(labels, names, strict=True))
+    except (DecodeError, ValueError, IndexError) as error:
+        raise damaged(where, f"{type(error).__name__}: {error}", "this record is none of sealpin's") from None
+    for label, text in numbered:
         if not 1 <= label <= len(classes) or classes[label - 1] != text:
             raise InputError(
                 "this record was made with another list of classes",
                 where=where,
                 found=f"{text!r} as number {label}",
                 allowed=", ".join(f"{number} {name}" for number, name in enumerate(classes, start=1)),
-                hint="convert the dataset again: sealpin dataset convert PHOTOS OUT",
+                advice="convert the dataset again",
+                hint="sealpin dataset convert PHOTOS OUT",
             )
-    boxes = tuple(
-        Box(text, xmin, ymin, xmax, ymax, bool(hard), bool(cut))
-        for text, (xmin, ymin, xmax, ymax), hard, cut in zip(
-            names, np.stack(edges, axis=-1).tolist(), difficult, truncated, strict=True
-        )
-    )
-    name, data = (features[f"image/{key}"].bytes_list.value[0] for key in ("filename", "encoded"))
-    return Record(name.decode(), data, width, height, boxes)
+    return record
 
 
 def _write(src: Path, categories: Mapping[str, str], numbers: Mapping[str, int], shards: list[Shard]) -> int:

@@ -26,7 +26,7 @@ def record_places(path: Path) -> Iterator[tuple[int, int]]:
     """Offset and length of each record's data in a file. Raises InputError when the file is cut off or no TFRecord."""
     size = path.stat().st_size
     with open(path, "rb") as file:
-        start = 0
+        start = number = 0
         while start < size:
             file.seek(start)
             header = file.read(_HEADER)
@@ -34,14 +34,35 @@ def record_places(path: Path) -> Iterator[tuple[int, int]]:
             whole = len(header) == _HEADER and header[8:] == _masked_crc(header[:8])
             end = start + _HEADER + length + _FOOTER
             if not whole or end > size:
-                raise InputError(
-                    "this file is damaged",
-                    where=str(path),
-                    found=f"a broken record at byte {start} of {size}",
-                    hint="convert the dataset again: sealpin dataset convert PHOTOS OUT",
-                )
+                fault = "is cut off" if whole else "does not begin as one"
+                raise damaged(str(path), f"record {number} {fault}, at byte {start} of {size}")
             yield start + _HEADER, length
-            start = end
+            start, number = end, number + 1
+
+
+def read_data(path: Path, start: int, length: int, where: str) -> bytes:
+    """The data of the record at an offset that `record_places` told; `where` stands in messages.
+
+    Raises InputError when its check sum is another: a bit that flipped on a disk or on the way could be a box's edge.
+    """
+    with open(path, "rb") as file:
+        file.seek(start)
+        data, check_sum = file.read(length), file.read(_FOOTER)
+    if check_sum != _masked_crc(data):
+        raise damaged(where, f"another check sum than was written, in {length} bytes from byte {start}")
+    return data
+
+
+def damaged(where: str, found: str, problem: str = "these records are damaged") -> InputError:
+    """What is told of records that cannot be relied upon."""
+    return InputError(
+        problem,
+        where=where,
+        found=found,
+        allowed="what `sealpin dataset convert` wrote",
+        advice="copy the dataset again, or convert it again: the same photos and options give the same records",
+        hint="sealpin dataset convert PHOTOS OUT",
+    )
 
 
 def example(features: Mapping[str, bytes]) -> bytes:
