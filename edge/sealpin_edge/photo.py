@@ -5,34 +5,49 @@ judged on the very pixels that it will see on the line.
 """
 
 import contextlib
+import os
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError, in_words
+from .photo_header import MAX_PIXELS, read_header
 
 Photo = npt.NDArray[np.uint8]
 """RGB, uint8, [height, width, 3]."""
+# What a photo of so many pixels takes as a BMP with four channels
+MAX_BYTES = 4 * MAX_PIXELS
 
 
 def decode_photo(data: bytes, name: str = "photo") -> Photo:
-    """Decode a JPEG, PNG or BMP as stored: an EXIF rotation is not applied, since labels count stored pixels.
+    """Decode a photo of one of FORMATS as stored: an EXIF rotation is not applied, since labels count stored pixels.
 
-    Raises InputError when the bytes are no photo, or a JPEG that ends before its last row.
+    Raises InputError when the bytes are no photo, or one of more than MAX_PIXELS, or a JPEG that ends before its last
+    row.
     """
     import cv2
 
+    header = read_header(data)
+    if header and header.too_large:
+        raise InputError(
+            "this photo is too large to open",
+            where=name,
+            found=f"{header.width} x {header.height} pixels",
+            allowed=f"{MAX_PIXELS:,} pixels",
+            advice="make it smaller, or take it out of the folder",
+        )
     whole = not data.startswith(b"\xff\xd8") or data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
     photo = None
-    if whole and data:
-        with contextlib.suppress(cv2.error):  # a header that promises more pixels than OpenCV allows
+    if whole and header:
+        with contextlib.suppress(cv2.error):
             photo = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     if photo is None:
+        found = "that are no photo" if whole else "that end too early"
         raise InputError(
             "this photo cannot be read",
             where=name,
-            found=f"{len(data)} bytes that end too early" if not whole else f"{len(data)} bytes that are no photo",
+            found=f"{len(data)} bytes {found}",
             allowed="a whole JPEG or PNG file",
             advice="copy it again from the camera, or take it out of the folder",
         )
@@ -42,9 +57,15 @@ def decode_photo(data: bytes, name: str = "photo") -> Photo:
 def read_photo(path: Path) -> Photo:
     """Read and decode a photo's file. Raises InputError when it cannot be read, or is no whole photo."""
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise InputError("this photo cannot be read", where=str(path), found=in_words(error)) from None
+    if len(data) > MAX_BYTES:
+        raise InputError(
+            "this photo is too large to open", where=str(path), found=f"{size} bytes", allowed=f"{MAX_BYTES:,} bytes"
+        )
     return decode_photo(data, str(path))
 
 

@@ -22,11 +22,12 @@ from sealpin_training.progress import progress
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model makes of one photo: its verdict, and the detections that count."""
+    """What a model makes of one photo: its verdict, the detections that count, and why it was not inspected."""
 
     photo: str
     verdict: Verdict
     detections: tuple[Detection, ...]
+    why: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; boxes are pixels of the photo: xmin, ymin, xmax, ymax."""
@@ -41,6 +42,7 @@ class Prediction:
                 }
                 for one in self.detections
             ],
+            "why": self.why,
         }
 
 
@@ -66,8 +68,10 @@ def predict(
         try:
             photo = read_photo(folder / name)
             verdict, found = judge(model.detect(photo), rule)
-        except (InputError, NoJudgement):
-            yield Prediction(name, Verdict.NOT_INSPECTED, ())
+        except (InputError, NoJudgement) as fault:
+            told = (fault.problem, fault.found, fault.allowed and f"allowed: {fault.allowed}")
+            why = ", ".join(text for text in told if text)
+            yield Prediction(name, Verdict.NOT_INSPECTED, (), why)
             continue
         if overlays:
             _write(overlays / Path(name).with_suffix(".jpg"), encode_jpeg(draw_overlay(photo, verdict, found)))

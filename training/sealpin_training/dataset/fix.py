@@ -4,7 +4,6 @@ A photo that labels told of any object on is no good part in the copy: where non
 """
 
 import csv
-import io
 import os
 import shutil
 import unicodedata
@@ -25,7 +24,7 @@ from .duplicates import Groups
 from .findings import KINDS, Finding
 from .formats import voc
 from .labels import Edges, RawLabels, RawObject
-from .photos import PhotoFacts, inspect_photo
+from .photos import PhotoFacts, inspect_photo, open_picture
 from .source import Entry, Source
 from .survey import Rules, Survey, survey
 
@@ -221,7 +220,7 @@ def _copy_photo(path: Path, target: Path, facts: PhotoFacts, changed: Told) -> t
     if not redrawn:
         shutil.copyfile(path, target)
         return facts.width, facts.height
-    with Image.open(io.BytesIO(path.read_bytes())) as picture:
+    with open_picture(path.read_bytes()) as picture:
         picture.seek(0)
         upright = ImageOps.exif_transpose(picture)
         if upright.mode.startswith("I") or upright.mode == "F":

@@ -8,15 +8,17 @@ import warnings
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from sealpin_edge.photo_header import FORMATS, read_header
 
 from .files import read_whole
 from .findings import Finding
 
 MAX_BYTES = 64 << 20
-MAX_PIXELS = 100_000_000
 FINGERPRINT = 32
 ENCODINGS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG"}
 # What Pillow's decoders raise for bytes that they do not expect; its own error for unknown files is an OSError
@@ -56,8 +58,13 @@ def inspect_photo(root: Path, name: str) -> PhotoFacts:
         facts.findings.append(Finding(name, "photo-too-large", f"{data} bytes"))
         return facts
     facts.sha256 = hashlib.sha256(data).hexdigest()
+    header = read_header(data)
     if not data:
         facts.findings.append(Finding(name, "photo-empty", "0 bytes"))
+    elif header is None:
+        facts.findings.append(Finding(name, "photo-unreadable", f"{len(data)} bytes that begin {data[:12]!r}"))
+    elif header.too_large:
+        facts.findings.append(Finding(name, "photo-too-large", f"{header.width}x{header.height}"))
     elif not (data.startswith(b"\xff\xd8\xff") and _plain_jpeg(data, name, facts)):
         _any_photo(data, name, facts)
     ending = os.path.splitext(name)[1]
@@ -78,7 +85,7 @@ def _plain_jpeg(data: bytes, name: str, facts: PhotoFacts) -> bool:
         return False
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if colours in ("CMYK", "YCCK") or height * width > MAX_PIXELS:
+        if colours in ("CMYK", "YCCK"):
             return False
         grey = _decode_grey(data)
     except ValueError as error:
@@ -108,17 +115,24 @@ def _decode_grey(data: bytes) -> npt.NDArray[np.uint8]:
     )
 
 
+def open_picture(data: bytes) -> Any:
+    """A photo as Pillow opens it, of none but FORMATS. Raises what UNREADABLE names."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's bomb warning: the limit here is our own
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+
+
 def _any_photo(data: bytes, name: str, facts: PhotoFacts) -> None:
-    """Decode whatever Pillow knows."""
+    """Decode whatever Pillow knows of FORMATS."""
     from PIL import Image
 
     def fault(kind: str, found: str = "") -> None:
         facts.findings.append(Finding(name, kind, found))
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's bomb warning: the limit here is our own
-            picture = Image.open(io.BytesIO(data))
+        picture = open_picture(data)
     except Image.DecompressionBombError:
         fault("photo-too-large", "more pixels than Pillow opens")
         return
@@ -126,9 +140,6 @@ def _any_photo(data: bytes, name: str, facts: PhotoFacts) -> None:
         fault("photo-unreadable", f"{len(data)} bytes that begin {data[:12]!r}")
         return
     width, height = picture.size
-    if width * height > MAX_PIXELS:
-        fault("photo-too-large", f"{width}x{height}")
-        return
     encoding = {"MPO": "JPEG"}.get(picture.format or "", picture.format or "")
     mode, deep = picture.mode, _is_deep_png(data) or picture.mode in ("I", "F") or picture.mode.startswith("I;16")
     alpha = "A" in mode or "transparency" in picture.info

@@ -6,7 +6,7 @@ from pathlib import Path
 from sealpin_edge.errors import InputError, quote
 from sealpin_edge.files import write_whole
 from sealpin_edge.model import Model
-from sealpin_edge.photo import decode_photo
+from sealpin_edge.photo import read_photo
 from sealpin_edge.verdict import Rule, counted
 
 from ..progress import progress
@@ -54,7 +54,7 @@ def prelabel(photos: Path, model_file: Path, threshold: float | None = None) -> 
         if path.with_suffix(".xml").exists():  # written a moment ago, for a photo of the same name
             continue
         try:
-            pixels = decode_photo(path.read_bytes(), photo)
+            pixels = read_photo(path)
         except InputError:
             unreadable.append(photo)
             continue

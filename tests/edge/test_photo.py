@@ -1,0 +1,151 @@
+"""Photos from outside: what is decoded, what is refused before any decoder sees it, and in which words."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from sealpin.cli import main
+from sealpin_edge.errors import InputError
+from sealpin_edge.photo import decode_photo, read_photo
+from sealpin_edge.photo_header import FORMATS, MAX_PIXELS, read_header
+from sealpin_training.dataset.formats import voc
+from sealpin_training.dataset.labels import Box
+from sealpin_training.dataset.photos import inspect_photo
+
+from ..conftest import write_parts
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) print\nshowpage\n%%EOF\n"
+# The first bytes of formats that Pillow or OpenCV know, and that are not decoded
+OTHERS = {
+    "EPS": EPS,
+    "EPS in a DOS wrapper": struct.pack("<I6I2x", 0xC6D3D0C5, 30, len(EPS), 0, 0, 0, 0) + EPS,
+    "PDF": b"%PDF-1.4\n1 0 obj\n<< /Type /Catalog >>\n",
+    "WMF": b"\xd7\xcd\xc6\x9a\0\0" + struct.pack("<4hH", 0, 0, 9, 9, 96),
+    "FPX": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504),
+    "PPM": b"P6 2 2 255\n" + bytes(12),
+    "Radiance": b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 1 +X 1\n" + bytes(4),
+    "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(64),
+    "Sun raster": struct.pack(">8I", 0x59A66A95, 1, 1, 24, 4, 1, 0, 0) + bytes(4),
+}  # fmt: skip
+
+
+def encoded(kind: str, width: int, height: int, mode: str = "RGB") -> bytes:
+    """A photo of noise, of one of FORMATS."""
+    pixels = np.random.default_rng(width).integers(0, 255, (height, width, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(file, kind)
+    return file.getvalue()
+
+
+def png(width: int, height: int) -> bytes:
+    """A PNG whose header promises so many pixels; its data are a few zeros."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(999))) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_the_header_tells_what_the_decoder_finds(kind: str, mode: str) -> None:
+    for width, height in ((1, 1), (3, 2), (37, 51), (300, 200)):
+        data = encoded(kind, width, height, mode)
+        assert read_header(data) == (kind, width, height)
+        assert decode_photo(data).shape == (height, width, 3)
+
+
+def test_the_other_ways_to_tell_a_size() -> None:
+    pixels = Image.fromarray(np.zeros((51, 37, 3), np.uint8))
+    for kind, options in (
+        ("JPEG", {"progressive": True, "comment": b"\xff\xc0" * 9}),
+        ("WEBP", {"lossless": True}),
+        ("WEBP", {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\0"}),
+    ):
+        file = io.BytesIO()
+        pixels.save(file, kind, **options)
+        assert read_header(file.getvalue()) == (kind, 37, 51)
+    upside_down = bytearray(encoded("BMP", 37, 51))
+    upside_down[22:26] = struct.pack("<i", -51)
+    assert read_header(bytes(upside_down)) == ("BMP", 37, 51)
+    os2 = b"BM" + struct.pack("<IHHI", 32, 0, 0, 26) + struct.pack("<IHHHH", 12, 37, 51, 1, 24)
+    assert read_header(os2) == ("BMP", 37, 51)
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_formats_never_reach_a_decoder(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_model: Path
+) -> None:
+    """By every way that a photo from outside takes; EPS would have Pillow start Ghostscript, which is laid out here."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/gs").write_text(f"#!/bin/sh\necho started >> {tmp_path}/started\nexit 1\n")
+    (tmp_path / "bin/gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    photos = tmp_path / "photos"
+    write_parts(photos, [[("PR", 1, 1)]])
+    voc.write(photos / "part_000.xml", "part_000.jpg", 256, 256, [Box("PR", 32, 32, 64, 64)])
+    (photos / "other.jpg").write_bytes(OTHERS[kind])
+    assert read_header(OTHERS[kind]) is None
+    with pytest.raises(InputError, match="no photo"):
+        read_photo(photos / "other.jpg")
+    assert [one.kind for one in inspect_photo(photos, "other.jpg").findings] == ["photo-unreadable"]
+    for command in (
+        ["dataset", "check", str(photos), "--json"],
+        ["dataset", "fix", str(photos), str(tmp_path / "fixed")],
+        ["predict", str(toy_model), str(photos)],
+    ):
+        said = CliRunner().invoke(main, command)
+        assert "Traceback" not in said.output and said.exit_code < 2, said.output
+    assert not (tmp_path / "fixed/other.jpg").exists()
+    assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [png(50_000, 50_000), b"BM" + bytes(12) + struct.pack("<Iii", 40, 30_000, -30_000), b"GIF89a\xff\xff\xff\xff"],
+)
+def test_a_small_file_of_a_huge_photo_is_refused_by_its_header(bomb: bytes, tmp_path: Path) -> None:
+    header = read_header(bomb)
+    assert header is not None and header.too_large
+    (tmp_path / "bomb.png").write_bytes(bomb)
+    with pytest.raises(InputError) as caught:
+        read_photo(tmp_path / "bomb.png")
+    assert caught.value.problem == "this photo is too large to open"
+    assert caught.value.found == f"{header.width} x {header.height} pixels"
+    assert caught.value.allowed == f"{MAX_PIXELS:,} pixels"
+    assert [one.kind for one in inspect_photo(tmp_path, "bomb.png").findings] == ["photo-too-large"]
+
+
+def test_a_photo_of_just_so_many_pixels_is_decoded_up_to_its_end() -> None:
+    assert not read_header(png(10_000, 10_000)).too_large  # type: ignore[union-attr]
+    assert read_header(png(10_001, 10_000)).too_large  # type: ignore[union-attr]
+
+
+def test_a_file_too_large_for_any_photo_is_not_read_whole(tmp_path: Path) -> None:
+    with open(tmp_path / "film.jpg", "wb") as file:
+        file.truncate(40 << 30)
+    with pytest.raises(InputError, match="42949672960 bytes"):
+        read_photo(tmp_path / "film.jpg")
+
+
+def test_predict_says_why_a_photo_was_not_inspected(tmp_path: Path, toy_model: Path) -> None:
+    (tmp_path / "bomb.jpg").write_bytes(png(50_000, 50_000))
+    (tmp_path / "part.png").write_bytes(encoded("PNG", 64, 64))
+    said = CliRunner().invoke(main, ["predict", str(toy_model), str(tmp_path)])
+    assert said.exit_code == 0, said.output
+    told = "this photo is too large to open, 50000 x 50000 pixels, allowed: 100,000,000 pixels"
+    assert f"NOT INSPECTED bomb.jpg  {told}" in said.output
+
+
+def test_stray_bytes_before_the_frame_header_cost_no_time() -> None:
+    for filler in (b"\xff", b"\xff\x01", b"\xff\0", b"\0"):
+        assert read_header(b"\xff\xd8\xff\xe0\0\x02" + filler * 4_000_000) is None
+    data = encoded("JPEG", 37, 51)
+    assert read_header(data[:2] + b"\xff\xff\xff\0" + data[2:]) == ("JPEG", 37, 51)
