@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError, in_words
-from .files import new_folder
+from .files import new_folder, parse_json
 
 FORMAT = 2
 MANIFEST = "manifest.json"
@@ -37,6 +37,7 @@ GOLDEN = "golden"
 WHEELS = "wheels"
 REQUIRED = (MODEL, STATION, UNIT)
 MAX_MEMBER_BYTES = 512 << 20
+MAX_HEAD_BYTES = 4 << 20  # of the manifest and of its signature, which are read before anything is trusted
 _KINDS: dict[str, type] = {
     "model": dict, "versions": dict, "minimum_runtime": dict, "platforms": list, "extras": list, "expires": str,
 }  # fmt: skip
@@ -99,7 +100,7 @@ def version_order(version: str) -> tuple[int, ...]:
 def parse_manifest(head: bytes, where: str) -> Manifest:
     """Read a manifest's bytes. Raises InputError when it is none, of another format, or names what no bundle holds."""
     try:
-        content = json.loads(head)
+        content = parse_json(head)
         found = content.get("format")
         if found != FORMAT:
             raise _refused(where, "this bundle is of another format", str(found), f"format {FORMAT}")
@@ -166,7 +167,7 @@ class Bundle:
         try:
             with zipfile.ZipFile(self.path) as archive:
                 for name, member in self.manifest.members.items():
-                    data = _read(archive, name)
+                    data = _read(archive, name, member.bytes)
                     check_member(name, data, member, str(self.path))
                     yield name, data
         except _BROKEN as error:
@@ -216,11 +217,15 @@ def _check_names(members: Mapping[str, Member], where: str) -> None:
         raise _refused(where, "this bundle has too few members", f"no {', '.join(missing)}")
 
 
-def _read(archive: zipfile.ZipFile, name: str) -> bytes:
-    with archive.open(name) as file:
-        data = file.read(MAX_MEMBER_BYTES + 1)
-    if len(data) > MAX_MEMBER_BYTES:
-        raise ValueError(f"{name} is larger than {MAX_MEMBER_BYTES >> 20} MiB")
+def _read(archive: zipfile.ZipFile, name: str, most: int = MAX_HEAD_BYTES) -> bytes:
+    """A member's bytes. Raises ValueError when there are more, or they would lie before the archive's beginning."""
+    try:
+        with archive.open(name) as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise ValueError(f"{name} cannot be read: {error}") from None
+    if len(data) > most:
+        raise ValueError(f"{name} is larger than {most} bytes")
     return data
 
 

@@ -1,12 +1,12 @@
 """sealpin.json: what a model file tells about itself beyond the standard metadata, and what stands in for it."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from .errors import InputError
+from .files import parse_json
 from .tflite_file import TfliteFile
 
 CARD_NAME = "sealpin.json"
@@ -54,8 +54,8 @@ def read_card(file: TfliteFile, name: str) -> ModelCard | None:
         )
 
     try:
-        content: dict[str, Any] = json.loads(file.files[CARD_NAME])
-    except (ValueError, RecursionError) as error:
+        content: dict[str, Any] = parse_json(file.files[CARD_NAME])
+    except ValueError as error:
         raise refuse(str(error)) from None
     names = {item.name for item in fields(ModelCard)}
     if not isinstance(content, dict) or not names <= set(content):

@@ -19,7 +19,7 @@ from .bundle import LIMITS as LIMITS_FILE
 from .camera import is_live
 from .config import StationConfig
 from .errors import InputError, in_words
-from .files import read_text, write_whole
+from .files import parse_json, read_text, write_whole
 from .photo import Photo
 from .plc.block import ErrorCode
 
@@ -206,7 +206,7 @@ def load_limits(data_dir: Path, release: Path | None = None) -> Limits:
 def read_limits(path: Path) -> Limits:
     """The limits in a file; those of a station that was taught nothing when there is none. Raises InputError."""
     try:
-        content: dict[str, Any] = json.loads(read_text(path))
+        content: dict[str, Any] = parse_json(read_text(path))
         limits = Limits(**{**content, "thumbnail": tuple(float(value) for value in content["thumbnail"])})
         numbers = [getattr(limits, item.name) for item in fields(Limits) if item.name != "thumbnail"]
         if not all(isinstance(number, int | float) and isfinite(number) for number in (*numbers, *limits.thumbnail)):

@@ -1,6 +1,7 @@
 """Outputs that appear whole or not at all, written beside their place, then renamed; and text that a person wrote."""
 
 import codecs
+import json
 import os
 import re
 import secrets
@@ -41,6 +42,14 @@ def read_text(path: Path) -> str:
             allowed="UTF-8",
             advice="save it anew with the encoding UTF-8",
         ) from None
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The content of JSON from outside. Raises ValueError when it is none, or nested deeper than Python follows."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("brackets within brackets, too deep") from None
 
 
 def parse_toml(text: str, path: Path) -> dict[str, Any]:

@@ -5,7 +5,6 @@ And what was NG then must be NG by this station's own thresholds and notice: a c
 A folder of photos with `golden.json`, which is what `sealpin predict --json` printed of them.
 """
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 from .config import StationConfig
 from .detection import Detection
 from .errors import InputError, in_words
-from .files import read_text
+from .files import parse_json, read_text
 from .model import Model
 from .photo import Photo, read_photo
 from .verdict import Rule, Verdict, counted, judge
@@ -72,7 +71,7 @@ def golden_verdicts(folder: Path) -> Counter[Verdict]:
 def _expected(folder: Path) -> dict[str, _Golden]:
     path = folder / GOLDEN_FILE
     try:
-        photos = json.loads(read_text(path))["photos"]
+        photos = parse_json(read_text(path))["photos"]
         return {
             str(one["photo"]): _Golden(Verdict(one["verdict"]), tuple(map(_detection, one["detections"])))
             for one in photos

@@ -59,7 +59,7 @@ def read_photo(path: Path) -> Photo:
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(min(size, MAX_BYTES) + 1)
     except OSError as error:
         raise InputError("this photo cannot be read", where=str(path), found=in_words(error)) from None
     if len(data) > MAX_BYTES:

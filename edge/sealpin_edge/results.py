@@ -2,7 +2,6 @@
 
 import http.client
 import ipaddress
-import json
 import ssl
 import uuid
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from .deadline import Deadline
 from .detection import Detection
 from .errors import InputError, NotTaken, Refused, Unavailable, in_words
+from .files import parse_json
 from .secret import Secret
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class ResultsApi:
         if not 200 <= answer.status < 300:
             raise self._fault(answer, id)
         try:
-            echoed = json.loads(answer.body).get("id")
+            echoed = parse_json(answer.body).get("id")
         except (ValueError, AttributeError):
             echoed = None
         if not _same(echoed, id):

@@ -10,12 +10,12 @@ import fcntl
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from sealpin_edge.errors import InputError, quote
-from sealpin_edge.files import write_whole
+from sealpin_edge.files import parse_json, write_whole
 
 from .dataset.manifest import Dataset, load_dataset
 from .recipe import Recipe, load_recipe
@@ -144,13 +144,23 @@ class State:
     def load(cls, run: Run) -> "State":
         """The state of a run; of one that was killed before it had any, the state at step 0."""
         try:
-            return cls(**read_json(run.folder / "state.json"))
+            content = read_json(path := run.folder / "state.json")
         except FileNotFoundError:
             return cls()
+        if odd := sorted(name for name, value in content.items() if type(value) not in _KINDS.get(name, ())):
+            raise _damaged(path, f"{odd[0]} = {str(content[odd[0]])[:60]}")
+        return cls(**content)
 
     def save(self, run: Run) -> None:
         """Write state.json."""
         write_json(run.folder / "state.json", asdict(self))
+
+
+# What JSON has for each field of a State
+_KINDS: dict[str, tuple[type, ...]] = {
+    item.name: {str: (str,), int: (int,), float: (int, float)}[type(item.default)]  # type: ignore[index]
+    for item in fields(State)
+}
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -161,10 +171,16 @@ def write_json(path: Path, content: Any) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """What `write_json` wrote. Raises InputError when it is damaged, FileNotFoundError when it is not there."""
     try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except ValueError as error:
-        raise InputError("this file of a run is damaged", where=str(path), found=str(error)) from None
+        raise _damaged(path, str(error)) from None
+    if not isinstance(content, dict):
+        raise _damaged(path, f"a {type(content).__name__}")
     return content
+
+
+def _damaged(path: Path, found: str) -> InputError:
+    return InputError("this file of a run is damaged", where=str(path), found=found, allowed="what sealpin wrote")
 
 
 def run_names() -> list[str]:

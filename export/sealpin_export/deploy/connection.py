@@ -21,6 +21,7 @@ from typing import Any
 import sealpin_edge
 from sealpin_edge import errors
 from sealpin_edge.errors import EnvironmentFault, SealpinError, quote
+from sealpin_edge.files import parse_json
 
 from .inventory import Device
 
@@ -229,7 +230,7 @@ def _remote(device: Device) -> str:
 def _document(line: bytes) -> dict[str, Any]:
     """One of the agent's, also where a greeting without an end of line stands before it; empty for anything else."""
     try:
-        found = json.loads(line[max(0, line.find(b'{"')) :])
+        found = parse_json(line[max(0, line.find(b'{"')) :])
     except ValueError:
         return {}
     return found if isinstance(found, dict) and found.keys() & {"event", "ok", "error"} else {}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sealpin_edge.errors import InputError, quote
-from sealpin_edge.files import read_text
+from sealpin_edge.files import parse_json, read_text
 
 from .content import Content
 from .split import SPLITS
@@ -57,7 +57,7 @@ def write_manifest(folder: Path, content: Content, settings: Mapping[str, Any]) 
 def load_dataset(folder: Path) -> Dataset:
     """Read a converted dataset's dataset.json. Raises InputError when the folder is none, or its label map changed."""
     try:
-        summary: dict[str, Any] = json.loads(read_text(folder / "dataset.json"))
+        summary: dict[str, Any] = parse_json(read_text(folder / "dataset.json"))
         photos = summary["photos"]
         dataset = Dataset(
             folder,
