@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from sealpin_edge import bundle, checks, config_file, golden, signature
-from sealpin_edge.card import CARD_FORMAT, CARD_NAME, ModelCard, card_for_foreign, read_card, read_labels
+from sealpin_edge.card import CARD_FORMAT, CARD_NAME, ModelCard, card_for_foreign, read_card
 from sealpin_edge.errors import InputError
+from sealpin_edge.label_file import read_labels
 from sealpin_edge.model import Model
 from sealpin_edge.photo import decode_photo, encode_jpeg
 from sealpin_edge.tflite_file import TfliteFile, read_tflite

@@ -217,7 +217,7 @@ def read_limits(path: Path) -> Limits:
             raise ValueError("limits that would let any photo pass, or none")
     except FileNotFoundError:
         return Limits()
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, OverflowError, TypeError, KeyError) as error:
         raise InputError(
             "what the camera was taught cannot be read",
             where=str(path),

@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def _expected(folder: Path) -> dict[str, _Golden]:
             str(one["photo"]): _Golden(Verdict(one["verdict"]), tuple(map(_detection, one["detections"])))
             for one in photos
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, OverflowError, KeyError, TypeError) as error:
         raise InputError(
             "these golden photos cannot be used",
             where=str(path),
@@ -115,8 +116,10 @@ def prove_on_golden(model: Model, rule: Rule, folder: Path) -> int:
 
 
 def _detection(found: Mapping[str, Any]) -> Detection:
-    xmin, ymin, xmax, ymax = (float(value) for value in found["box"])
-    return Detection(str(found["category"]), float(found["score"]), xmin, ymin, xmax, ymax)
+    score, xmin, ymin, xmax, ymax = (float(value) for value in (found["score"], *found["box"]))
+    if not (0 <= score <= 1 and all(map(isfinite, (xmin, ymin, xmax, ymax)))):  # it would be expected of no model
+        raise ValueError(f"a detection of score {found['score']} at {found['box']}")
+    return Detection(str(found["category"]), score, xmin, ymin, xmax, ymax)
 
 
 def _same(found: Sequence[Detection], known: Sequence[Detection], rule: Rule, side: int) -> bool:

@@ -67,7 +67,7 @@ def load_dataset(folder: Path) -> Dataset:
             {str(photo[key]): str(photo["split"]) for key in ("sha256", "name") for photo in photos},
         )
         label_map = read_text(folder / "label_map.pbtxt")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, OverflowError, KeyError, TypeError):
         raise InputError(
             "this is not a converted dataset",
             where=str(folder),

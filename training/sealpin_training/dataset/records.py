@@ -158,7 +158,7 @@ def _record(raw: bytes, classes: Sequence[str], where: str) -> Record:
         record = Record(name.decode(), data, width, height, boxes)
         numbered = list(zip(labels, names, strict=True))
     except (DecodeError, ValueError, IndexError, RecursionError) as error:
-        raise damaged(where, f"{type(error).__name__}: {error}", "this record is none of sealpin's") from None
+        raise damaged(where, str(error), "this record is none of sealpin's") from None
     for label, text in numbered:
         if not 1 <= label <= len(classes) or classes[label - 1] != text:
             raise InputError(
