@@ -41,7 +41,10 @@ LONGEST_START_S = 300.0
 
 @dataclass
 class Outcome:
-    """What came of one reader: `findings` has for each kind how often, the first input, and the place."""
+    """What came of one reader: `findings` has for each kind how often, the first input, and what was told.
+
+    `seconds` are of the clock, `slowest_s` of the processor.
+    """
 
     reader: str
     seed: int
@@ -98,7 +101,9 @@ def work(reader: Reader, seed: int, first: int, limited: bool, pipe: Connection)
         while True:
             data = changed(seeds, reader.name, seed, number)
             pipe.send((number, data))
-            pipe.send(outcome_of(read, data))
+            began = time.process_time()
+            kind, told = outcome_of(read, data)
+            pipe.send((kind, told, time.process_time() - began))
             number += 1
 
 
@@ -169,9 +174,8 @@ def fuzz(
                 number, data = worker.next(LONGEST_START_S, LONGEST_START_S) if starting else worker.next(cpu_s, hung_s)  # type: ignore[misc]
                 ends = ends or time.monotonic() + seconds
                 began = time.monotonic()
-                kind, told = worker.next(cpu_s, hung_s)  # type: ignore[misc]
-                took = time.monotonic() - began
-                outcome.seconds += took
+                kind, told, took = worker.next(cpu_s, hung_s)  # type: ignore[misc]
+                outcome.seconds += time.monotonic() - began
                 if took > outcome.slowest_s:
                     outcome.slowest_s, outcome.slowest_input = took, number
                 outcome.refused += kind == "refused"

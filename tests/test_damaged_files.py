@@ -28,7 +28,7 @@ def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def card(folder: Path) -> object:
-    return read_card(TfliteFile((), (), (), (), (), {CARD_NAME: NESTED}), "model")
+    return read_card(TfliteFile((), (), (), (), (), {CARD_NAME: (folder / CARD_NAME).read_bytes()}), "model")
 
 
 @pytest.mark.parametrize(
@@ -44,10 +44,13 @@ def card(folder: Path) -> object:
         ("evaluation_val.json", lambda folder: RUN.last_evaluation("val")),
     ],
 )
-def test_json_nested_too_deep_is_refused_in_words(name: str, read: Callable[[Path], object], run_folder: Path) -> None:
-    (run_folder / name).write_bytes(NESTED)
-    with pytest.raises(InputError):
-        read(run_folder)
+def test_json_that_is_nested_too_deep_or_no_object_is_refused_in_words(
+    name: str, read: Callable[[Path], object], run_folder: Path
+) -> None:
+    for data in (NESTED, b"4", b"[4]", b"null", b'"text"', b"NaN"):
+        (run_folder / name).write_bytes(data)
+        with pytest.raises(InputError):
+            read(run_folder)
 
 
 @pytest.mark.parametrize("number", ["1" + "0" * 400, "Infinity", "-1e999", "NaN"])

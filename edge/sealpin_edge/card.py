@@ -58,7 +58,9 @@ def read_card(file: TfliteFile, name: str) -> ModelCard | None:
     except ValueError as error:
         raise refuse(str(error)) from None
     names = {item.name for item in fields(ModelCard)}
-    if not isinstance(content, dict) or not names <= set(content):
+    if not isinstance(content, dict):
+        raise refuse(f"a {type(content).__name__} where the card should be")
+    if not names <= set(content):
         raise refuse("it lacks " + ", ".join(sorted(names - set(content))))
     if strange := sorted(name for name in names if type(content[name]) is not _KINDS.get(name, str)):
         raise refuse(f"{strange[0]} = {str(content[strange[0]])[:60]}")

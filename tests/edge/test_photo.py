@@ -110,6 +110,7 @@ def test_other_formats_never_reach_a_decoder(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize(
     "bomb",
     [png(50_000, 50_000), b"BM" + bytes(12) + struct.pack("<Iii", 40, 30_000, -30_000), b"GIF89a\xff\xff\xff\xff"],
+    ids=["PNG", "BMP", "GIF"],
 )
 def test_a_small_file_of_a_huge_photo_is_refused_by_its_header(bomb: bytes, tmp_path: Path) -> None:
     header = read_header(bomb)

@@ -158,8 +158,7 @@ class State:
 
 # What JSON has for each field of a State
 _KINDS: dict[str, tuple[type, ...]] = {
-    item.name: {str: (str,), int: (int,), float: (int, float)}[type(item.default)]  # type: ignore[index]
-    for item in fields(State)
+    item.name: {str: (str,), int: (int,), float: (int, float)}[type(item.default)] for item in fields(State)
 }
 
 
