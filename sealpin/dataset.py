@@ -228,10 +228,11 @@ def convert(
     result, found = convert_folder(src, out, plan, processes=workers)
     counts = ", ".join(f"{count} {split}" for split, count in result.counts.items())
     told = []
-    if found.unlabelled and unlabelled == "leave":
-        told.append(
-            f"{len(found.unlabelled)} photos without labels left out; --unlabelled good takes them as good parts"
-        )
+    waiting = found.unlabelled & found.unplaced
+    if waiting:
+        told.append(f"{len(waiting)} photos left out until a person has looked at them: sealpin label {quote(src)}")
+    if (without := len(found.unlabelled - waiting)) and unlabelled == "leave":
+        told.append(f"{without} photos without labels left out; --unlabelled good takes them as good parts")
     if warnings := found.count("warning"):
         told.append(f"{warnings} warnings: sealpin dataset check {quote(src)}")
     answer(

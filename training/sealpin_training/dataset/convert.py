@@ -77,7 +77,8 @@ def _members(found: Survey, categories: Mapping[str, str], plan: Plan, kept: Map
     """The positions of each split's photos: as the folders say, as they were, or dealt."""
     parts, positions, homes = [], [], {}
     for position, photo in enumerate(found.photos):
-        if plan.unlabelled_good or photo.name not in found.unlabelled:
+        taken_as_good = plan.unlabelled_good and photo.name not in found.unplaced
+        if taken_as_good or photo.name not in found.unlabelled:
             parts.append(Part(photo.name, tuple(sorted({categories[box.category] for box in photo.boxes}))))
             positions.append(position)
             if home := kept.get(photo.sha256) or kept.get(photo.name):

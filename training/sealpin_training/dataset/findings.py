@@ -65,7 +65,7 @@ KINDS: dict[str, Kind] = {
     ),
     "labels-proposed": Kind(
         "warning",
-        "these labels are a model's proposal",
+        "these labels are a proposal, or fix left no object of them: nobody has looked at them",
         "labels that a person has looked at",
         "look at it in labelImg and save it (Ctrl+S, or Space when all is right); until then it counts as unlabelled",
     ),

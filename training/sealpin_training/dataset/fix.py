@@ -1,6 +1,7 @@
 """A repaired copy of a folder, and a list of everything that was changed. The source is never touched.
 
-A photo that labels told of any object on is no good part in the copy: where none is left, it is there without labels.
+A photo that labels told of any object on is no good part in the copy: where none is left, its labels are a proposal
+without boxes, which counts as unlabelled until a person has saved it.
 """
 
 import csv
@@ -191,11 +192,12 @@ def _repair_one(source: Source, orders: Orders, out: Path, entry: Entry, changes
     for one in labels.findings:  # objects that are no objects, and what is written anew
         changed(one, KINDS[one.kind].fix or "written anew")
     checked, _ = check_boxes(replace_objects(labels, boxes), width, height)
-    if not checked and labels.tells_of_objects:
-        changed(Finding(entry.photo, "photo-unlabelled", "no object is left"), "labels left out: label it again")
-        return True
+    lost = not checked and labels.tells_of_objects
+    if lost:
+        changed(Finding(entry.photo, "labels-proposed", "no object is left"), "counts as unlabelled: label it again")
     depth = 1 if facts.channels == 1 else 3
-    xml = voc.encode(PurePosixPath(name).name, width, height, checked, depth=depth, proposed=labels.proposed)
+    proposed = labels.proposed or lost
+    xml = voc.encode(PurePosixPath(name).name, width, height, checked, depth=depth, proposed=proposed)
     target.with_suffix(".xml").write_bytes(xml)
     return True
 

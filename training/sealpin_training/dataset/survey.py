@@ -42,11 +42,12 @@ class Rules:
 class Survey:
     """A folder as it was found.
 
-    `photos`: every photo that could be decoded, in name order, with the boxes that are in order. `unlabelled`: names of
-    those without labels, or with proposals only. `unplaced`: names of those whose labels tell of objects of which none
-    is among the boxes: no good parts. `twins`: pairs of positions in `photos` of the same shot.
-    `folder_split`: the split of each photo where the folders give one. `named`: the photos of each class name as it is
-    written, one for each object. `wrong`: the class names that are wrong, with the fault and what to use instead.
+    `photos`: every photo that could be decoded, in name order, with the boxes that are in order. `unlabelled`:
+    names of those without labels, or with proposals only. `unplaced`: names of those whose labels tell of objects
+    of which none is among the boxes, or are a proposal: no good parts, whatever else is taken for one. `twins`:
+    pairs of positions in `photos` of the same shot. `folder_split`: the split of each photo where the folders give
+    one. `named`: the photos of each class name as it is written, one for each object. `wrong`: the class names that
+    are wrong, with the fault and what to use instead.
     """
 
     source: Source
@@ -160,7 +161,7 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
         photo = LabelledPhoto.of(name, facts.sha256, (facts.width, facts.height), encoding, boxes)
     labelled = labels is not None and not labels.proposed
     names = [item.name for item in labels.objects] if labels and not labels.proposed else []
-    unplaced = labels is not None and labels.tells_of_objects and not boxes
+    unplaced = labels is not None and not boxes and (labels.tells_of_objects or labels.proposed)
     return Looked(name, photo, labelled, unplaced, facts.channels == 1, findings, names)
 
 
