@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sealpin_edge.errors import quote
 from sealpin_edge.program import answer, check_place, json_option
+
+from .options import dataset_option, force_option, mlruns_option
 
 if TYPE_CHECKING:
     from sealpin_training.evaluation.evaluate import Evaluation
@@ -35,6 +36,9 @@ SHOWN = 10
 )
 @click.option("--notice", multiple=True, help="A category that the station only shows; repeatable.")
 @click.option("--report", type=PATH, help="Also write an HTML page with curves and a gallery.")
+@dataset_option
+@force_option
+@mlruns_option
 @json_option
 def evaluate(
     run: str,
@@ -44,33 +48,42 @@ def evaluate(
     max_false_rejects: float | None,
     notice: tuple[str, ...],
     report: Path | None,
+    dataset: Path | None,
+    force: bool,
+    store: Path,
     as_json: bool,
 ) -> None:
     """Judge RUN on a split: COCO's table, and parts OK and NG against truth."""
     from sealpin_training.evaluation.evaluate import Choice
     from sealpin_training.evaluation.evaluate import evaluate as evaluate_run
-    from sealpin_training.run import load_run
+    from sealpin_training.registry import log_page
+    from sealpin_training.standing import trained_run
 
     if sum(choice is not None for choice in (threshold, escape_cost, max_false_rejects)) > 1:
         raise click.UsageError("--threshold, --escape-cost and --max-false-rejects exclude each other")
-    check_place(report)
+    check_place(report, force)
     choice = Choice(threshold, escape_cost, max_false_rejects)
-    evaluation = evaluate_run(load_run(run), split, choice, report, notice=frozenset(notice))
+    found = trained_run(run, store, dataset)
+    evaluation = evaluate_run(found, split, choice, report, notice=frozenset(notice))
+    if report and (missed := log_page(found, report, "evaluation")):
+        click.echo(f"MLflow did not take the page: {missed}", err=True)
     text = table(evaluation) + (f"\nreport: {report}" if report else "")
-    answer(document(evaluation), as_json, f"{text}\nnext: sealpin export {quote(run)} --out DIR")
+    answer(document(evaluation), as_json, f"{text}\nnext: sealpin export {found.words} --out DIR")
 
 
 @click.command(short_help="Put runs side by side.")
 @click.argument("runs", nargs=-1, required=True)
 @click.option("--split", type=SPLIT, default="val", show_default=True, help="The photos to judge on.")
 @click.option("--report", type=PATH, help="Also write an HTML page with the curves side by side.")
+@force_option
+@mlruns_option
 @json_option
-def compare(runs: tuple[str, ...], split: str, report: Path | None, as_json: bool) -> None:
+def compare(runs: tuple[str, ...], split: str, report: Path | None, force: bool, store: Path, as_json: bool) -> None:
     """Put RUNS side by side: figures, speed on this machine, size, training time, and where their recipes differ."""
     from sealpin_training.evaluation.compare import compare_runs, write_report
 
-    check_place(report)
-    comparison = compare_runs(runs, split)
+    check_place(report, force)
+    comparison = compare_runs(runs, split, store)
     if report:
         write_report(comparison, report)
     answer(comparison.as_dict(), as_json, str(comparison) + (f"\nreport: {report}" if report else ""))
@@ -78,14 +91,16 @@ def compare(runs: tuple[str, ...], split: str, report: Path | None, as_json: boo
 
 @click.command(short_help="Register a run's network with MLflow, as the candidate.")
 @click.argument("run")
+@mlruns_option
 @json_option
-def promote(run: str, as_json: bool) -> None:
+def promote(run: str, store: Path, as_json: bool) -> None:
     """Put RUN's best network into MLflow's registry as the `candidate`."""
     from sealpin_training.registry import promote as promote_run
-    from sealpin_training.run import load_run
+    from sealpin_training.standing import trained_run
 
-    version = promote_run(load_run(run))
-    text = f"{version.model} version {version.number} is the candidate\nnext: sealpin export {quote(run)} --out DIR"
+    found = trained_run(run, store)
+    version = promote_run(found)
+    text = f"{version.model} version {version.number} is the candidate\nnext: sealpin export {found.words} --out DIR"
     answer({"run": run, "model": version.model, "version": version.number, "alias": "candidate"}, as_json, text)
 
 

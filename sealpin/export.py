@@ -7,6 +7,8 @@ import click
 from sealpin_edge.errors import SealpinError, quote
 from sealpin_edge.program import answer, json_option
 
+from .options import dataset_option, force_option, mlruns_option
+
 SHOWN = 10
 
 
@@ -28,19 +30,38 @@ SHOWN = 10
 @click.option(
     "--keep-float", type=click.IntRange(min=0), default=0, help="With int8: so many layers stay float, the worst ones."
 )
+@dataset_option
+@force_option
+@mlruns_option
 @json_option
-def export(run: str, out: Path, quantize: tuple[str, ...], max_drop: float, keep_float: int, as_json: bool) -> None:
+def export(
+    run: str,
+    out: Path,
+    quantize: tuple[str, ...],
+    max_drop: float,
+    keep_float: int,
+    dataset: Path | None,
+    force: bool,
+    store: Path,
+    as_json: bool,
+) -> None:
     """Write RUN as a SavedModel and as TFLite, proven to judge the val photos as the trained network does."""
     from sealpin_export.export import MODEL, ExportStep
     from sealpin_export.export import export as export_run
-    from sealpin_training.run import load_run
+    from sealpin_training.registry import log_export, log_page
+    from sealpin_training.standing import trained_run
 
     def tell(step: ExportStep) -> None:
         click.echo(f"{step.what:<32}{step.seconds:>7.1f} s{step.bytes / 1e6:>8.1f} MB  {step.path}", err=as_json)
 
-    done = export_run(load_run(run), out, quantize, tell, max_drop, keep_float)
+    found = trained_run(run, store, dataset)
+    done = export_run(found, out, quantize, tell, max_drop, keep_float, force)
     model, gates = out / MODEL, [gate.as_dict() for gate in done.gates]
-    flips = sum(len(gate.flips) for gate in done.gates)
+    drop, flips = max(gate.ap_drop for gate in done.gates), sum(len(gate.flips) for gate in done.gates)
+    facts = {"quantisation": quantize[0], "ap_drop": round(drop, 5), "verdict_flips": flips}
+    missed = log_page(found, done.report, "export") if done.faults else log_export(found, model, facts, done.papers)
+    if missed:
+        click.echo(f"MLflow did not take the export: {missed}", err=True)
     lines = [
         f"{gate.file}: AP {gate.ap[1]:.3f} against the network's {gate.ap[0]:.3f}, "
         f"{len(gate.flips)} of {gate.photos} parts judged otherwise, {gate.certain_flips} of them certain before"
@@ -49,7 +70,6 @@ def export(run: str, out: Path, quantize: tuple[str, ...], max_drop: float, keep
     lines.append(f"report: {done.report}")
     if not done.faults:
         lines.append(f"next: sealpin bundle make {quote(model)} --station STATION --out FILE")
-    drop = max(gate.ap_drop for gate in done.gates)
     answer(
         {
             "files": [] if done.faults else sorted({*(str(step.path) for step in done.steps), *map(str, done.papers)}),

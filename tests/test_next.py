@@ -27,6 +27,11 @@ FILES = [
 ]
 
 
+def quoted(source: str) -> bool:
+    """Whether an expression is a name that quote() was asked for, or words that are put together of such."""
+    return source.startswith(("quote(", "run_words(")) or source.endswith((".options", ".words"))
+
+
 def said(node: ast.expr, where: str) -> Iterator[str]:
     """The texts that an expression can be, VALUE for what is put into them; each must be quoted for a shell."""
     if isinstance(node, ast.Constant):
@@ -43,7 +48,7 @@ def said(node: ast.expr, where: str) -> Iterator[str]:
             assert isinstance(part, ast.FormattedValue)
             source = ast.unparse(part.value)
             if text.rpartition("\n")[2].startswith("next: "):
-                told = "quote(" in source or source.endswith(".options") or source.isupper() or source in SAID_FOR
+                told = quoted(source) or source.isupper() or source in SAID_FOR
                 assert told, f"{where}: {source} may have a blank in it"
             text += SAID_FOR.get(source, "VALUE")
         yield text
@@ -122,8 +127,7 @@ def test_every_name_in_a_command_is_quoted_by_the_one_function(package: str) -> 
         for node in ast.walk(tree):
             assert not (isinstance(node, ast.ImportFrom) and node.module == "shlex"), f"{file}: errors.quote does it"
             for value in after_a_command(node) if isinstance(node, ast.JoinedStr) else ():
-                told = value.startswith("quote(") or value.endswith(".options") or value in OUR_OWN
-                assert told, f"{file}:{node.lineno}: {value} may have a blank in it"
+                assert quoted(value) or value in OUR_OWN, f"{file}:{node.lineno}: {value} may have a blank in it"
 
 
 def after_a_command(text: ast.JoinedStr) -> Iterator[str]:

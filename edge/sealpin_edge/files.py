@@ -117,27 +117,40 @@ def new_text_file(path: Path, encoding: str = "utf-8") -> Iterator[TextIO]:
         partial.unlink(missing_ok=True)
 
 
+def in_the_way(path: Path) -> InputError:
+    """What is said of an output whose name is taken."""
+    return InputError(
+        "this is in the way",
+        where=str(path),
+        allowed="a name that is free, or an empty folder" if path.is_dir() else "a name that is free",
+        advice="choose another name, or look whether it may be removed; --force, where a command has it, overwrites it",
+    )
+
+
 @contextmanager
-def new_folder(path: Path, *sources: Path | None) -> Iterator[Path]:
+def new_folder(path: Path, *sources: Path | None, over: str = "") -> Iterator[Path]:
     """A folder to fill, which gets its name when the block ends well and vanishes when it does not.
 
-    Raises InputError when something is at `path` already, other than an empty folder, or it is one of the `sources`
-    that it is made from, or inside of one.
+    A folder with a file `over` in it is an older one of the same kind: it makes way when the new one is whole. Raises
+    InputError when anything else is at `path` already, other than an empty folder, or it is one of the `sources` that
+    it is made from, or inside of one.
     """
     check_apart(path, *sources, or_inside=True)
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise InputError(
-            "this is in the way",
-            where=str(path),
-            allowed="a name that is free, or an empty folder",
-            advice="choose another name, or look whether it may be removed",
-        )
+    old = bool(over) and (path / over).is_file()
+    if path.exists() and not old and not (path.is_dir() and not any(path.iterdir())):
+        raise in_the_way(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         partial.mkdir(mode=0o700)  # within: a Ctrl-C right after it leaves nothing either
         yield partial
         partial.chmod(0o755)
+        if old:
+            aside = partial.with_suffix(".old")
+            os.replace(path, aside)
+            os.replace(partial, path)
+            shutil.rmtree(aside)
+            return
         if path.exists():
             path.rmdir()
         os.replace(partial, path)

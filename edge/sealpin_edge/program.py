@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from .errors import InputError, SealpinError, in_words, quote
+from .files import in_the_way
 
 ENVIRONMENT = 3
 PATH = click.Path(path_type=Path)
@@ -83,8 +84,10 @@ def with_config(command: Callable[..., None]) -> Callable[..., None]:
     return read
 
 
-def check_place(path: Path | None) -> None:
-    """Raise InputError when a file to be written after long work would have no folder."""
+def check_place(path: Path | None, force: bool) -> None:
+    """Raise InputError when a file to be written after long work would have no folder, or is there, without `force`."""
+    if path and path.exists() and not (force and path.is_file()):
+        raise in_the_way(path)
     if path and not path.parent.is_dir():
         hint = f"mkdir -p {quote(path.parent)}"
         raise InputError("there is no such folder to write into", where=str(path), hint=hint)

@@ -87,12 +87,14 @@ def export(
     tell: Callable[[ExportStep], None],
     max_drop: float = MAX_DROP,
     keep_float: int = 0,
+    force: bool = False,
 ) -> Exported:
     """Write a SavedModel, model files and a report into the new folder `out`, if the files pass the gate.
 
     `quantise` are some of QUANTISATIONS: the first makes `model.tflite`, any other `model_<which>.tflite`. An int8 file
-    keeps its `keep_float` worst layers in float. Raises InputError when the run has no checkpoint or was not evaluated
-    on val, there is nothing to judge or to calibrate with, or `out` is taken.
+    keeps its `keep_float` worst layers in float. With `force`, an earlier export at `out` makes way. Raises InputError
+    when the run has no checkpoint or was not evaluated on val, there is nothing to judge or to calibrate with, or `out`
+    is taken.
     """
     cards = {which: model_card(run, which) for which in quantise}
     dataset = run.load_dataset()
@@ -110,7 +112,7 @@ def export(
     refused = out.parent / f"{out.resolve().name}_refused.html"
     with (
         suppress(_Refused),
-        new_folder(out, run.folder, dataset.folder) as folder,
+        new_folder(out, run.folder, dataset.folder, over=GATE if force else "") as folder,
         TemporaryDirectory(dir=out.parent, prefix=".export.") as work,
     ):
         steps, saved_model = _Steps(out, tell), folder / "saved_model"

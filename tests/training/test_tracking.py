@@ -1,17 +1,22 @@
 """Tracking with a real MLflow server that goes away and comes back."""
 
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from sealpin_edge.errors import EnvironmentFault, InputError
 from sealpin_edge.simulation.servers import free_port
+from sealpin_training import mlflow_store
 from sealpin_training.tracking import continue_tracking, mlflow_client, open_tracking, read_metrics, start_tracking
 
 
@@ -102,3 +107,91 @@ def test_a_line_that_a_power_cut_left_is_dropped(tmp_path: Path, monkeypatch: py
     again.log({"train/loss": 0.5}, 2)
     assert again.finish("FINISHED", [])
     assert [entry["step"] for entry in read_metrics(log)] == [1, 2]
+
+
+@pytest.fixture(scope="module")
+def old_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store as an MLflow of years ago left it, made by MLflow's own migrations."""
+    from alembic import command
+    from alembic.script import ScriptDirectory
+    from mlflow.store.db.utils import _get_alembic_config
+    from mlflow.store.tracking.dbmodels.initial_models import Base
+    from sqlalchemy import create_engine
+
+    path = tmp_path_factory.mktemp("old") / "mlflow.db"
+    engine = create_engine(f"sqlite:///{path}")
+    Base.metadata.create_all(engine)
+    config = _get_alembic_config(f"sqlite:///{path}")
+    revisions = [one.revision for one in ScriptDirectory.from_config(config).walk_revisions()]
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revisions[-4])
+    engine.dispose()
+    return path
+
+
+def revision(path: Path) -> str:
+    with closing(sqlite3.connect(path)) as database:
+        return str(next(database.execute("SELECT version_num FROM alembic_version"))[0])
+
+
+def test_an_older_store_is_copied_before_it_is_migrated_and_once(
+    old_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(shutil.copy(old_store, tmp_path))
+    before = revision(path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+    open_tracking(tmp_path / "mlruns")
+    (copy,) = tmp_path.glob("mlflow.db.before-*")
+    said = capsys.readouterr().err
+    assert f"{path} is an older MLflow's (schema {before})" in said
+    assert str(copy) in said
+    assert revision(copy) == before != revision(path)
+    open_tracking(tmp_path / "mlruns")
+    assert capsys.readouterr().err == ""
+    assert list(tmp_path.glob("mlflow.db.before-*")) == [copy]
+
+
+def test_an_older_store_that_cannot_be_copied_is_left_as_it_is(
+    old_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(shutil.copy(old_store, tmp_path))
+    data = path.read_bytes()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(mlflow_store.os, "replace", full)
+    with pytest.raises(EnvironmentFault, match=r"no copy of the store(.|\n)*No space left"):
+        open_tracking(tmp_path / "mlruns")
+    assert path.read_bytes() == data
+    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["mlflow.db"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("UPDATE alembic_version SET version_num = 'f00dfeedcafe'", r"newer MLflow(.|\n)*f00dfeedcafe"),
+        ("DROP TABLE alembic_version; ALTER TABLE runs RENAME TO parts", "no store of MLflow's"),
+    ],
+)
+def test_a_store_of_a_newer_mlflow_or_of_another_program_is_refused(
+    old_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str, told: str
+) -> None:
+    path = Path(shutil.copy(old_store, tmp_path))
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(statement)
+    data = path.read_bytes()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+    with pytest.raises(InputError, match=told):
+        open_tracking(tmp_path / "mlruns")
+    assert path.read_bytes() == data
+
+
+def test_a_password_in_the_address_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@127.0.0.1:{free_port()}")
+    with pytest.raises(InputError) as caught:
+        open_tracking(tmp_path)
+    assert "secret" not in str(caught.value)
+    assert "me:***@127.0.0.1" in str(caught.value)

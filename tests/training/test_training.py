@@ -3,10 +3,13 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,9 @@ from sealpin_edge.errors import InputError, SealpinError
 from sealpin_training.dataset.manifest import Dataset
 from sealpin_training.registry import deployed
 from sealpin_training.resume import resume
-from sealpin_training.run import Run, State, load_run, locked
-from sealpin_training.tracking import read_metrics
+from sealpin_training.run import STORE, Run, State, load_run
+from sealpin_training.standing import locked
+from sealpin_training.tracking import mlflow_client, read_metrics
 from sealpin_training.train import Options, train
 
 from .conftest import small_recipe
@@ -89,6 +93,9 @@ def test_mlflow_has_the_run_with_metrics_by_step(whole: Run, place: Path) -> Non
     assert run.info.status == "FINISHED"
     assert run.data.params["seed"] == "0"
     assert run.data.tags["dataset_digest"] == whole.dataset_digest
+    (given,) = run.inputs.dataset_inputs
+    assert (given.dataset.digest, given.dataset.source_type) == (whole.dataset_digest[:36], "local")
+    assert mlflow.data.get_source(given).uri == whole.dataset
     history = client.get_metric_history(whole.run_id, "val/AP")
     assert sorted(entry.step for entry in history) == [4, 8, 12]
     assert "curves.png" in {file.path for file in client.list_artifacts(whole.run_id)}
@@ -131,6 +138,9 @@ def test_evaluate_reports_and_chooses_thresholds_on_val_only(whole: Run, place: 
     answered = json.loads(first.stdout)
     assert answered["escapes_per_1000"]["parts"] + answered["false_rejects_per_1000"]["parts"] == answered["parts"]
     page = (place / "val.html").read_text()
+    assert [file.path for file in mlflow_client(place / "mlruns").list_artifacts(whole.run_id, "evaluation")] == [
+        "evaluation/val.html"
+    ]
     assert page.count("<img") >= 3
     assert all(f">{name}<" in page for name in whole.classes)
     kept = json.loads((whole.folder / "evaluation_val.json").read_text())
@@ -206,11 +216,83 @@ def test_a_run_that_was_killed_goes_on_as_if_nothing_had_been(whole: Run, place:
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
+def test_a_training_that_is_asked_to_end_keeps_its_state_and_says_how_to_go_on(
+    whole: Run, place: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C, twice at once, then SIGTERM, each in mid-training; in the end it is the run that it would have been."""
+    from sealpin_training import progress
+
+    monkeypatch.setattr(progress, "FIRST_LINE_S", 0)
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0)
+    recipe = small_recipe(place, *LONGER)
+    log = place / "mlruns/runs/asked/metrics.jsonl"
+
+    def end_after(step: int, *signals: signal.Signals) -> Result:
+        def watch() -> None:
+            deadline = time.monotonic() + 240
+            while time.monotonic() < deadline and not any(entry["step"] >= step for entry in read_metrics(log)):
+                time.sleep(0.005)
+            for number in signals:
+                os.kill(os.getpid(), number)
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        words = [recipe, "--dataset", dataset.folder, "--evaluate-every", "4"] if step < 4 else ["--resume"]
+        ended = CliRunner().invoke(main, ["train", "--run", "asked", *map(str, words)])
+        watcher.join()
+        return ended
+
+    for step, signals, code in ((2, [signal.SIGINT, signal.SIGINT], 130), (6, [signal.SIGTERM], 143)):
+        ended = end_after(step, *signals)
+        assert ended.exit_code == code, ended.output
+        found = re.search(r"stopped at (\d+) of 12; go on: sealpin train --run asked --resume\n$", ended.stderr)
+        assert found, ended.stderr
+        at = int(found[1])
+        assert at >= step
+        assert (place / f"mlruns/runs/asked/checkpoints/ckpt-{at}.index").exists()
+        listed = CliRunner().invoke(main, ["runs", "list"]).stdout
+        said = "not evaluated yet" if at < 4 else "AP "
+        assert re.search(rf"asked +interrupted step +{at} of +12  {said}", listed), listed
+    assert re.search(
+        r"train: step \d+ of 12, loss \d.*, learning rate 0\.0.*, [\d.]+ step/s, about \d+ s left", ended.stderr
+    )
+    run, _ = resume("asked", None, None, Options(), None, False, print)
+    assert [step for step, metrics in told(run) if "val/AP" in metrics] == [4, 8, 12]
+    first, second = weights(whole), weights(run)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_whose_newest_state_is_damaged_goes_on_from_the_one_before(whole: Run, place: Path) -> None:
+    folder = place / "mlruns/runs/cut"
+    shutil.copytree(whole.folder, folder)
+    data = folder / "checkpoints/ckpt-12.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:-1000])
+    replace(State.load(whole), status="running").save(load_run("cut"))
+    said: list[str] = []
+    run, _ = resume("cut", None, None, Options(), None, False, said.append)
+    assert said[0].startswith("damaged: ckpt-12: its data are cut off\n")
+    assert "going on from the newest whole checkpoint, of step 8" in said[0]
+    assert said[1] == "resuming cut at step 8 of 12"
+    assert (State.load(run).status, State.load(run).step) == ("finished", 12)
+    assert told(run) == told(whole), "nothing is reported or judged twice"
+    import tensorflow as tf
+
+    first, second = (tf.train.load_checkpoint(str(one.checkpoints / "ckpt-12")) for one in (whole, run))
+    assert all(np.array_equal(first.get_tensor(n), second.get_tensor(n)) for n in first.get_variable_to_shape_map() if "GRAPH" not in n)  # fmt: skip  # noqa: E501
+    for file in run.checkpoints.glob("ckpt-*.index"):
+        file.write_bytes(b"")
+    replace(State.load(run), status="running").save(run)
+    with pytest.raises(
+        InputError, match=r"no state that it could go on from(.|\n)*--start-from mlruns/runs/cut/weights"
+    ):
+        resume("cut", None, None, Options(), None, False, said.append)
+
+
 def test_a_finished_run_is_extended_and_changed_only_when_told_so(place: Path, dataset: Dataset) -> None:
     train(small_recipe(place), dataset.folder, "short", EVERY, print)
     with pytest.raises(InputError, match="finished"):
         resume("short", None, None, EVERY, None, False, print)
-    with locked("short"), pytest.raises(InputError, match="another process"):
+    with locked("short", STORE, "tidying"), pytest.raises(InputError, match=r"another process(.|\n)*tidying"):
         resume("short", None, None, EVERY, 12, False, print)
     with pytest.raises(InputError, match="--extend"):
         resume("short", None, None, EVERY, 8, False, print)
@@ -263,7 +345,7 @@ def test_a_loss_that_breaks_names_step_photos_and_checkpoint(place: Path, datase
     assert 7 < step <= 9
     assert text.count(".jpg (") == 4, "the four photos of the batch, each with its boxes"
     assert re.search(r"\((burr|spatter) \d+,\d+ to \d+,\d+", text)
-    assert "mlruns/runs/broken/checkpoints/ckpt-4;" in text
+    assert "--start-from mlruns/runs/broken/checkpoints/ckpt-4" in text
     assert not isinstance(caught.value, InputError)
 
 
@@ -301,10 +383,13 @@ def test_a_wrong_tracking_address_is_told_before_anything_is_there(
 
 def test_a_run_starts_from_another_run(whole: Run, place: Path, dataset: Dataset) -> None:
     said: list[str] = []
-    options = Options(evaluate_every=4, start_from="mlruns/runs/whole")
+    options = Options(evaluate_every=4, start_from="whole", batch_size=2, learning_rate=0.004)
     recipe = small_recipe(place)
     run, _ = train(recipe, dataset.folder, "second", options, said.append)
-    assert said[0].startswith("starting from mlruns/runs/whole (run whole): loaded backbone")
+    assert [line.split()[0] for line in said[:2]] == ["--batch-size", "--learning-rate"]
+    assert (run.recipe().train.batch_size, run.recipe().highest_learning_rate) == (2, pytest.approx(0.004))
+    assert mlflow_client(place / "mlruns").get_run(run.run_id).data.params["batch_size"] == "2"
+    assert said[2].startswith("starting from mlruns/runs/whole (run whole): loaded backbone")
     kept = json.loads((run.folder / "warm_start.json").read_text())
     assert kept["type"] == "detection"
     assert all(name.startswith("_feature_extractor/") for name in kept["loaded"])

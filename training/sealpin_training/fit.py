@@ -15,8 +15,9 @@ from typing import Any
 from official.core import train_lib
 from official.modeling import optimization
 
-from sealpin_edge.errors import EnvironmentFault, InputError, SealpinError
+from sealpin_edge.errors import EnvironmentFault, InputError, SealpinError, quote
 
+from .checkpoints import newest_whole, set_aside, steps_saved
 from .dataset.manifest import Dataset
 from .dataset.records import RecordFile, without_photos
 from .distribution import is_chief, on_all_workers, strategy, worker_count
@@ -25,9 +26,10 @@ from .evaluation.detect import detect_photos
 from .evaluation.evaluate import Evaluation, judge_photos
 from .experiment import experiment_config
 from .input import Order, TrainingPhotos, telling_faults
+from .interrupt import Interrupted, Interrupts
 from .memory import check_memory
 from .network.model import detector
-from .progress import progress_bar
+from .progress import duration, progress_bar
 from .quiet import reason
 from .recipe import Recipe
 from .recipe.schema.pipeline import MixedPrecision
@@ -62,7 +64,7 @@ class Fit:
     def __init__(
         self, recipe: Recipe, dataset: Dataset, folder: Path, seed: int, start: Path | None, limits: Limits
     ) -> None:
-        """`start` is a checkpoint to begin with; a state in `folder` has precedence.
+        """`start` is a checkpoint to begin with; a state in `folder` has precedence, the newest that is whole.
 
         Raises InputError when the checkpoint is of another network.
         """
@@ -73,8 +75,10 @@ class Fit:
         steps = recipe.train.num_steps
         self._per_loop = max(1, min(_STEPS_PER_LOOP, steps // 50))
         checkpoints = folder / "checkpoints"
-        latest = tf.train.latest_checkpoint(str(checkpoints))
-        first_step = int(latest.rpartition("-")[2]) if latest else 0
+        found = newest_whole(checkpoints)
+        latest, first_step, self.damaged = str(found.newest or ""), found.step, found.damaged
+        if is_chief():
+            set_aside(checkpoints, found)
         config = experiment_config(
             recipe,
             steps_per_loop=self._per_loop,
@@ -104,7 +108,8 @@ class Fit:
                     "this recipe's network is not the one that the run began with",
                     where=latest,
                     found=str(error).splitlines()[0],
-                    hint="go on with the run's own recipe, or begin a new run with --start-from mlruns/runs/NAME",
+                    advice="go on with the run's own recipe, or begin a new run that starts from this one",
+                    hint=f"sealpin train RECIPE --dataset DATASET --run NAME --start-from {quote(folder)}",
                 ) from None
             if start and not latest:
                 self.warm_start = warm_start(recipe, self._trainer.model, start, recipe.warm_start_scope)
@@ -119,6 +124,7 @@ class Fit:
         self._tracker: Tracker | None = None
         self._run: Run | None = None
         self._bar: Any = None
+        self.interrupts, self._stepping = Interrupts(at_once=worker_count() == 1), False
 
     @property
     def step(self) -> int:
@@ -150,13 +156,18 @@ class Fit:
 
         Returns the state at the end, which is not written yet: judging the run is part of finishing it. Raises
         SealpinError when the loss breaks, EnvironmentFault when memory or disk do not suffice, InputError when a photo
-        cannot be read.
+        cannot be read, Interrupted at Ctrl-C or SIGTERM, with the state of the last whole step saved.
         """
         # The checkpoint may be newer than the state, which is written at evaluations
         self._run, self._tracker, self._state = run, tracker, replace(state, step=self.step)
         try:
             with telling_faults(self._photos):
                 self._train(tell)
+        except Interrupted:
+            # Only between steps is there anything that is not on the disk; a loss that broke is not worth keeping
+            if self._stepping and self.step not in {0, *steps_saved(run.checkpoints)} and not self._broken_step():
+                self._runner.checkpoint_manager.save(self.step, check_interval=False)
+            raise
         except tf.errors.ResourceExhaustedError as error:
             raise self._exhausted(error) from None
         total, why = self._recipe.train.num_steps, self._over()
@@ -176,13 +187,20 @@ class Fit:
                 self._evaluate()  # killed before it was done
             while self.step < total and not self._over():
                 stop = min(total, (self.step // every + 1) * every)
+                if off := self.step % every % self._per_loop:  # interrupted: metrics are of the same steps as ever
+                    stop = min(stop, self.step + self._per_loop - off)
                 self._clock = time.perf_counter()
                 with self._strategy.scope(), redirect_stdout(io.StringIO()):
+                    over, self._stepping = False, True
                     try:
                         self._runner.controller.train(stop)
                     except _TimeOver:
+                        over = True
                         self._runner.checkpoint_manager.save(self.step, check_interval=False)
-                self._evaluate()
+                    self._stepping = False
+                due = over or stop == total or stop % every == 0
+                if due and self.step > self._state.evaluated_step:  # after a damaged checkpoint, it may be already
+                    self._evaluate()
 
     def judged(self) -> Evaluation | None:
         """The best network's evaluation on val, if it was found by this process."""
@@ -208,14 +226,18 @@ class Fit:
         hours = self._limits.max_hours
         over = hours is not None and self._state.seconds >= hours * 3600
         # What one worker alone sees, all must act on: the others would wait for it
-        seen = on_all_workers([self._broken_step(), int(over)])
-        if broken := min((step for step, _ in seen if step), default=0):
+        seen = on_all_workers([self._broken_step(), int(over), self.interrupts.asked])
+        if broken := min((step for step, _, _ in seen if step), default=0):
             raise self._broken(broken)
         if self._tracker:
             self._tracker.log(metrics, step)
         self._bar.update(steps)
-        self._bar.set_postfix(loss=f"{metrics['train/total_loss']:.3f}", lr=f"{metrics['train/learning_rate']:.4f}")
-        if any(over for _, over in seen):
+        self._bar.set_postfix(
+            loss=f"{metrics['train/total_loss']:.3f}", learning_rate=f"{metrics['train/learning_rate']:.4f}"
+        )
+        if asked := max(signal for _, _, signal in seen):
+            raise Interrupted(asked)
+        if any(over for _, over, _ in seen):
             raise _TimeOver
 
     def _broken_step(self) -> int:
@@ -238,8 +260,9 @@ class Fit:
             where=f"step {step} of {self._recipe.train.num_steps}",
             found="\n           ".join(["its photos:", *names]),
             allowed=f"a loss below {EXPLODED:g} times that of the first step",
-            hint=(f"the last good state is {good}; " if good else "")
-            + "look at these photos' boxes, lower the learning rate, or set gradient_clipping_by_norm: 10.0",
+            advice="look at these photos' boxes, lower the learning rate, or set gradient_clipping_by_norm: 10.0"
+            + (f"; the last good state is {good}" if good else ""),
+            hint=f"sealpin train RECIPE --dataset DATASET --run NAME --start-from {quote(good)}" if good else "",
         )
 
     def _exhausted(self, error: Exception) -> EnvironmentFault:
@@ -250,7 +273,7 @@ class Fit:
                 "the training's state cannot be written",
                 where=str(folder),
                 found=reason(error),
-                hint="make room, then --resume" if begun else "make room, then begin again",
+                advice="make room, then --resume" if begun else "make room, then begin again",
             )
         batch = self._recipe.train.batch_size
         return EnvironmentFault(
@@ -258,7 +281,7 @@ class Fit:
             where="train_config.batch_size",
             found=f"{batch}; {reason(error)}",
             allowed=f"{batch // 2} needs about half of it" if batch > 1 else "a smaller input",
-            hint="lower batch_size, and with it the learning rate; or mixed_precision: BFLOAT16",
+            advice="lower --batch-size, and with it --learning-rate; or mixed_precision: BFLOAT16 in the recipe",
         )
 
     def _evaluate(self) -> None:
@@ -320,14 +343,3 @@ class Fit:
 
 class _TimeOver(Exception):
     """Ends Orbit's loop in the middle."""
-
-
-def duration(seconds: float) -> str:
-    """A length of time as a person says it."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours < 48 else f"{hours // 24} days {hours % 24} h"

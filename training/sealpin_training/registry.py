@@ -1,17 +1,24 @@
-"""MLflow's model registry: which run's network is to go on to the line."""
+"""What MLflow is told besides a training's own course: dataset, pages, exported models, what goes to the line."""
 
+import hashlib
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from sealpin_edge.errors import InputError, quote
+from sealpin_edge.errors import InputError, SealpinError, quote
 
+from .checkpoints import check_whole
+from .dataset.manifest import Dataset
 from .run import STORE, Run
-from .tracking import first_line, mlflow_client
+from .tracking import first_line, has_tracking, mlflow_client
 
 MODEL = "sealpin"
 CANDIDATE = "candidate"
 CHAMPION = "champion"
+_DIGEST_LENGTH = 36  # that MLflow takes
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,69 @@ class Version:
     number: int
 
 
+def dataset_input(dataset: Dataset) -> Any:
+    """A dataset as MLflow's input of a run (mlflow.entities.DatasetInput): where it lies, its digest, what is in it."""
+    from mlflow.entities import Dataset as Entity
+    from mlflow.entities import DatasetInput, InputTag
+
+    entity = Entity(
+        name=dataset.folder.resolve().name,
+        digest=dataset.digest[:_DIGEST_LENGTH],
+        source_type="local",
+        source=json.dumps({"uri": str(dataset.folder.resolve())}),
+        profile=json.dumps({"classes": ", ".join(dataset.classes), **dataset.counts, "digest": dataset.digest}),
+    )
+    return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
+
+
+def log_page(run: Run, page: Path, folder: str) -> str:
+    """Put a page among the artifacts of a run; returns what MLflow did not take, "" when it took all."""
+    return in_mlflow(run, lambda client: client.log_artifact(run.run_id, str(page), folder))
+
+
+def log_export(run: Run, model: Path, facts: Mapping[str, object], papers: Sequence[Path]) -> str:
+    """Make an exported model file a logged model of its run, with what is known of it and the papers that prove it.
+
+    Returns what MLflow did not take, "" when it took all.
+    """
+
+    def log(client: Any) -> None:
+        from mlflow.entities import LoggedModelOutput
+
+        sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+        made = client.create_logged_model(
+            client.get_run(run.run_id).info.experiment_id,
+            f"{run.name}-{sha256[:12]}",
+            source_run_id=run.run_id,
+            params={key: str(value) for key, value in facts.items()},
+            tags={"run": run.name, "dataset_digest": run.dataset_digest, "sha256": sha256},
+            model_type="tflite",
+        )
+        for file in (model, *papers):
+            client.log_model_artifact(made.model_id, str(file))
+        client.finalize_logged_model(made.model_id, "READY")
+        client.log_outputs(run.run_id, [LoggedModelOutput(made.model_id, step=0)])
+        for paper in papers:
+            client.log_artifact(run.run_id, str(paper), "export")
+
+    return in_mlflow(run, log)
+
+
+def in_mlflow(run: Run, change: Callable[[Any], str | None]) -> str:
+    """Change something in MLflow about a run; returns what it did not take, "" when it took all.
+
+    Nothing is lost where MLflow has nothing of the run: "" too.
+    """
+    if not has_tracking(run.store) or not run.run_id:
+        return ""
+    try:
+        return change(mlflow_client(run.store)) or ""
+    except SealpinError as error:
+        return error.problem
+    except Exception as error:  # MLflow raises what its store does: requests, SQLAlchemy, its own
+        return first_line(error)
+
+
 def promote(run: Run) -> Version:
     """Register a run's best network as a new version, with its weights as artifacts, and call it the candidate.
 
@@ -30,8 +100,9 @@ def promote(run: Run) -> Version:
     from mlflow.exceptions import MlflowException
 
     weights = run.weights("best")
+    check_whole(weights)
     judged = run.evaluation("val")
-    client = mlflow_client(STORE)
+    client = mlflow_client(run.store)
     try:
         for file in sorted(weights.parent.glob(f"{weights.name}.*")):
             client.log_artifact(run.run_id, str(file), "weights")
@@ -49,7 +120,7 @@ def promote(run: Run) -> Version:
             "MLflow does not take this run",
             where=run.name,
             found=first_line(error),
-            hint=f"sealpin runs sync {quote(run.name)}",
+            hint=f"sealpin runs sync {run.words}",
         ) from None
     return Version(MODEL, int(version.version))
 

@@ -12,8 +12,9 @@ from .distribution import is_chief
 from .environment import command_line, environment
 from .evaluation.evaluate import Evaluation
 from .recipe import Recipe, load_recipe
-from .run import STORE, Run, State, load_run, locked
-from .tracking import continue_tracking, read_metrics
+from .run import STORE, Run, State, check_store, load_run
+from .standing import TRAINING, locked
+from .tracking import check_tracking, continue_tracking, read_metrics
 from .train import Options, Tell, check_fits, check_followed, fit_run
 
 
@@ -26,13 +27,14 @@ def resume(
     accept_changes: bool,
     tell: Tell,
 ) -> tuple[Run, Evaluation]:
-    """Go on with a run where its last checkpoint stands; with `extend`, to so many steps in all.
+    """Go on with a run where its newest whole checkpoint stands; with `extend`, to so many steps in all.
 
     Raises InputError when it is finished, or when recipe or dataset are not those it began with and `accept_changes` is
     not given.
     """
-    with locked(name) if is_chief() else nullcontext():
-        run = load_run(name)
+    check_store(options.store)
+    with locked(name, options.store, TRAINING) if is_chief() else nullcontext():
+        run = load_run(name, options.store)
         state = State.load(run)
         run, recipe = _recipe(run, recipe_path, accept_changes, options.accept_differences)
         dataset = _dataset(run, dataset_path, accept_changes)
@@ -51,8 +53,10 @@ def resume(
                 "this run is finished",
                 where=str(run.folder),
                 found=f"{state.step} of {recipe.train.num_steps} steps",
-                hint=f"sealpin train --run {quote(run.name)} --resume --extend {2 * state.step}",
+                hint=f"sealpin train --run {run.words} --resume --extend {2 * state.step}",
             )
+        if is_chief():
+            check_tracking(run.store)
         now = environment()
         session = {"step": state.step, "command": command_line()}
         session |= {key: value for key, value in now.items() if value != run.environment.get(key)}
@@ -83,7 +87,7 @@ def _recipe(run: Run, path: Path | None, accept_changes: bool, accept_difference
             where=str(path),
             found=f"sha256 {digest[:12]}",
             allowed=f"sha256 {run.recipe_sha256[:12]}, as in {run.folder / 'recipe.config'}",
-            hint="leave it out, or go on with the new one: --accept-changes",
+            advice="leave it out, or go on with the new one: --accept-changes",
         )
     recipe = given.with_steps(recipe.train.num_steps)
     check_followed(recipe, str(path), accept_differences)
@@ -92,6 +96,8 @@ def _recipe(run: Run, path: Path | None, accept_changes: bool, accept_difference
 
 def _dataset(run: Run, path: Path | None, accept_changes: bool) -> Dataset:
     """The run's dataset, where it was or at `path`; with `accept_changes` another one of the same classes."""
+    if path is None and not Path(run.dataset).exists():
+        run.load_dataset()  # says where it may be now
     dataset = load_dataset(path or Path(run.dataset))
     if dataset.digest != run.dataset_digest and not accept_changes:
         raise InputError(
@@ -99,7 +105,7 @@ def _dataset(run: Run, path: Path | None, accept_changes: bool) -> Dataset:
             where=str(dataset.folder),
             found=f"digest {dataset.digest[:12]}",
             allowed=f"digest {run.dataset_digest[:12]}",
-            hint="put the old one back, or go on with the new one: --accept-changes",
+            advice="put the old one back, or go on with the new one: --accept-changes",
         )
     if dataset.classes != run.classes:
         raise InputError(
@@ -107,27 +113,28 @@ def _dataset(run: Run, path: Path | None, accept_changes: bool) -> Dataset:
             where=str(dataset.folder),
             found=", ".join(dataset.classes),
             allowed=", ".join(run.classes),
-            advice="begin a new run",
-            hint=f"sealpin train RECIPE --dataset {quote(dataset.folder)} --run NEW --start-from {quote(run.folder)}",
+            advice="begin a new run that starts from this one",
+            hint=f"sealpin train RECIPE --dataset {quote(dataset.folder)} --run NAME --start-from {quote(run.folder)}",
         )
     return dataset
 
 
-def sync(name: str) -> int:
+def sync(name: str, store: Path = STORE) -> int:
     """Send to MLflow what it missed of a run while its server was away; returns how many metrics entries it has.
 
     Raises EnvironmentFault when the server is still away.
     """
-    with locked(name):
-        run = load_run(name)
+    check_store(store)
+    with locked(name, store, "sending to MLflow"):
+        run = load_run(name, store)
         state = State.load(run)
-        tracker = continue_tracking(STORE, run.run_id, run.metrics_log, {})
+        tracker = continue_tracking(store, run.run_id, run.metrics_log, {})
         if not tracker.finish("FINISHED" if state.status in {"finished", "stopped"} else "FAILED", run.artifacts()):
             raise EnvironmentFault(
                 "MLflow did not take everything",
                 where=name,
                 found=tracker.failure,
                 advice="start its server, then again",
-                hint=f"sealpin runs sync {quote(name)}",
+                hint=f"sealpin runs sync {run.words}",
             )
         return len(read_metrics(run.metrics_log))

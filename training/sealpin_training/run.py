@@ -6,10 +6,8 @@ metrics.jsonl    every metric that was reported              state.json      how
 evaluation_<split>.json   curves.png                        warm_start.json what it started from
 """
 
-import fcntl
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,7 @@ class Run:
     """One training run. `dataset` is the folder it was trained on; `recipe_sha256` is of the recipe as it was given.
 
     `start_from` is the checkpoint that its weights came from, empty for none. `resumed` has for each time that it was
-    gone on with: step, command line, and what was not as before.
+    gone on with: step, command line, and what was not as before. `store` is the mlruns/ that it was read from.
     """
 
     name: str
@@ -46,11 +44,17 @@ class Run:
     max_hours: float | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     resumed: tuple[Mapping[str, object], ...] = ()
+    store: Path = STORE
 
     @property
     def folder(self) -> Path:
-        """Where the run lives, below the current folder."""
-        return run_folder(self.name)
+        """Where the run lives."""
+        return run_folder(self.name, self.store)
+
+    @property
+    def words(self) -> str:
+        """The run as it is named in a command: its name, and its mlruns/ where that is another one."""
+        return run_words(self.name, self.store)
 
     @property
     def checkpoints(self) -> Path:
@@ -76,7 +80,7 @@ class Run:
                 "this run has no checkpoint",
                 where=str(path),
                 allowed="a run that was trained",
-                hint=f"sealpin train --run {quote(self.name)} --resume",
+                hint=f"sealpin train --resume --run {self.words}",
             )
         return path
 
@@ -86,6 +90,13 @@ class Run:
 
     def load_dataset(self) -> Dataset:
         """The dataset it was trained on. Raises InputError when it is gone or was converted anew since."""
+        if not Path(self.dataset).exists():
+            raise InputError(
+                "the dataset of this run is not where it was",
+                where=self.dataset,
+                allowed=f"digest {self.dataset_digest[:12]}",
+                advice="name the place where it is now: --dataset DATASET",
+            )
         dataset = load_dataset(Path(self.dataset))
         if dataset.digest != self.dataset_digest:
             raise InputError(
@@ -93,13 +104,15 @@ class Run:
                 where=self.dataset,
                 found=f"digest {dataset.digest[:12]}",
                 allowed=f"digest {self.dataset_digest[:12]}",
-                hint=f"train again, or put the old dataset back: run {self.name}",
+                advice="train again, or name the dataset that it was trained on: --dataset DATASET",
             )
         return dataset
 
     def save(self) -> None:
         """Write run.json."""
-        write_json(self.folder / "run.json", asdict(self))
+        content = asdict(self)
+        del content["store"]  # where it lies is no part of it: mlruns/ can be moved
+        write_json(self.folder / "run.json", content)
 
     def evaluation(self, split: str) -> dict[str, Any]:
         """What `sealpin evaluate` (or the end of training, for val) wrote of the best network.
@@ -111,7 +124,7 @@ class Run:
             raise InputError(
                 f"this run's best network was not evaluated on {split}",
                 where=str(self.folder),
-                hint=f"sealpin evaluate {quote(self.name)} --split {split}",
+                hint=f"sealpin evaluate {self.words} --split {split}",
             )
         return found
 
@@ -182,41 +195,43 @@ def _damaged(path: Path, found: str) -> InputError:
     return InputError("this file of a run is damaged", where=str(path), found=found, allowed="what sealpin wrote")
 
 
-def run_names() -> list[str]:
-    """All runs below the current folder."""
-    return sorted(found.parent.name for found in (STORE / "runs").glob("*/run.json"))
+def run_names(store: Path = STORE) -> list[str]:
+    """All runs of a store."""
+    return sorted(found.parent.name for found in (store / "runs").glob("*/run.json"))
 
 
-def run_folder(name: str) -> Path:
+def run_folder(name: str, store: Path = STORE) -> Path:
     """Folder of the run called `name`. Raises InputError for a name that is no plain name."""
-    if not name or not all(letter.isalnum() or letter in "-_." for letter in name) or name.startswith("."):
+    if not name or not all(letter.isalnum() or letter in "-_." for letter in name) or name[0] in ".-":
         raise InputError(
-            "this cannot name a run", where="--run", found=repr(name), allowed="letters, digits, '-', '_' and '.'"
+            "this cannot name a run",
+            where="--run",
+            found=repr(name),
+            allowed="letters, digits, '-', '_' and '.', the first of them a letter, a digit or '_'",
         )
-    return STORE / "runs" / name
+    return store / "runs" / name
 
 
-@contextmanager
-def locked(name: str) -> Iterator[None]:
-    """Keep a run to oneself, for as long as the block or this process lasts.
-
-    Raises InputError when another process has it.
-    """
-    path = run_folder(name).parent / f".{name}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                "another process is at work on this run", where=name, hint="wait for it, or choose another --run"
-            ) from None
-        yield
+def run_words(name: str, store: Path) -> str:
+    """A run as it is named in a command that is told."""
+    return quote(name) + ("" if store == STORE else f" --mlruns {quote(store)}")
 
 
-def load_run(name: str) -> Run:
+def check_store(store: Path) -> None:
+    """Raise InputError when there are no runs because there is no mlruns/."""
+    if not store.is_dir():
+        raise InputError(
+            f"there is no {store}/ here" if store == STORE else "there is no such folder",
+            where=str(Path.cwd() if store == STORE else store),
+            allowed="the folder that `sealpin train` was called in",
+            advice="go there, or name its mlruns/ from here: --mlruns DIR",
+        )
+
+
+def load_run(name: str, store: Path = STORE) -> Run:
     """The run called `name`. Raises InputError with the names that there are."""
-    path = run_folder(name) / "run.json"
+    path = run_folder(name, store) / "run.json"
+    check_store(store)
     try:
         content = read_json(path)
     except OSError:
@@ -224,11 +239,11 @@ def load_run(name: str) -> Run:
             "no such run",
             where=name,
             found=str(path),
-            allowed=", ".join(run_names()) or f"no runs yet below {STORE}/",
+            allowed=", ".join(run_names(store)) or f"no runs yet below {store}/",
             hint="sealpin train RECIPE --dataset DATASET --run NAME",
         ) from None
     try:
         lists = {key: tuple(content.get(key, ())) for key in ("classes", "resumed")}
-        return Run(**{**content, **lists, "name": name})
+        return Run(**{**content, **lists, "name": name, "store": store})
     except (TypeError, AttributeError) as error:
         raise InputError("this run's record is damaged", where=str(path), found=str(error)) from None

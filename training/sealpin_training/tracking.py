@@ -7,16 +7,19 @@ nothing: what it missed is sent when it answers again, at the latest by the next
 import json
 import logging
 import os
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sealpin_edge.errors import InputError, in_words
+from sealpin_edge.errors import InputError, SealpinError, in_words
 from sealpin_edge.files import write_whole
+
+from .mlflow_store import prepare_store
 
 EXPERIMENT = "sealpin"
 _SEND_EVERY_S = 2.0
@@ -155,19 +158,30 @@ def open_tracking(store: Path) -> tuple[Any, str]:
     client = mlflow_client(store)
     try:
         return client, _experiment(client, store)
+    except SealpinError:
+        raise
     except Exception as error:
         raise _unreachable(error) from None
 
 
 def start_tracking(
-    opened: tuple[Any, str], name: str, params: Mapping[str, object], tags: Mapping[str, str], log: Path
+    opened: tuple[Any, str],
+    name: str,
+    params: Mapping[str, object],
+    tags: Mapping[str, str],
+    log: Path,
+    datasets: Sequence[Any] = (),
 ) -> Tracker:
-    """Begin a new MLflow run. Raises InputError when its server went away."""
+    """Begin a new MLflow run, with what it is trained on (mlflow.entities.DatasetInput).
+
+    Raises InputError when its server went away.
+    """
     client, experiment = opened
     try:
         run = client.create_run(experiment, run_name=name, tags=dict(tags))
         for key, value in params.items():
             client.log_param(run.info.run_id, key, value)
+        client.log_inputs(run.info.run_id, list(datasets))
     except Exception as error:
         raise _unreachable(error) from None
     return Tracker(lambda: client, run.info.run_id, log)
@@ -187,7 +201,10 @@ def continue_tracking(store: Path, run_id: str, log: Path, tags: Mapping[str, st
 
 
 def mlflow_client(store: Path) -> Any:
-    """MLflow's client, for the server of MLFLOW_TRACKING_URI or the database in `store`."""
+    """MLflow's client, for the server of MLFLOW_TRACKING_URI or the database in `store`.
+
+    Raises InputError when it cannot be reached, or is a newer MLflow's.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # which is for --json
     # A server that is away: the sender tries again itself, and training must not end minutes later for it
@@ -198,12 +215,27 @@ def mlflow_client(store: Path) -> Any:
     for noisy in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     store.mkdir(parents=True, exist_ok=True)
-    # Absolute: a relative SQLite address would make another database in every folder that the program is called from
-    address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.resolve()}/mlflow.db"
+    address = _address(store)
+    prepare_store(address)
     try:
         return mlflow.MlflowClient(address)
     except Exception as error:
         raise _unreachable(error) from None
+
+
+def check_tracking(store: Path) -> None:
+    """Keep a copy of a store that MLflow will migrate (mlflow_store.py); InputError when it is a newer MLflow's."""
+    prepare_store(_address(store))
+
+
+def has_tracking(store: Path) -> bool:
+    """Whether there is anything that MLflow could know of the runs in `store`: a server, or its database."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or (store / "mlflow.db").exists()
+
+
+def _address(store: Path) -> str:
+    # Absolute: a relative SQLite address would make another database in every folder that the program is called from
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.resolve()}/mlflow.db"
 
 
 def _experiment(client: Any, store: Path) -> str:
@@ -220,12 +252,16 @@ def first_line(error: Exception) -> str:
     return in_words(error)
 
 
+def _without_password(text: str) -> str:
+    return re.sub(r"(://[^/@\s:]*):[^/@\s]*@", r"\1:***@", text)
+
+
 def _unreachable(error: Exception) -> InputError:
     address = os.environ.get("MLFLOW_TRACKING_URI")
     return InputError(
         "MLflow cannot be reached",
-        where=f"MLFLOW_TRACKING_URI={address}" if address else "mlruns/mlflow.db",
-        found=first_line(error),
+        where=f"MLFLOW_TRACKING_URI={_without_password(address)}" if address else "mlruns/mlflow.db",
+        found=_without_password(first_line(error)),
         allowed="the address of an MLflow server, http://HOST:PORT, or sqlite:////FOLDER/mlflow.db",
-        hint="mend it, or unset MLFLOW_TRACKING_URI to track in mlruns/",
+        advice="mend it, or unset MLFLOW_TRACKING_URI to track in mlruns/",
     )

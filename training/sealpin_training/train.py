@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,15 +12,21 @@ from typing import Any
 from sealpin_edge.errors import InputError, quote
 from sealpin_edge.files import write_whole
 
+from .checkpoints import steps_saved
 from .curves import plot_curves
 from .dataset.manifest import Dataset, load_dataset
 from .dataset.records import RecordFile
 from .distribution import check_batch, is_chief
 from .environment import command_line, environment
 from .evaluation.evaluate import Evaluation, evaluate
+from .interrupt import Interrupted
+from .manage import remove_run
+from .overrides import overridden
 from .recipe import Recipe, load_recipe
 from .recipe.text import pipeline_text
-from .run import STORE, Run, State, locked, run_folder, write_json
+from .registry import dataset_input
+from .run import STORE, Run, State, load_run, run_folder, run_words, write_json
+from .standing import TRAINING, locked
 from .tracking import Tracker, continue_tracking, open_tracking, start_tracking
 
 Tell = Callable[[str], None]
@@ -31,47 +37,66 @@ LEAST_STEPS_BETWEEN = 250
 
 @dataclass(frozen=True)
 class Options:
-    """How to train. `start_from` overrides the recipe's fine_tune_checkpoint: a path, or "scratch"."""
+    """How to train. `steps`, `epochs`, `batch_size` and `learning_rate` override the recipe (overrides.py).
+
+    `start_from` overrides its fine_tune_checkpoint: a path, a run, or "scratch". `store` is the mlruns/ to write into;
+    with `force`, a run of the same name makes way.
+    """
 
     steps: int | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
     seed: int = 0
     start_from: str | None = None
     evaluate_every: int | None = None
     patience: int | None = None
     max_hours: float | None = None
     accept_differences: bool = False
+    store: Path = STORE
+    force: bool = False
 
 
 def train(recipe_path: Path, dataset_path: Path, name: str, options: Options, tell: Tell) -> tuple[Run, Evaluation]:
     """Train and evaluate on val; the run is `mlruns/runs/NAME` below the current folder, and one MLflow run.
 
     Raises InputError before anything is written when the recipe cannot be followed (and `accept_differences` is not
-    given), does not fit the dataset, or the name is taken.
+    given), does not fit the dataset, or the name is taken; Interrupted at Ctrl-C or SIGTERM.
     """
     recipe, dataset = load_recipe(recipe_path), load_dataset(dataset_path)
-    run_folder(name)
+    run_folder(name, options.store)
+    recipe = overridden(
+        recipe,
+        dataset,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        epochs=options.epochs,
+        steps=options.steps,
+        tell=tell,
+    )
     check_fits(recipe, str(recipe_path), dataset)
     check_followed(recipe, str(recipe_path), options.accept_differences)
-    start = _start(recipe, recipe_path.parent, options.start_from)
-    with locked(name) if is_chief() else nullcontext():
+    start = _start(recipe, recipe_path.parent, options)
+    with locked(name, options.store, TRAINING) if is_chief() else nullcontext():
         return _train(recipe, recipe_path, dataset, start, name, options, tell)
 
 
 def _train(
     recipe: Recipe, recipe_path: Path, dataset: Dataset, start: Path | None, name: str, options: Options, tell: Tell
 ) -> tuple[Run, Evaluation]:
-    folder = run_folder(name)
+    folder = run_folder(name, options.store)
     if any(folder.glob("*/ckpt-*.index")):
-        raise InputError(
-            "there is a run of this name",
-            where=str(folder),
-            allowed="a new name",
-            advice="choose another --run, or go on with it",
-            hint=f"sealpin train --run {quote(name)} --resume",
-        )
-    if options.steps:
-        recipe = recipe.with_steps(options.steps)
-    opened = open_tracking(STORE) if is_chief() else None
+        if not options.force:
+            raise InputError(
+                "there is a run of this name",
+                where=str(folder),
+                allowed="a new name, or --force to train in its place",
+                advice="choose another --run, or go on with it",
+                hint=f"sealpin train --run {run_words(name, options.store)} --resume",
+            )
+        if is_chief() and (missed := remove_run(load_run(name, options.store))):
+            tell(f"the old run is removed, but not from MLflow: {missed}")
+    opened = open_tracking(options.store) if is_chief() else None
     if is_chief():
         shutil.rmtree(folder, ignore_errors=True)  # left by a run that was killed before its first checkpoint
         folder.mkdir(parents=True)
@@ -91,6 +116,7 @@ def _train(
         max_hours=options.max_hours,
         start_from=str(start) if start else "",
         environment=environment(),
+        store=options.store,
     )
     try:
         return fit_run(run, recipe, dataset, State(), tell, opened)
@@ -108,7 +134,7 @@ def check_followed(recipe: Recipe, path: str, accept_differences: bool) -> None:
             "training cannot follow this recipe to the letter",
             where=path,
             found="\n           ".join(map(str, recipe.differences)),
-            hint="change these fields, or train all the same with --accept-differences",
+            advice="change these fields, or train all the same with --accept-differences",
         )
 
 
@@ -120,24 +146,24 @@ def check_fits(recipe: Recipe, path: str, dataset: Dataset) -> None:
             where=f"{path}: model.ssd.num_classes",
             found=f"{recipe.ssd.num_classes}; {dataset.folder}: {len(dataset.classes)}, {', '.join(dataset.classes)}",
             allowed="the same number",
-            hint=f"set num_classes: {len(dataset.classes)}, or convert with --merge OLD=NEW",
+            advice=f"set num_classes: {len(dataset.classes)}, or convert with --merge OLD=NEW",
         )
     for split in ("train", "val"):
         if not dataset.counts[split]:
-            raise InputError(f"the {split} split is empty", where=str(dataset.folder), hint="convert more photos")
+            raise InputError(f"the {split} split is empty", where=str(dataset.folder), advice="convert more photos")
         records = RecordFile(dataset.folder, split, dataset.classes)
         for index in range(0, len(records), max(1, len(records) // RECORDS_CHECKED)):
             _ = records[index]  # raises for another list of classes
     check_batch(recipe.train.batch_size)  # last: it takes TensorFlow's import
 
 
-def _start(recipe: Recipe, recipe_folder: Path, start_from: str | None) -> Path | None:
-    named = start_from if start_from is not None else recipe.train.fine_tune_checkpoint
+def _start(recipe: Recipe, recipe_folder: Path, options: Options) -> Path | None:
+    named = options.start_from if options.start_from is not None else recipe.train.fine_tune_checkpoint
     if not named or named == "scratch":
         return None
     from .warmstart import find_checkpoint
 
-    return find_checkpoint(named, recipe_folder)
+    return find_checkpoint(named, recipe_folder, options.store)
 
 
 def fit_run(
@@ -148,13 +174,17 @@ def fit_run(
     tell: Tell,
     opened: tuple[Any, str] | None = None,
 ) -> tuple[Run, Evaluation]:
-    """Train a run that is new (`opened` is where MLflow is), or goes on at `state`, to its end, and judge it on val."""
+    """Train a run that is new (`opened` is where MLflow is), or goes on at `state`, to its end, and judge it on val.
+
+    Raises InputError when the state that it should go on from is damaged, and there is no older one.
+    """
     from .fit import Fit, Limits
 
     steps = recipe.train.num_steps
     limits = Limits(run.evaluate_every, run.patience, run.max_hours)
     start = Path(run.start_from) if run.start_from else None
     training = Fit(recipe, dataset, run.folder, run.seed, start, limits)
+    _check_state(run, state, training.step, training.damaged, tell)
     if training.warm_start:
         tell(str(training.warm_start))
     if run.run_id:
@@ -163,10 +193,11 @@ def fit_run(
     if is_chief():
         if run.run_id:
             tags = {**_tags(run), "steps": str(steps)}
-            tracker = continue_tracking(STORE, run.run_id, run.metrics_log, tags)
+            tracker = continue_tracking(run.store, run.run_id, run.metrics_log, tags)
         else:
             assert opened
-            tracker = start_tracking(opened, run.name, _params(run, recipe, dataset), _tags(run), run.metrics_log)
+            params, inputs = _params(run, recipe, dataset), [dataset_input(dataset)]
+            tracker = start_tracking(opened, run.name, params, _tags(run), run.metrics_log, inputs)
             run = replace(run, run_id=tracker.run_id)
         if training.warm_start:
             write_json(run.folder / "warm_start.json", asdict(training.warm_start))
@@ -175,22 +206,47 @@ def fit_run(
         write_whole(run.folder / "recipe.config", pipeline_text(recipe.pipeline).encode())
         run.save()
     status = "FAILED"
-    try:
-        state = training.run(run, tracker, state, tell)
-        if state.why:
-            tell(f"stopped at step {state.step}: {state.why}")
-        evaluation = training.judged() or evaluate(run, "val")
-        if is_chief():
-            plot_curves(run)
-            state.save(run)
-        status = "FINISHED"
-        return run, evaluation
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        if tracker and not tracker.finish(status, run.artifacts()):
-            tell(f"MLflow did not take everything ({tracker.failure}); later: sealpin runs sync {quote(run.name)}")
+    with training.interrupts.taken():
+        try:
+            state = training.run(run, tracker, state, tell)
+            if state.why:
+                tell(f"stopped at step {state.step}: {state.why}")
+            evaluation = training.judged() or evaluate(run, "val")
+            if is_chief():
+                plot_curves(run)
+                state.save(run)
+            status = "FINISHED"
+            return run, evaluation
+        except Interrupted as interrupted:
+            status, interrupted.told = "KILLED", _stopped(run, steps)
+            raise
+        finally:
+            if tracker and not tracker.finish(status, run.artifacts()):
+                tell(f"MLflow did not take everything ({tracker.failure}); later: sealpin runs sync {run.words}")
+
+
+def _check_state(run: Run, state: State, step: int, damaged: Mapping[str, str], tell: Tell) -> None:
+    """Tell from where a run goes on whose newest state is damaged. Raises InputError when no older one is whole."""
+    found = "\n           ".join(f"{name}: {why}" for name, why in damaged.items())
+    if not step and (damaged or state.evaluated_step):
+        best = run.folder / "weights" / f"ckpt-{state.best_step}"
+        raise InputError(
+            "this run has no state that it could go on from",
+            where=str(run.checkpoints),
+            found=found or "no checkpoint",
+            allowed="one that is whole, as a backup may have it",
+            advice="begin a new run with the best weights of this one",
+            hint=f"sealpin train RECIPE --dataset DATASET --run NAME --start-from {quote(best)}",
+        )
+    if damaged:
+        tell(f"damaged: {found}\ngoing on from the newest whole checkpoint, of step {step}; the damaged are set aside")
+
+
+def _stopped(run: Run, steps: int) -> str:
+    step = max(steps_saved(run.checkpoints), default=0)
+    if not step:
+        return f"stopped before the first of {steps:,} steps was saved: nothing is kept"
+    return f"stopped at {step:,} of {steps:,}; go on: sealpin train --run {run.words} --resume"
 
 
 def _params(run: Run, recipe: Recipe, dataset: Dataset) -> dict[str, object]:

@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from sealpin_edge.errors import InputError, quote
 
+from .checkpoints import check_whole, checkpoint_prefix, newest_whole
 from .network.model import build_network, named_variables, restore
 from .pretrained import NAMES
 from .recipe import Recipe, load_recipe
-from .run import read_json
+from .run import STORE, read_json, run_folder, run_names
 from .tf import tf, tf_keras
 
 Tensors = dict[str, npt.NDArray[np.float32]]
@@ -48,23 +49,26 @@ class WarmStart:
         return told + (f"; not used: {_counted(self.unused)}" if self.unused else "")
 
 
-def find_checkpoint(named: str, recipe_folder: Path) -> Path:
-    """The file or folder that a recipe's fine_tune_checkpoint means: as it is, beside the recipe, or in `pretrained/`.
+def find_checkpoint(named: str, recipe_folder: Path, store: Path = STORE) -> Path:
+    """The file or folder that a recipe's fine_tune_checkpoint or --start-from means.
 
-    Raises InputError when it is nowhere.
+    It is looked for as it is, beside the recipe, and in `pretrained/`; then it may be the name of a run in `store`. A
+    checkpoint may be named by any of its files. Raises InputError when it is nowhere.
     """
     for place in (Path(), recipe_folder, Path("pretrained")):
-        path = place / named
+        path = checkpoint_prefix(place / named)
         if path.is_file() or path.is_dir() or path.with_name(path.name + ".index").is_file():
             return path
+    if named in run_names(store):
+        return run_folder(named, store)
     archive = next((part for part in Path(named).parts if part in NAMES), "")
     raise InputError(
         "there is no such checkpoint to start from",
         where=f"fine_tune_checkpoint: {named}",
         found=f"neither here, nor in {recipe_folder or '.'}, nor in pretrained/",
-        allowed="a checkpoint's path without .index, a folder with one, a run's folder, or Keras weights (.h5)",
-        advice="fetch it, or give another: --start-from PATH, or --start-from scratch",
-        hint=f"sealpin pretrained get {quote(archive)}" if archive else "sealpin pretrained list",
+        allowed="a checkpoint's path, a folder with one, a run or its folder, Keras weights (.h5), or: scratch",
+        advice="name another with --start-from",
+        hint=f"sealpin pretrained get {quote(archive)}" if archive else "sealpin runs list",
     )
 
 
@@ -74,7 +78,7 @@ def warm_start(recipe: Recipe, model: Any, path: Path, scope: str) -> WarmStart:
     Raises InputError when it is no checkpoint that sealpin knows, or one of another network.
     """
     variables = named_variables(model)
-    kind, tensors = _read(recipe, path)
+    kind, tensors = _read(recipe, path, list(variables))
     if not any(name.startswith(SCOPES["detection"][:-1]) and not name.startswith(BACKBONE) for name in tensors):
         scope = "classification"  # there is nothing else in it
     wanted = {name: variable for name, variable in variables.items() if name.startswith(SCOPES[scope])}
@@ -92,7 +96,7 @@ def warm_start(recipe: Recipe, model: Any, path: Path, scope: str) -> WarmStart:
             where=str(path),
             found="\n           ".join(bad[:5] + ([f"and {len(bad) - 5} tensors more"] if len(bad) > 5 else [])),
             allowed=f"tensors that fit {recipe.backbone} with depth_multiplier {recipe.extractor.depth_multiplier:g}",
-            hint="choose another checkpoint or fine_tune_checkpoint_type, or start without: --start-from scratch",
+            advice="choose another checkpoint or fine_tune_checkpoint_type, or start without: --start-from scratch",
         )
     for name, variable in wanted.items():
         variable.assign(tensors[name])
@@ -106,12 +110,15 @@ def warm_start(recipe: Recipe, model: Any, path: Path, scope: str) -> WarmStart:
     )
 
 
-def _read(recipe: Recipe, path: Path) -> tuple[str, Tensors]:
+def _read(recipe: Recipe, path: Path, ours: Sequence[str]) -> tuple[str, Tensors]:
+    """What `path` is, and its tensors by the API's names, which for the recipe's network are `ours`."""
     if (path / "run.json").is_file():
         return _from_run(path)
     if path.suffix in {".h5", ".keras"}:
         return "Keras weights", _from_keras(recipe, path)
     prefix = tf.train.latest_checkpoint(str(path)) if path.is_dir() else str(path)
+    if path.is_dir() and (newest := newest_whole(path).newest):  # of a run, where the last may be damaged
+        prefix = str(newest)
     try:
         reader = tf.train.load_checkpoint(prefix or str(path))
         names = [
@@ -138,6 +145,11 @@ def _read(recipe: Recipe, path: Path) -> tuple[str, Tensors]:
         return "Object Detection API classification checkpoint", {
             BACKBONE + short: reader.get_tensor(name) for short, name in found.items()
         }
+    for saved, kind in (("model/_", "weights of a run"), ("", "state of a run")):
+        own = {part: below(f"{saved}{part}/") for part in ("backbone", "decoder", "head")}
+        if all(own.values()) and not any("/_conv0/" in name for name in own["backbone"]):
+            check_whole(Path(prefix or path))
+            return kind, _from_own(ours, own, reader)
     if found := below("backbone/") or below("model/_backbone/"):
         return "TF-Vision checkpoint", _from_tf_vision(
             recipe, {k: reader.get_tensor(v) for k, v in found.items()}, path
@@ -155,6 +167,23 @@ def _from_run(folder: Path) -> tuple[str, Tensors]:
     model = build_network(load_recipe(folder / "recipe.config"))
     restore(model, folder / "weights" / f"ckpt-{best}")
     return f"run {content['name']}", {name: variable.numpy() for name, variable in named_variables(model).items()}
+
+
+def _from_own(ours: Sequence[str], found: Mapping[str, Mapping[str, str]], reader: Any) -> Tensors:
+    """What a training saved: TensorFlow numbers the layers of each part in the order that the network has them in."""
+    layers: dict[str, list[str]] = {part: [] for part in found}
+    for name in dict.fromkeys(name.rpartition("/")[0] for name in ours):
+        other = "head" if name.startswith("_box_predictor/") else "decoder"
+        layers["backbone" if name.startswith(BACKBONE) else other].append(name)
+    tensors: Tensors = {}
+    for part, names in found.items():
+        numbered = {short: short.removeprefix("layer_with_weights-").partition("/") for short in names}
+        same = {layer for layer, _, _ in numbered.values()} == set(map(str, range(len(layers[part]))))
+        for short, (layer, _, attribute) in numbered.items():
+            # With more layers or fewer, a number means another layer: none of that part is this network's
+            known = layers[part][int(layer)] if same else f"{part}/{layer}"
+            tensors[f"{known}/{attribute}"] = reader.get_tensor(names[short])
+    return tensors
 
 
 def _from_tf_vision(recipe: Recipe, found: Mapping[str, Any], path: Path) -> Tensors:

@@ -15,7 +15,8 @@ from .. import html
 from ..curves import draw_curves
 from ..quiet import tensorflow
 from ..recipe.settings import settings
-from ..run import Run, State, load_run
+from ..run import STORE, Run, State
+from ..standing import trained_run
 from .detect import trained_detector
 from .evaluate import evaluate
 from .line import Share
@@ -94,9 +95,9 @@ class Comparison:
         )
 
 
-def compare_runs(names: Sequence[str], split: str) -> Comparison:
+def compare_runs(names: Sequence[str], split: str, store: Path = STORE) -> Comparison:
     """Judge each run on the split and time them in turns. Raises InputError when they were not trained for one task."""
-    runs = [load_run(name) for name in dict.fromkeys(names)]
+    runs = [trained_run(name, store) for name in dict.fromkeys(names)]
     odd = [run.name for run in runs if run.classes != runs[0].classes]
     if odd:
         raise InputError(

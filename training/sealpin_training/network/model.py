@@ -12,6 +12,7 @@ import numpy as np
 from sealpin_edge.errors import InputError
 
 from ..anchors import Anchors
+from ..checkpoints import check_whole
 from ..recipe import Recipe
 from ..tf import tf, tf_keras
 from .backbones import build_backbone
@@ -58,8 +59,10 @@ def named_variables(model: Any) -> dict[str, Any]:
 def restore(model: Any, checkpoint: Path) -> int:
     """Load a checkpoint (`.../ckpt-N`) into the network; returns its training step.
 
-    Raises InputError when it is gone, or holds another network.
+    Raises InputError when it is gone, damaged, or holds another network.
     """
+    if checkpoint.with_name(f"{checkpoint.name}.index").exists():
+        check_whole(checkpoint)
     step = tf.Variable(0, dtype=tf.int64)
     try:
         status = tf.train.Checkpoint(model=model, global_step=step).read(str(checkpoint))

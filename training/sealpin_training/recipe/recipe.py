@@ -101,10 +101,26 @@ class Recipe:
         schedule = _squeezed(self.schedule, share)
         if isinstance(schedule, messages.CosineDecayLearningRate):
             schedule = replace(schedule, total_steps=max(steps, schedule.total_steps))
+        return self._trained_with(schedule, num_steps=steps)
+
+    def with_batch_size(self, photos: int) -> "Recipe":
+        """The same recipe with batches of so many photos."""
+        return self._trained_with(self.schedule, batch_size=photos)
+
+    @property
+    def highest_learning_rate(self) -> float:
+        """The highest rate that the schedule names."""
+        return max(_rates(self.schedule))
+
+    def with_learning_rate(self, highest: float) -> "Recipe":
+        """The same recipe with every rate of its schedule scaled, so that the highest is this one."""
+        return self._trained_with(_scaled(self.schedule, highest / self.highest_learning_rate))
+
+    def _trained_with(self, schedule: Schedule, **changes: Any) -> "Recipe":
         rate: Any = self.optimizer.learning_rate
         optimizer = replace(self.optimizer, learning_rate=replace(rate, **{_one(rate): schedule}))
         holder: Any = self.train.optimizer
-        train = replace(self.train, num_steps=steps, optimizer=replace(holder, **{_one(holder): optimizer}))
+        train = replace(self.train, **changes, optimizer=replace(holder, **{_one(holder): optimizer}))
         return Recipe.of(self.name, replace(self.pipeline, train_config=train))
 
 
@@ -144,6 +160,25 @@ def _squeezed(schedule: Schedule, share: float) -> Schedule:
             schedule, schedule=tuple(replace(one, step=max(1, scaled(one.step))) for one in schedule.schedule)
         )
     return schedule
+
+
+def _rates(schedule: object) -> list[float]:
+    """Every learning rate that a schedule's message names."""
+    values = [(item.name, getattr(schedule, item.name)) for item in fields(schedule)]  # type: ignore[arg-type]
+    found = [float(value) for name, value in values if "learning_rate" in name]
+    return found + [rate for _, value in values if isinstance(value, tuple) for one in value for rate in _rates(one)]
+
+
+def _scaled(message: T, factor: float) -> T:
+    """A schedule's message with every learning rate that it names multiplied."""
+
+    def changed(name: str, value: Any) -> Any:
+        if "learning_rate" in name:
+            return value * factor
+        return tuple(_scaled(one, factor) for one in value) if isinstance(value, tuple) else value
+
+    values = {item.name: getattr(message, item.name) for item in fields(message)}  # type: ignore[arg-type]
+    return replace(message, **{name: changed(name, value) for name, value in values.items()})  # type: ignore[type-var]
 
 
 def _one(holder: object) -> str:
