@@ -10,7 +10,10 @@ import click
 from sealpin_edge.errors import InputError, quote
 from sealpin_edge.program import Ordered, answer, json_option
 
+from .rule import threshold_option
+
 if TYPE_CHECKING:
+    from sealpin_edge.verdict import Thresholds
     from sealpin_training.dataset.findings import Finding
     from sealpin_training.dataset.survey import Rules, Survey
 
@@ -163,9 +166,9 @@ def preview(src: Path, out: Path, workers: int | None) -> None:
 @dataset.command(short_help="Propose boxes with a model, for a person to look at.")
 @click.argument("photos", type=PATH)
 @click.option("--model", required=True, type=PATH, help="A model file of sealpin export.")
-@click.option("--threshold", type=click.FloatRange(0, 1), help="The least score; the model's own unless given.")
+@threshold_option("The least score; else the model's own.")
 @json_option
-def prelabel(photos: Path, model: Path, threshold: float | None, as_json: bool) -> None:
+def prelabel(photos: Path, model: Path, threshold: "Thresholds | None", as_json: bool) -> None:
     """Write a model's proposals as XML beside each photo below PHOTOS that has no labels.
 
     They count as unlabelled until a person has opened and saved them: sealpin label PHOTOS, Space when all is right.

@@ -1,6 +1,6 @@
 """sealpin evaluate, compare and promote: how good a run is, which is better, and which goes on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +9,10 @@ import click
 from sealpin_edge.program import answer, check_place, json_option
 
 from .options import dataset_option, force_option, mlruns_option
+from .rule import notice_option, threshold_option
 
 if TYPE_CHECKING:
+    from sealpin_edge.verdict import Thresholds
     from sealpin_training.evaluation.evaluate import Evaluation
 
 PATH = click.Path(path_type=Path)
@@ -21,20 +23,18 @@ SHOWN = 10
 @click.command(short_help="Judge a run's network: COCO's table, parts OK and NG.")
 @click.argument("run")
 @click.option("--split", type=SPLIT, default="test", show_default=True, help="The photos to judge.")
-@click.option(
-    "--threshold", type=click.FloatRange(0, 1), help="Score from which a burr counts; else the one chosen on val."
-)
+@threshold_option("What if a burr counted from this score, not from the one chosen on val?")
 @click.option(
     "--escape-cost",
     type=click.FloatRange(min=0, min_open=True),
-    help="With --split val: choose the threshold anew, an escape counted as so many false rejects.",
+    help="With --split val: choose thresholds anew, an escape counted as so many false rejects.",
 )
 @click.option(
     "--max-false-rejects",
     type=click.FloatRange(0, 1000),
-    help="With --split val: choose the threshold anew, for at most so many of 1,000 good parts rejected.",
+    help="With --split val: choose a threshold anew, for at most so many of 1,000 good parts rejected.",
 )
-@click.option("--notice", multiple=True, help="A category that the station only shows; repeatable.")
+@notice_option("A category that the station only shows: with --split val the model's own from now on.")
 @click.option("--report", type=PATH, help="Also write an HTML page with curves and a gallery.")
 @dataset_option
 @force_option
@@ -43,10 +43,10 @@ SHOWN = 10
 def evaluate(
     run: str,
     split: str,
-    threshold: float | None,
+    threshold: "Thresholds | None",
     escape_cost: float | None,
     max_false_rejects: float | None,
-    notice: tuple[str, ...],
+    notice: frozenset[str] | None,
     report: Path | None,
     dataset: Path | None,
     force: bool,
@@ -54,7 +54,7 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Judge RUN on a split: COCO's table, and parts OK and NG against truth."""
-    from sealpin_training.evaluation.evaluate import Choice
+    from sealpin_training.evaluation.choice import Choice
     from sealpin_training.evaluation.evaluate import evaluate as evaluate_run
     from sealpin_training.registry import log_page
     from sealpin_training.standing import trained_run
@@ -62,12 +62,13 @@ def evaluate(
     if sum(choice is not None for choice in (threshold, escape_cost, max_false_rejects)) > 1:
         raise click.UsageError("--threshold, --escape-cost and --max-false-rejects exclude each other")
     check_place(report, force)
-    choice = Choice(threshold, escape_cost, max_false_rejects)
+    choice = Choice(threshold, escape_cost, max_false_rejects, notice)
     found = trained_run(run, store, dataset)
-    evaluation = evaluate_run(found, split, choice, report, notice=frozenset(notice))
+    evaluation = evaluate_run(found, split, choice, report)
     if report and (missed := log_page(found, report, "evaluation")):
         click.echo(f"MLflow did not take the page: {missed}", err=True)
     text = table(evaluation) + (f"\nreport: {report}" if report else "")
+    warn(evaluation.shortcomings)
     answer(document(evaluation), as_json, f"{text}\nnext: sealpin export {found.words} --out DIR")
 
 
@@ -95,13 +96,21 @@ def compare(runs: tuple[str, ...], split: str, report: Path | None, force: bool,
 @json_option
 def promote(run: str, store: Path, as_json: bool) -> None:
     """Put RUN's best network into MLflow's registry as the `candidate`."""
+    from sealpin_training.evaluation.boxes import shortcomings
     from sealpin_training.registry import promote as promote_run
     from sealpin_training.standing import trained_run
 
     found = trained_run(run, store)
     version = promote_run(found)
+    warn(shortcomings(found.evaluation("val")))
     text = f"{version.model} version {version.number} is the candidate\nnext: sealpin export {found.words} --out DIR"
     answer({"run": run, "model": version.model, "version": version.number, "alias": "candidate"}, as_json, text)
+
+
+def warn(words: Sequence[str]) -> None:
+    """Say loudly what must not be overlooked, apart from the answer."""
+    for text in words:
+        click.secho(f"WARNING: {text}", fg="red", bold=True, err=True)
 
 
 def document(evaluation: "Evaluation") -> dict[str, Any]:
@@ -109,20 +118,21 @@ def document(evaluation: "Evaluation") -> dict[str, Any]:
     return {
         **evaluation.metrics,
         "split": evaluation.split,
-        "threshold": evaluation.threshold,
+        "thresholds": dict(evaluation.rule.thresholds),
+        "notice": sorted(evaluation.rule.notice),
         "parts": evaluation.parts,
         "escapes": len(evaluation.escapes),
         "false_rejects": len(evaluation.false_rejects),
         "escapes_per_1000": evaluation.escaped.as_dict(),
         "false_rejects_per_1000": evaluation.rejected.as_dict(),
         "by_category": {name: dict(values) for name, values in evaluation.coco.by_category.items()},
+        "boxes": {name: count.as_dict() for name, count in evaluation.boxes.items()},
+        "shortcomings": evaluation.shortcomings,
     }
 
 
 def table(evaluation: "Evaluation") -> str:
     """An evaluation for a person."""
-    bad, good = evaluation.bad_parts, evaluation.parts - evaluation.bad_parts
-    escapes, false_rejects = len(evaluation.escapes), len(evaluation.false_rejects)
     rows = [
         f"COCO on {evaluation.split} ({evaluation.parts} photos)",
         _metrics(evaluation.metrics),
@@ -130,15 +140,31 @@ def table(evaluation: "Evaluation") -> str:
             f"  {name:<20} AP {row['AP']:.3f}  AP50 {row['AP50']:.3f}  of {int(row['boxes'])} boxes"
             for name, row in evaluation.coco.by_category.items()
         ),
-        f"parts at threshold {evaluation.threshold:.2f} ({evaluation.threshold_chosen})",
-        f"  {'truth':<8}{'judged OK':>12}{'judged NG':>12}   per 1,000 (95 % interval)",
-        f"  {'good':<8}{good - false_rejects:>12}{false_rejects:>12}   false rejects: {evaluation.rejected}",
-        f"  {'bad':<8}{escapes:>12}{bad - escapes:>12}   escapes: {evaluation.escaped}",
+        f"what counts: {evaluation.rule} ({evaluation.threshold_chosen})",
+        f"boxes: {evaluation.found}",
+        *(
+            f"  {name:<20} precision {count.precision:.3f}  recall {count.recall:.3f}  F1 {count.f1:.3f}"
+            for name, count in evaluation.boxes.items()
+        ),
+        *_line(evaluation),
     ]
     for what, names in (("escape", evaluation.escapes), ("false reject", evaluation.false_rejects)):
         rows += [f"  {what}: {name}" for name in names[:SHOWN]]
         rows += [f"  ... and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
     return "\n".join(rows)
+
+
+def _line(evaluation: "Evaluation") -> list[str]:
+    """Parts OK and NG against truth, where there are good and bad ones."""
+    bad, good = evaluation.bad_parts, evaluation.parts - evaluation.bad_parts
+    if not (bad and good):
+        return [f"parts: {evaluation.line_told}"]
+    escapes, false_rejects = len(evaluation.escapes), len(evaluation.false_rejects)
+    return [
+        f"parts   {'truth':<8}{'judged OK':>12}{'judged NG':>12}   per 1,000 (95 % interval)",
+        f"        {'good':<8}{good - false_rejects:>12}{false_rejects:>12}   false rejects: {evaluation.rejected}",
+        f"        {'bad':<8}{escapes:>12}{bad - escapes:>12}   escapes: {evaluation.escaped}",
+    ]
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:

@@ -7,6 +7,7 @@ import click
 from sealpin_edge.errors import SealpinError, quote
 from sealpin_edge.program import answer, json_option
 
+from .evaluate import warn
 from .options import dataset_option, force_option, mlruns_option
 
 SHOWN = 10
@@ -48,6 +49,7 @@ def export(
     """Write RUN as a SavedModel and as TFLite, proven to judge the val photos as the trained network does."""
     from sealpin_export.export import MODEL, ExportStep
     from sealpin_export.export import export as export_run
+    from sealpin_export.gate import MAX_SHARE_LOST
     from sealpin_training.registry import log_export, log_page
     from sealpin_training.standing import trained_run
 
@@ -68,6 +70,7 @@ def export(
         for gate in done.gates
     ]
     lines.append(f"report: {done.report}")
+    warn(done.warnings)
     if not done.faults:
         lines.append(f"next: sealpin bundle make {quote(model)} --station STATION --out FILE")
     answer(
@@ -77,6 +80,7 @@ def export(
             "report": str(done.report),
             "gate": {"passed": not done.faults, "ap_drop": round(drop, 5), "verdict_flips": flips},
             "gates": gates,
+            "warnings": list(done.warnings),
         },
         as_json,
         "\n".join(lines),
@@ -87,7 +91,8 @@ def export(
             "the exported model does not judge as the trained network does; it was not kept",
             where=str(out),
             found="\n           ".join(done.faults[:SHOWN] + ([f"and {more} more"] if more > 0 else [])),
-            allowed=f"at most {max_drop:g} AP less (--max-drop), and the same verdict for every part that was certain",
+            allowed=f"at most {max_drop:g} AP less (--max-drop) and {MAX_SHARE_LOST:.0%} of it, so many of a class's"
+            " boxes lost, and the same verdict for every part that was certain",
             advice=f"look at {done.report}"
             + ("; then with --keep-float 5, or --quantize float16" if "int8" in quantize and not keep_float else ""),
         )

@@ -1,10 +1,16 @@
 """sealpin model and predict: what a model file is, and what it finds."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sealpin_edge.program import Ordered, answer, json_option
+
+from .rule import notice_option, threshold_option
+
+if TYPE_CHECKING:
+    from sealpin_edge.verdict import Thresholds
 
 PATH = click.Path(path_type=Path)
 labels_option = click.option("--labels", type=PATH, help="A label file, for a model that carries none.")
@@ -33,8 +39,8 @@ def show(file: Path, labels: Path | None, as_json: bool) -> None:
 @click.argument("photos", type=PATH)
 @click.option("--overlays", type=PATH, help="A folder for the photos with verdict and boxes drawn in.")
 @click.option("--xml", type=PATH, help="A folder for the boxes as Pascal VOC XML.")
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Score from which a box counts; else the model's own.")
-@click.option("--notice", multiple=True, help="A category that is shown and does not reject; repeatable.")
+@threshold_option("Score from which a box counts; else the model's own.")
+@notice_option("A category that is shown and does not reject; else the model's own.")
 @labels_option
 @json_option
 def predict(
@@ -42,8 +48,8 @@ def predict(
     photos: Path,
     overlays: Path | None,
     xml: Path | None,
-    threshold: float | None,
-    notice: tuple[str, ...],
+    threshold: "Thresholds | None",
+    notice: frozenset[str] | None,
     labels: Path | None,
     as_json: bool,
 ) -> None:
@@ -53,7 +59,7 @@ def predict(
     from sealpin_export.predict import predict as predict_photos
 
     detector = Model(file, labels=read_labels(labels))
-    rule = detector.rule(threshold, frozenset(notice), where="--{}")
+    rule = detector.rule(threshold, notice, where="--{}")
     found = list(predict_photos(detector, photos, rule=rule, overlays=overlays, xml=xml))
     lines = [
         f"{one.verdict.value:<14}{one.photo}  "

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from .errors import InputError
@@ -19,7 +19,10 @@ PLACEHOLDERS = ("???", "", "background", "__background__")
 
 @dataclass(frozen=True)
 class ModelCard:
-    """sealpin.json. `thresholds` are scores in 0..1 by class; sizes are pixels; `resize` is "stretch": photo.py."""
+    """sealpin.json. `thresholds` are scores in 0..1 by class; sizes are pixels; `resize` is "stretch": photo.py.
+
+    `notice` are classes that are shown and do not reject; a card of an earlier sealpin has none.
+    """
 
     format: int
     task: str
@@ -37,6 +40,7 @@ class ModelCard:
     metrics: Mapping[str, float]
     quantisation: str
     sealpin_version: str
+    notice: tuple[str, ...] = ()
 
 
 def read_card(file: TfliteFile, name: str) -> ModelCard | None:
@@ -58,13 +62,16 @@ def read_card(file: TfliteFile, name: str) -> ModelCard | None:
     except ValueError as error:
         raise refuse(str(error)) from None
     names = {item.name for item in fields(ModelCard)}
+    needed = {item.name for item in fields(ModelCard) if item.default is MISSING}
     if not isinstance(content, dict):
         raise refuse(f"a {type(content).__name__} where the card should be")
-    if not names <= set(content):
-        raise refuse("it lacks " + ", ".join(sorted(names - set(content))))
+    if not needed <= set(content):
+        raise refuse("it lacks " + ", ".join(sorted(needed - set(content))))
+    names &= set(content)
     if strange := sorted(name for name in names if type(content[name]) is not _KINDS.get(name, str)):
         raise refuse(f"{strange[0]} = {str(content[strange[0]])[:60]}")
-    card = ModelCard(**{**{key: content[key] for key in names}, "classes": tuple(content["classes"])})
+    lists = {key: tuple(content[key]) for key in names if _KINDS.get(key) is list}
+    card = ModelCard(**{**{key: content[key] for key in names}, **lists})
     made = (card.format, card.task, card.colour, card.resize, card.interpolation)
     if made != (CARD_FORMAT, "detect", "RGB", "stretch", "bilinear_tf1"):
         raise refuse("format {}, task {}, {}, {}, {}: made by a newer sealpin?".format(*made))
@@ -74,11 +81,21 @@ def read_card(file: TfliteFile, name: str) -> ModelCard | None:
         raise refuse("its thresholds are not those of its classes")
     if not all(map(_is_score, card.thresholds.values())):
         raise refuse(f"thresholds {dict(card.thresholds)}, which are no scores from 0 to 1")
+    if not all(name in card.classes for name in card.notice) or len(set(card.notice)) == len(card.classes):
+        raise refuse(f"notice {list(card.notice)}, of classes {list(card.classes)}")
     return card
 
 
 # What JSON has for each field that is no text
-_KINDS = {"format": int, "input_height": int, "input_width": int, "classes": list, "thresholds": dict, "metrics": dict}
+_KINDS = {
+    "format": int,
+    "input_height": int,
+    "input_width": int,
+    "classes": list,
+    "thresholds": dict,
+    "metrics": dict,
+    "notice": list,
+}
 
 
 def _is_score(value: Any) -> bool:

@@ -8,7 +8,7 @@ answered, because a value that it needs is wrong itself, leaves the others.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from .config_key import Fault, milliseconds, setting, shown
 from .config_plc import PlcSection
 from .errors import quote
 from .upload import UPLOADERS
+from .verdict import ALLOWED_THRESHOLD, is_threshold
 
 # Of this file's format; bundles say it
 CONFIG_VERSION = 1
@@ -98,15 +99,16 @@ class CameraSection:
 
 @dataclass(frozen=True)
 class ModelSection:
-    """[model]: `threshold` replaces the model's own; `notice` lists categories that do not reject.
+    """[model]: `threshold`, one for all categories or by name, and `notice`, those that do not reject.
 
+    Each replaces the model's own, which holds where they are absent; by name, of the categories that are named.
     `golden` is a folder of photos with the detections expected, `golden.json`, which are judged before Ready.
     """
 
     file: Path
     sha256: str = setting(get="sha256sum MODEL.tflite")
-    threshold: float | None = None
-    notice: tuple[str, ...] = ()
+    threshold: float | Mapping[str, float] | None = None
+    notice: tuple[str, ...] | None = None
     golden: Path | None = None
 
     def check_sha256(self) -> Iterator[Fault]:
@@ -115,9 +117,11 @@ class ModelSection:
             yield "sha256", repr(self.sha256), "the model's SHA-256 in hex; `sealpin-edge unpack` fills it in"
 
     def check_threshold(self) -> Iterator[Fault]:
-        """A score."""
-        if self.threshold is not None and not 0 < self.threshold < 1:
-            yield "threshold", repr(self.threshold), "between 0 and 1"
+        """Scores."""
+        given = self.threshold
+        scores = given.values() if isinstance(given, Mapping) else () if given is None else (given,)
+        if not all(map(is_threshold, scores)):
+            yield "threshold", repr(given), ALLOWED_THRESHOLD
 
 
 @dataclass(frozen=True)

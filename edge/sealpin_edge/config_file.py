@@ -9,7 +9,8 @@ import functools
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
@@ -192,7 +193,11 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 def _value(kind: Any, raw: Any, folder: Path) -> Any:
     """A TOML value as its key wants it. Raises ValueError that says what is allowed."""
     if isinstance(kind, types.UnionType):
-        kind = typing.get_args(kind)[0]
+        # The last of several kinds that is not None says what is wrong, unless the value is of an earlier one
+        *others, kind = (one for one in typing.get_args(kind) if one is not types.NoneType)
+        for one in others:
+            with suppress(ValueError):
+                return _value(one, raw, folder)
     if kind is Path:
         if isinstance(raw, str) and raw:
             return folder / raw
@@ -202,6 +207,12 @@ def _value(kind: Any, raw: Any, folder: Path) -> Any:
         if isinstance(raw, list):
             return tuple(_value(of, item, folder) for item in raw)
         raise ValueError(f"a list: [{_KINDS[of]}, ...]")
+    if typing.get_origin(kind) is Mapping:
+        of = typing.get_args(kind)[1]
+        if isinstance(raw, dict) and raw:
+            with suppress(ValueError):
+                return {name: _value(of, item, folder) for name, item in raw.items()}
+        raise ValueError(f"{_KINDS[of]}, or a table: {{ NAME = {_KINDS[of]}, ... }}")
     if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
         return float(raw)
     if type(raw) is not kind:

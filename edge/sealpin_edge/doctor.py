@@ -74,7 +74,7 @@ def _model(config: StationConfig) -> Iterator[Finding]:
     model, rule = proven_model(config)
     took = time.perf_counter() - began
     yield Finding("model", "ok", f"{', '.join(model.card.classes)}; loaded, warm and proven in {took:.1f} s")
-    less = departures(rule, model.card.thresholds)
+    less = departures(rule, model.rule())
     yield Finding("what counts", "warning" if less else "ok", "; ".join([*less, str(rule)]))
     if not config.model.golden:
         yield Finding(

@@ -52,7 +52,7 @@ def proven_model(config: StationConfig) -> tuple[Model, Rule]:
             advice="unpack the bundle again",
             hint="sealpin-edge unpack BUNDLE DIR",
         )
-    rule = model.rule(config.model.threshold, frozenset(config.model.notice), where="[model] {}")
+    rule = model.rule(config.model.threshold, config.model.notice, where="[model] {}")
     if config.model.golden:
         proven = prove_on_golden(model, rule, config.model.golden)
         log.info("%d golden photos are judged as they should be", proven)

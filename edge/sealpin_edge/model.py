@@ -8,7 +8,7 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +22,7 @@ from .detection import Detection
 from .errors import EnvironmentFault, InputError, NoJudgement, in_words, quote
 from .photo import Photo, stretch
 from .tflite_file import Operator, TfliteFile, read_tflite
-from .verdict import Rule, check_rule
+from .verdict import Rule, Thresholds, check_rule, with_thresholds
 
 # Threads beyond the cores cost: a photo took 10.1 ms with 6 on 2 cores, 7.5 with 2, 12.2 with 1
 MOST_THREADS = 8
@@ -87,21 +87,26 @@ class Model:
         self.detect(np.zeros((shape[1], shape[2], 3), np.uint8))
         self.warm_up_s = time.perf_counter() - began
 
-    def rule(self, threshold: float | None = None, notice: Set[str] = frozenset(), *, where: str = "{}") -> Rule:
-        """By what its detections are judged: every class from `threshold`, or from its own.
+    def rule(
+        self, threshold: Thresholds | None = None, notice: Collection[str] | None = None, *, where: str = "{}"
+    ) -> Rule:
+        """By what its detections are judged: its own thresholds and notice, or what is given in their place.
 
-        Raises InputError when `threshold` is below all that the model tells, or `notice` leaves nothing to reject;
-        `where` is how messages call a setting, with {} for its name.
+        Raises InputError when a threshold is none, of no category, or below all that the model tells, or when `notice`
+        leaves nothing to reject; `where` is how messages call a setting, with {} for its name.
         """
-        if threshold is not None and threshold < self.least_score:
-            raise InputError(
-                "the model tells no boxes of so low a score",
-                where=where.format("threshold"),
-                found=f"{threshold:g}",
-                allowed=f"{self.least_score:g} to 1",
-            )
-        own = self.card.thresholds
-        rule = Rule(own if threshold is None else dict.fromkeys(self.card.classes, threshold), frozenset(notice))
+        thresholds, place = self.card.thresholds, where.format("threshold")
+        if threshold is not None:
+            thresholds = with_thresholds(thresholds, threshold, place)
+            lowest = min(threshold.values(), default=1.0) if isinstance(threshold, Mapping) else threshold
+            if lowest < self.least_score:
+                raise InputError(
+                    "the model tells no boxes of so low a score",
+                    where=place,
+                    found=f"{lowest:g}",
+                    allowed=f"{self.least_score:g} to 1",
+                )
+        rule = Rule(thresholds, frozenset(self.card.notice if notice is None else notice))
         check_rule(rule, where.format("notice"))
         return rule
 

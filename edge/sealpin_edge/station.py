@@ -56,7 +56,7 @@ class Station:
         model, self._rule = proven_model(config)
         with contextlib.suppress(OSError):  # a disk that fails does not keep the station from judging
             config.station.data_dir.mkdir(parents=True, exist_ok=True)
-        self._departures = departures(self._rule, model.card.thresholds)
+        self._departures = departures(self._rule, model.rule())
         self._lock = DataLock(config.station.data_dir)
         self._model_sha256, self._release = model.sha256, release_of(config.folder)
         self._started_at = time.monotonic()

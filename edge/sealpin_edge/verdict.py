@@ -9,6 +9,11 @@ from .camera import Frame
 from .detection import Detection
 from .errors import InputError
 
+Thresholds = float | Mapping[str, float]
+"""What a user may give: one score for all categories, or some by their name; the others keep their own."""
+# Not 0: a part without any box would be bad by the number and good by the rule
+ALLOWED_THRESHOLD = "a score above 0, at most 1"
+
 
 class Verdict(Enum):
     """What the station says of a part."""
@@ -49,11 +54,36 @@ class Inference:
     model_sha256: str
 
 
-def departures(rule: Rule, own: Mapping[str, float]) -> list[str]:
-    """How a rule lets more pass than a model's `own` thresholds would, in words; empty when it does not."""
-    raised = [f"{name} counts from {rule.thresholds[name]:.0%}" for name in own if rule.thresholds[name] > own[name]]
+def departures(rule: Rule, own: Rule) -> list[str]:
+    """How a rule lets more pass than a model's `own` would, in words; empty when it does not."""
+    raised = [
+        f"{name} counts from {rule.thresholds[name]:.0%}"
+        for name, score in own.thresholds.items()
+        if rule.thresholds[name] > score
+    ]
     told = [f"{', '.join(raised)}, above the model's own score"] if raised else []
-    return [*told, f"{', '.join(sorted(rule.notice))} never rejects"] if rule.notice else told
+    shown_only = sorted(rule.notice - own.notice)
+    return [*told, f"{', '.join(shown_only)} never rejects"] if shown_only else told
+
+
+def is_threshold(score: float) -> bool:
+    """Whether a score may be a threshold: ALLOWED_THRESHOLD."""
+    return 0 < score <= 1
+
+
+def with_thresholds(own: Mapping[str, float], given: Thresholds, where: str) -> dict[str, float]:
+    """A model's `own` thresholds with those that a user gave in their place.
+
+    Raises InputError for a category that there is not, or a number that is no threshold; `where` is how messages call
+    the place of it.
+    """
+    by_name = given if isinstance(given, Mapping) else dict.fromkeys(own, given)
+    for name, score in by_name.items():
+        if name not in own:
+            raise InputError("the model knows no such category", where=where, found=name, allowed=", ".join(own))
+        if not is_threshold(score):
+            raise InputError("this is no threshold", where=where, found=f"{score:g}", allowed=ALLOWED_THRESHOLD)
+    return {**own, **by_name}
 
 
 def check_rule(rule: Rule, where: str) -> None:

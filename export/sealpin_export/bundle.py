@@ -116,7 +116,7 @@ def _golden(contents: Contents, model: bytes, config: StationConfig) -> dict[str
         file = Path(folder, "model.tflite")
         file.write_bytes(model)
         detector = Model(file)
-        rule = detector.rule(config.model.threshold, frozenset(config.model.notice), where="[model] {}")
+        rule = detector.rule(config.model.threshold, config.model.notice, where="[model] {}")
         for number, found in enumerate(predict(detector, contents.golden, rule=rule)):
             if number >= MAX_GOLDEN:
                 raise InputError(

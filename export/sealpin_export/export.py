@@ -14,6 +14,8 @@ from sealpin_edge.card import CARD_FORMAT, ModelCard
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import new_folder
 from sealpin_training.dataset.records import RecordFile
+from sealpin_training.evaluation.boxes import shortcomings
+from sealpin_training.evaluation.choice import kept_rule
 from sealpin_training.quiet import tensorflow
 from sealpin_training.run import Run, write_json
 
@@ -46,12 +48,14 @@ class ExportStep:
 class Exported:
     """What an export wrote: the steps, how each model file did at the gate, and the report.
 
-    With `faults`, no file was kept but the report.
+    With `faults`, no file was kept but the report. `warnings` are about the network itself: equal to it, a file is no
+    better.
     """
 
     steps: tuple[ExportStep, ...]
     gates: tuple[Gate, ...]
     report: Path
+    warnings: tuple[str, ...]
 
     @property
     def papers(self) -> tuple[Path, ...]:
@@ -126,13 +130,14 @@ def export(
             steps.do(f"{path.name} on val", path, judge_file, path, records, network, max_drop)
             for path in files.values()
         ]
-        done = Exported(tuple(steps.done), tuple(one.gate for one in judged), out / REPORT)
+        warnings = tuple(shortcomings(run.evaluation("val")))
+        done = Exported(tuple(steps.done), tuple(one.gate for one in judged), out / REPORT, warnings)
         if done.faults:
             done = replace(done, report=refused)
         failed = {one.gate.file for one in judged if one.gate.faults}
         lost = Sensitivity(Path(work, "int8"), run).losses if "int8" in files and files["int8"].name in failed else []
         page = refused if done.faults else folder / REPORT
-        write_report(run, page, out, steps.done, records, network, judged, list(files.values()), lost)
+        write_report(run, page, out, steps.done, records, network, judged, list(files.values()), lost, warnings)
         if done.faults:
             raise _Refused
         write_json(folder / GATE, [gate.as_dict() for gate in done.gates])
@@ -167,6 +172,7 @@ def _save(module: Any, signatures: dict[str, Any], path: Path) -> None:
 def model_card(run: Run, quantise: str) -> ModelCard:
     """The card of the run's model file. Raises InputError when the run's best network was not evaluated on val."""
     recipe, evaluation = run.recipe(), run.evaluation("val")
+    rule, chosen = kept_rule(run)
     return ModelCard(
         format=CARD_FORMAT,
         task="detect",
@@ -176,12 +182,13 @@ def model_card(run: Run, quantise: str) -> ModelCard:
         colour="RGB",
         resize="stretch",
         interpolation="bilinear_tf1",
-        thresholds=dict.fromkeys(run.classes, float(evaluation["threshold"])),
-        threshold_chosen=str(evaluation["threshold_chosen"]),
+        thresholds=rule.thresholds,
+        threshold_chosen=chosen,
         run=run.name,
         run_id=run.run_id,
         dataset_digest=run.dataset_digest,
         metrics={f"val/{name}": round(value, 4) for name, value in evaluation["metrics"].items()},
         quantisation=quantise,
         sealpin_version=version("sealpin"),
+        notice=tuple(sorted(rule.notice)),
     )

@@ -14,7 +14,7 @@ import numpy as np
 from sealpin_edge.detection import Detection
 from sealpin_edge.model import Model
 from sealpin_edge.photo import decode_photo
-from sealpin_edge.verdict import Rule, Verdict, judge
+from sealpin_edge.verdict import Rule, Verdict, counted, judge
 from sealpin_training.dataset.records import Record
 from sealpin_training.evaluation.coco import coco_score
 from sealpin_training.evaluation.confusion import LEAST_OVERLAP, overlap
@@ -22,6 +22,8 @@ from sealpin_training.progress import progress
 from sealpin_training.quiet import tensorflow
 
 MAX_DROP = 0.01
+# A file loses no more than this share of the network's AP, whatever that is, nor of the boxes of a class that count
+MAX_SHARE_LOST = 0.1
 # A verdict is certain when the odds of the score that decides it are this many times off the threshold's
 CERTAIN_ODDS = 3.0
 
@@ -42,7 +44,8 @@ class Gate:
     """One file against the network, on so many photos.
 
     Differences are the largest and the mean, of scores in 0..1 and of box edges in pixels of the photo, over detections
-    that count or nearly do; `lost` of them have no counterpart.
+    that count or nearly do; `lost` of them have no counterpart. `counting` has, by category, how many of the network's
+    boxes count, and how many of those the file has lost: none of its own there counts or nearly does.
     """
 
     file: str
@@ -53,6 +56,7 @@ class Gate:
     box_difference: tuple[float, float]
     compared: int
     lost: int
+    counting: Mapping[str, tuple[int, int]]
     flips: tuple[Flip, ...]
     max_drop: float
 
@@ -60,6 +64,11 @@ class Gate:
     def ap_drop(self) -> float:
         """How much AP the file loses; negative when it gains."""
         return self.ap[0] - self.ap[1]
+
+    @property
+    def allowed_drop(self) -> float:
+        """How much AP it may lose: `max_drop`, or where the network has little, a share of that."""
+        return min(self.max_drop, MAX_SHARE_LOST * max(0.0, self.ap[0]))
 
     @property
     def certain_flips(self) -> int:
@@ -70,8 +79,13 @@ class Gate:
     def faults(self) -> list[str]:
         """Why the file is refused; empty when it is not."""
         found = []
-        if self.ap_drop > self.max_drop:
-            found.append(f"AP {self.ap[1]:.3f} instead of {self.ap[0]:.3f}: more than {self.max_drop:g} is lost")
+        if self.ap_drop > self.allowed_drop:
+            found.append(f"AP {self.ap[1]:.4f} instead of {self.ap[0]:.4f}: more than {self.allowed_drop:.2g} is lost")
+        found += [
+            f"{name}: {lost} of {count} boxes that count are lost, more than {MAX_SHARE_LOST:.0%}"
+            for name, (count, lost) in self.counting.items()
+            if lost > max(1, MAX_SHARE_LOST * count)
+        ]
         found += [
             f"{flip.photo}: {flip.file} instead of {flip.network},"
             f" score {flip.scores[1]:.2f} instead of {flip.scores[0]:.2f}"
@@ -135,15 +149,24 @@ def judge_file(
         (max(boxes, default=0.0), float(np.mean(boxes)) if boxes else 0.0),
         len(scores) + lost,
         lost,
+        _counting(network, found, rule),
         tuple(flip for flip in flips if flip),
         max_drop,
     )
     return Judged(gate, rule, found)
 
 
-def margin(found: Sequence[Detection], thresholds: Mapping[str, float]) -> float:
+def margin(found: Sequence[Detection], rule: Rule) -> float:
     """How far the part's verdict is from turning: log odds of the score that decides it, less the threshold's."""
-    return max((_log_odds(one.score) - _log_odds(thresholds[one.category]) for one in found), default=-inf)
+    return max(
+        (_log_odds(one.score) - _log_odds(rule.thresholds[one.category]) for one in _rejecting(found, rule)),
+        default=-inf,
+    )
+
+
+def _rejecting(found: Sequence[Detection], rule: Rule) -> list[Detection]:
+    """The detections that could reject a part, whatever their score."""
+    return [one for one in found if one.category not in rule.notice]
 
 
 def _log_odds(score: float) -> float:
@@ -155,10 +178,29 @@ def _flip(photo: str, network: Sequence[Detection], file: Sequence[Detection], r
     before, after = (judge(found, rule)[0] for found in (network, file))
     if before is after:
         return None
-    best = [max((found.score for found in photo_found), default=0.0) for photo_found in (network, file)]
+    best = [max((one.score for one in _rejecting(found, rule)), default=0.0) for found in (network, file)]
     # A file that gives no judgement has not got the network's
-    certain = after is Verdict.NOT_INSPECTED or abs(margin(network, rule.thresholds)) > log(CERTAIN_ODDS)
+    certain = after is Verdict.NOT_INSPECTED or abs(margin(network, rule)) > log(CERTAIN_ODDS)
     return Flip(photo, before.value, after.value, (best[0], best[1]), certain)
+
+
+def _counting(
+    network: Sequence[Sequence[Detection]], file: Sequence[Sequence[Detection]], rule: Rule
+) -> dict[str, tuple[int, int]]:
+    """Of each category: how many of the network's boxes count, and how many of those the file has lost."""
+    counts = dict.fromkeys(rule.thresholds, (0, 0))
+    for ones, twos in zip(network, file, strict=True):
+        near = [two for two in twos if two.score >= rule.thresholds[two.category] / 2]
+        for one in counted(ones, rule):
+            count, lost = counts[one.category]
+            counts[one.category] = count + 1, lost + (_peer(one, near) is None)
+    return counts
+
+
+def _peer(one: Detection, among: Sequence[Detection]) -> Detection | None:
+    """The detection of the same category that overlaps it most, by a half at least."""
+    peers = [two for two in among if two.category == one.category and overlap(one, two) >= LEAST_OVERLAP]
+    return max(peers, key=lambda two: overlap(one, two), default=None)
 
 
 def _differences(
@@ -170,9 +212,8 @@ def _differences(
         for one in ones:
             if one.score < thresholds[one.category] / 2:
                 continue
-            peers = [two for two in twos if two.category == one.category]
-            peer = max(peers, key=lambda two: overlap(one, two), default=None)
-            if peer is None or overlap(one, peer) < LEAST_OVERLAP:
+            peer = _peer(one, twos)
+            if peer is None:
                 lost += 1
                 continue
             scores.append(abs(one.score - peer.score))

@@ -40,11 +40,16 @@ def write_report(
     judged: Sequence[Judged],
     files: Sequence[Path],
     lost: Sequence[LayerLoss],
+    warnings: Sequence[str],
 ) -> None:
-    """Write the page to `path`; it needs nothing beside it. `lost`: the layers of an int8 file that was refused."""
+    """Write the page to `path`; it needs nothing beside it.
+
+    `lost` are the layers of an int8 file that was refused; `warnings` are about the network itself.
+    """
     timings = benchmark(files, THREADS, TIMED, decode_photo(records[0].data, records[0].name))
     faults = [fault for one in judged for fault in one.gate.faults]
     parts = [
+        *map(html.warning, warnings),
         html.paragraph(
             f"Run {run.name} ({run.recipe_name}), {len(records)} val photos of {Path(run.dataset).name}. "
             + ("The files judge as the trained network does." if not faults else "REFUSED: no file was kept.")
@@ -87,12 +92,16 @@ def _comparison(judged: Sequence[Judged]) -> list[tuple[str, ...]]:
     rows = [
         ("verdict", *("refused" if gate.faults else "passed" for gate in gates)),
         ("AP of the network, of the file", *(f"{gate.ap[0]:.4f}, {gate.ap[1]:.4f}" for gate in gates)),
-        ("AP lost", *(f"{gate.ap_drop:+.4f} (at most {gate.max_drop:g})" for gate in gates)),
+        ("AP lost", *(f"{gate.ap_drop:+.4f} (at most {gate.allowed_drop:.2g})" for gate in gates)),
         ("parts judged otherwise", *(f"{len(gate.flips)} of {gate.photos}" for gate in gates)),
         ("of them certain before", *(str(gate.certain_flips) for gate in gates)),
         ("largest, mean difference of a score", *(_pair(gate.score_difference, 3) for gate in gates)),
         ("largest, mean difference of an edge, pixels", *(_pair(gate.box_difference, 2) for gate in gates)),
         ("detections without counterpart", *(f"{gate.lost} of {gate.compared}" for gate in gates)),
+        *(
+            (f"{name}: boxes that count, lost", *("{}, {}".format(*gate.counting[name]) for gate in gates))
+            for name in gates[0].counting
+        ),
     ]
     for name in gates[0].by_category:
         rows.append((f"AP of {name}", *("{:.3f}, {:.3f}".format(*gate.by_category[name]) for gate in gates)))
@@ -118,7 +127,7 @@ def _pairs(records: Sequence[Record], network: Sequence[Sequence[Detection]], ju
     import cv2
 
     def moved(index: int) -> float:
-        one, two = (margin(found[index], judged.rule.thresholds) for found in (network, judged.found))
+        one, two = (margin(found[index], judged.rule) for found in (network, judged.found))
         return abs(one - two) if np.isfinite([one, two]).all() else float(one != two)
 
     flipped = {flip.photo for flip in judged.gate.flips}

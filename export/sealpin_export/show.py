@@ -32,6 +32,7 @@ def describe_model(path: Path, labels: Sequence[str] | None = None) -> dict[str,
         **_graph(data, str(path), file),
         "labels": list(card.classes if card else file.labels() or ()),
         "thresholds": dict(card.thresholds) if card else {},
+        "notice": list(card.notice) if card else [],
         "metadata": {
             "inputs": [asdict(one) for one in file.input_metadata],
             "outputs": [asdict(one) for one in file.output_metadata],
@@ -111,7 +112,8 @@ def text(description: dict[str, Any]) -> str:
             lines.append(f"  {kind[:-1]:<7} {one['type']} {one['shape']}{quantised}  {one['role']}  ({one['name']})")
     lines.append(f"  labels  {', '.join(description['labels']) or 'none in the file'}")
     for name, threshold in description["thresholds"].items():
-        lines.append(f"  threshold of {name}: {threshold:g}")
+        shown_only = ", shown only" if name in description["notice"] else ""
+        lines.append(f"  threshold of {name}: {threshold:g}{shown_only}")
     for one in description["metadata"]["inputs"]:
         lines.append(f"  metadata: {one['name']}, mean {list(one['mean'])}, deviation {list(one['std'])}")
     if not any(one["mean"] for one in description["metadata"]["inputs"]) and description["runs_on_station"]:

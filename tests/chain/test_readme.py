@@ -123,8 +123,8 @@ def test_evaluate_answers_scripts(walked: Walk, monkeypatch: pytest.MonkeyPatch)
     result = CliRunner().invoke(main, ["evaluate", "first", "--split", "val", "--threshold", "0.5", "--json"])
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
-    assert {"AP", "AP50", "AP75", "threshold", "parts", "escapes", "false_rejects"} <= set(document)
-    assert document["threshold"] == 0.5
+    assert {"AP", "AP50", "AP75", "thresholds", "parts", "escapes", "false_rejects"} <= set(document)
+    assert document["thresholds"] == {"PR": 0.5, "QA": 0.5}
 
 
 @pytest.mark.parametrize(

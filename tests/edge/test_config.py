@@ -45,6 +45,15 @@ def test_a_good_config_has_defaults_and_paths_relative_to_its_file(tmp_path: Pat
     assert str(config.plc.address("block")) == "DB100"
 
 
+def test_what_counts_is_the_models_own_where_the_config_does_not_say(tmp_path: Path) -> None:
+    model = load_config(write(tmp_path, GOOD.replace('notice = ["QA"]', ""))).model
+    assert (model.threshold, model.notice) == (None, None)
+    by_name = load_config(write(tmp_path, GOOD.replace('["QA"]', "[]\nthreshold = { PR = 0.3, QA = 1 }"))).model
+    assert (by_name.threshold, by_name.notice) == ({"PR": 0.3, "QA": 1.0}, ())
+    one = load_config(write(tmp_path, GOOD.replace('["QA"]', '["QA"]\nthreshold = 1'))).model
+    assert one.threshold == 1.0
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
@@ -60,6 +69,11 @@ def test_a_good_config_has_defaults_and_paths_relative_to_its_file(tmp_path: Pat
         ('driver = "folder"', 'driver = "webcam"', r"\[camera\] driver"),
         ('notice = ["QA"]', 'notice = "QA"', r"\[model\] notice"),
         ('notice = ["QA"]', "threshold = 1.5", r"\[model\] threshold"),
+        ('notice = ["QA"]', "threshold = 0", r"\[model\] threshold.*\n.*\n.*a score above 0, at most 1"),
+        ('notice = ["QA"]', "threshold = { PR = 0.3, QA = 0.0 }", r"\[model\] threshold.*\n.*\n.*a score above 0"),
+        ('notice = ["QA"]', 'threshold = { PR = "x" }', r"a number, or a table: { NAME = a number, ... }"),
+        ('notice = ["QA"]', "threshold = {}", r"\[model\] threshold"),
+        ('notice = ["QA"]', 'threshold = "0.3"', r"\[model\] threshold"),
         ('block = "DB100"', 'block = "DB100"\nseries = "iq-r"', r"\[plc\] series"),
         ('block = "DB100"', 'block = "D100"\ndriver = "mc"', r"\[plc\] series"),
         ('block = "DB100"', 'block = "DB100"\ndriver = "modbus"', r"\[plc\] block"),

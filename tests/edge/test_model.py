@@ -14,6 +14,7 @@ import pytest
 from sealpin_edge.errors import InputError
 from sealpin_edge.model import Model
 from sealpin_edge.tflite_file import read_tflite
+from sealpin_edge.verdict import departures
 from sealpin_export.metadata import add_metadata
 from tests.conftest import CELL, part_photo, toy_card
 
@@ -124,6 +125,9 @@ def test_adding_metadata_twice_gives_the_same_bytes(toy_tflite: bytes) -> None:
         {"thresholds": {"PR": float("nan"), "QA": 0.5}},
         {"interpolation": "nearest"},
         {"input_height": "256"},
+        {"notice": "QA"},
+        {"notice": ["XX"]},
+        {"notice": ["PR", "QA"]},
     ],
 )
 def test_a_card_that_makes_no_sense_is_refused(toy_tflite: bytes, tmp_path: Path, change: dict[str, object]) -> None:
@@ -139,8 +143,40 @@ def test_a_threshold_below_all_that_the_model_tells_is_refused(toy_model: Path) 
     model = Model(toy_model)
     assert model.rule().thresholds == {"PR": 0.5, "QA": 0.5}
     assert model.rule(0.2).thresholds == {"PR": 0.2, "QA": 0.2}
-    with pytest.raises(InputError, match=r"\[model\] threshold: .*so low a score"):
-        model.rule(0.01, where="[model] {}")
+    for low in (0.01, {"PR": 0.01}):
+        with pytest.raises(InputError, match=r"\[model\] threshold: .*so low a score"):
+            model.rule(low, where="[model] {}")
+
+
+@pytest.mark.parametrize("wrong", [0, -0.1, 1.1, float("nan"), {"PR": 0.0}, {"XX": 0.5}])
+def test_what_is_no_threshold_is_refused(toy_model: Path, wrong: float | dict[str, float]) -> None:
+    with pytest.raises(InputError, match=r"\[model\] threshold: (this is no threshold|the model knows no such)"):
+        Model(toy_model).rule(wrong, where="[model] {}")
+
+
+def test_a_threshold_by_category_leaves_the_others_the_models_own(toy_model: Path) -> None:
+    model = Model(toy_model)
+    assert model.rule({"PR": 0.3}).thresholds == {"PR": 0.3, "QA": 0.5}
+    assert model.rule({"PR": 1.0}).thresholds == {"PR": 1.0, "QA": 0.5}
+
+
+def test_the_models_own_notice_holds_until_another_is_given(toy_tflite: bytes, toy_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(add_metadata(toy_tflite, toy_card(notice=("QA",))))
+    model = Model(path)
+    assert (model.rule().notice, model.rule(notice=()).notice, model.rule(notice=["PR"]).notice) == (
+        {"QA"}, set(), {"PR"},
+    )  # fmt: skip
+    own = model.rule()
+    assert departures(own, own) == departures(model.rule(notice=()), own) == []
+    assert departures(model.rule({"PR": 0.6}, ["PR"]), own) == [
+        "PR counts from 60%, above the model's own score", "PR never rejects",
+    ]  # fmt: skip
+    older = {key: value for key, value in asdict(toy_card()).items() if key != "notice"}
+    path.write_bytes(toy_tflite)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("sealpin.json", json.dumps(older))
+    assert Model(path).rule() == Model(toy_model).rule()
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,16 @@ from sealpin_edge.card import read_card
 from sealpin_edge.detection import Detection
 from sealpin_edge.errors import InputError
 from sealpin_edge.model import Model
-from sealpin_edge.photo import decode_photo
+from sealpin_edge.photo import decode_photo, encode_jpeg
 from sealpin_edge.tflite_file import read_tflite
-from sealpin_export.export import export
+from sealpin_edge.verdict import Rule
+from sealpin_export.export import export, model_card
 from sealpin_export.gate import judge_file
-from sealpin_training.dataset.records import RecordFile
+from sealpin_export.metadata import add_metadata
+from sealpin_training.dataset.labels import Box
+from sealpin_training.dataset.records import Record, RecordFile
 from sealpin_training.run import Run
+from tests.conftest import CELL, SIDE, part_photo, toy_card
 
 
 def sealpin(*words: object) -> Result:
@@ -129,11 +133,6 @@ def test_the_worst_layers_stay_float_when_asked(run: Run, exported: Path, tmp_pa
 
 
 def test_a_verdict_that_turns_is_refused_when_it_was_certain(toy_model: Path, tmp_path: Path) -> None:
-    from sealpin_edge.photo import encode_jpeg
-    from sealpin_training.dataset.labels import Box
-    from sealpin_training.dataset.records import Record
-    from tests.conftest import CELL, SIDE, part_photo
-
     bad = part_photo(("PR", 2, 3))
     records = [
         Record("bad.jpg", encode_jpeg(bad), SIDE, SIDE, (Box("PR", 2 * CELL, 3 * CELL, 3 * CELL, 4 * CELL),)),
@@ -147,6 +146,81 @@ def test_a_verdict_that_turns_is_refused_when_it_was_certain(toy_model: Path, tm
     assert ([flip.certain for flip in doubtful.flips], doubtful.faults, doubtful.lost) == ([False], [], 1)
     sure = judge_file(toy_model, records, [own[0], [Detection("QA", 0.9, 0, 0, 50, 50)]]).gate
     assert sure.faults == ["good.jpg: OK instead of NG, score 0.00 instead of 0.90"]
+
+
+def drawn_and_labelled(*labels: Box) -> Record:
+    """A photo with a red square in cell 2, 3, and these labels."""
+    return Record("part.jpg", encode_jpeg(part_photo(("PR", 2, 3))), SIDE, SIDE, labels)
+
+
+def test_a_network_of_little_ap_must_not_lose_all_of_it(toy_model: Path) -> None:
+    places = [(x, y) for x in range(0, SIDE, 20) for y in range(0, SIDE, 20)]
+    record = drawn_and_labelled(*(Box("PR", x, y, x + 10, y + 10) for x, y in places))
+    (x, y), *_ = places
+    gate = judge_file(toy_model, [record], [[Detection("PR", 0.45, x, y, x + 10, y + 10), *burrs(record, toy_model)]])
+    assert gate.gate.flips == ()
+    before, after = gate.gate.ap
+    assert (0 < before < 0.01, after) == (True, 0.0), "less than --max-drop allows"
+    assert gate.gate.faults == [f"AP 0.0000 instead of {before:.4f}: more than {before / 10:.2g} is lost"]
+
+
+def burrs(record: Record, model: Path) -> list[Detection]:
+    return Model(model).detect(decode_photo(record.data))
+
+
+def test_boxes_that_count_must_not_be_lost_though_no_verdict_turns(toy_model: Path) -> None:
+    record = drawn_and_labelled()
+    own = burrs(record, toy_model)
+    others = [Detection("PR", 0.9, x, 0, x + 10, 10) for x in (0, 20)]
+    assert judge_file(toy_model, [record], [[*own, others[0]]]).gate.faults == [], "one more or less is no proof"
+    lost = judge_file(toy_model, [record], [[*own, *others]]).gate
+    assert lost.counting == {"PR": (3, 2), "QA": (0, 0)}
+    assert lost.faults == ["PR: 2 of 3 boxes that count are lost, more than 10%"]
+    weak = [Detection("PR", 0.4, x, 0, x + 10, 10) for x in (0, 20)]
+    assert judge_file(toy_model, [record], [[*own, *weak]]).gate.faults == [], "they do not count"
+
+
+def test_what_is_only_shown_makes_no_verdict_certain(toy_tflite: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(add_metadata(toy_tflite, toy_card(notice=("QA",))))
+    record = Record("good.jpg", encode_jpeg(part_photo()), SIDE, SIDE, ())
+    shown = Detection("QA", 0.99, 0, 0, 9, 9)
+    judged = judge_file(path, [record], [[shown, Detection("PR", 0.55, 20, 20, 29, 29)]])
+    assert judged.rule == Rule({"PR": 0.5, "QA": 0.5}, {"QA"})
+    (flip,) = judged.gate.flips
+    assert (flip.network, flip.file, flip.certain, flip.scores[0]) == ("NG", "OK", False, 0.55)
+    assert judge_file(path, [record], [[shown]]).gate.flips == ()
+
+
+def test_the_rule_of_val_goes_into_the_card_and_is_what_the_file_is_judged_by(run: Run, tmp_path: Path) -> None:
+    before = (run.folder / "evaluation_val.json").read_bytes()
+    try:
+        noticed = sealpin("evaluate", "small", "--split", "val", "--notice", "QA", "--json")
+        assert noticed.exit_code == 0, noticed.output
+        chosen = json.loads(noticed.stdout)
+        card = model_card(run, "none")
+    finally:
+        (run.folder / "evaluation_val.json").write_bytes(before)
+    assert (dict(card.thresholds), card.notice) == (chosen["thresholds"], ("QA",))
+
+
+def test_a_network_that_finds_nothing_is_called_one_by_export_and_promote(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = run.last_evaluation("val")
+    kept["metrics"]["AP50"], kept["boxes"]["QA"]["right"] = 0.016, 0
+    monkeypatch.setattr(Run, "last_evaluation", lambda *_: kept)
+    done = sealpin("export", "small", "--out", tmp_path / "poor", "--quantize", "none", "--json")
+    said = [
+        "this network finds almost nothing: AP50 0.016 on val",
+        f"never found on val: QA (0 of {kept['boxes']['QA']['labelled']})",
+    ]
+    assert json.loads(done.stdout)["warnings"] == said
+    page = (tmp_path / "poor/report.html").read_text()
+    for text in said:
+        assert f"WARNING: {text}" in done.stderr
+        assert f'<p class="warning">{text}</p>' in page
+    assert all(f"WARNING: {text}" in sealpin("promote", "small").stderr for text in said)
 
 
 def test_mistakes_are_told_before_long_work(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,6 +260,12 @@ def test_predict_marks_labels_and_answers(run: Run, exported: Path, tmp_path: Pa
     for place in (photos, photos / "deep", photos / "new"):
         assert sealpin("predict", model, photos, "--overlays", place).exit_code == 2
     assert sealpin("predict", model, photos, "--threshold", "0.001").exit_code == 2
+    assert "--threshold: this is no threshold" in sealpin("predict", model, photos, "--threshold", "0").output
+    assert "--threshold: the model knows no such" in sealpin("predict", model, photos, "--threshold", "XX=0.5").output
+    by_name = sealpin("predict", model, photos, "--threshold", "PR=1", "--threshold", "QA=1", "--json")
+    assert [one["verdict"] for one in json.loads(by_name.stdout)["photos"]] == ["NOT INSPECTED", "OK"]
+    noticed = sealpin("predict", model, photos, "--threshold", "0.01", "--notice", "PR", "--notice", "", "--json")
+    assert noticed.exit_code == 0, noticed.output
     (photos / "deep/part.png").write_bytes(data)
     assert "differ only by their ending" in sealpin("predict", model, photos, "--xml", tmp_path / "two").output
     assert sealpin("predict", model, photos, "--labels", model).exit_code == 2

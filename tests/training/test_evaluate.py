@@ -1,9 +1,11 @@
-"""Evaluation: COCO's figures, the factory's table, the threshold."""
+"""Evaluation: COCO's figures, the factory's table, the thresholds."""
 
-from itertools import pairwise
+import time
+from itertools import product
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealpin_edge.detection import Detection
@@ -12,12 +14,15 @@ from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
 from sealpin_training.evaluation.coco import coco_score
 from sealpin_training.evaluation.confusion import confusion
-from sealpin_training.evaluation.line import (
+from sealpin_training.evaluation.line import STEPS, Share, curve, escapes_and_rejects, outcomes
+from sealpin_training.evaluation.threshold import (
     ESCAPE_COST,
-    Share,
-    choose_threshold,
-    escapes_and_rejects,
+    LEAST,
+    common_threshold,
+    part_scores,
     threshold_for_false_rejects,
+    thresholds_by_class,
+    to_threshold,
 )
 
 CLASSES = ("PR", "QA")
@@ -50,36 +55,102 @@ def test_without_any_label_there_is_no_figure() -> None:
 
 
 def test_the_threshold_lies_a_quarter_of_the_way_up_the_gap_between_good_and_bad() -> None:
-    assert choose_threshold([0.1, 0.2, 0.8, 0.9], [False, False, True, True]) == pytest.approx(0.35)
+    assert common_threshold([0.1, 0.2, 0.8, 0.9], [False, False, True, True], ESCAPE_COST) == pytest.approx(0.35)
 
 
 def test_an_escape_is_dearer_than_false_rejects() -> None:
-    assert choose_threshold([0.5, 0.3], [False, True]) < 0.3
+    assert common_threshold([0.5, 0.3], [False, True], ESCAPE_COST) < 0.3
 
 
-parts = st.lists(st.tuples(st.floats(0.01, 0.99), st.booleans()), min_size=1, max_size=30)
+# Also scores that are equal, near to each other, and too small for a threshold
+SCORES = st.one_of(st.sampled_from([0.0, 1e-6, LEAST, 0.3, 0.30001, 0.30002, 0.7, 1.0]), st.floats(0, 1))
+Part = tuple[list[float], bool]
+SOME_PARTS = st.lists(st.tuples(st.lists(SCORES, min_size=3, max_size=3), st.booleans()), min_size=1, max_size=12)
 
 
-@given(parts)
-def test_no_threshold_is_cheaper_than_the_chosen_one(given_parts: list[tuple[float, bool]]) -> None:
-    scores, bad = [score for score, _ in given_parts], [is_bad for _, is_bad in given_parts]
-
-    def cost(threshold: float) -> float:
-        return sum(ESCAPE_COST if is_bad else 1.0 for score, is_bad in given_parts if (score >= threshold) != is_bad)
-
-    # Scores nearer to each other than the threshold's four decimals cannot be told apart
-    ordered = sorted({0.0, 1.0, *scores})
-    if min(high - low for low, high in pairwise(ordered)) > 2e-4:
-        chosen = choose_threshold(scores, bad)
-        assert cost(chosen) <= min(cost(threshold / 100) for threshold in range(1, 100))
+def detections(scores: list[float]) -> list[Detection]:
+    """One detection for each class that has a score."""
+    return [Detection(name, score, 0, 0, 1, 1) for name, score in zip("ABC", scores, strict=True) if score]
 
 
-def test_without_good_parts_the_threshold_parts_right_boxes_from_wrong_ones() -> None:
+def cost(parts: list[Part], rule: Rule) -> float:
+    """What a rule costs by the station's own function."""
+    verdicts = [judge(detections(scores), rule)[0] for scores, _ in parts]
+    escapes, rejects = escapes_and_rejects(verdicts, [is_bad for _, is_bad in parts])
+    return ESCAPE_COST * len(escapes) + len(rejects)
+
+
+def candidates(parts: list[Part]) -> set[float]:
+    """Thresholds at which any verdict changes, one for each."""
+    return {LEAST, 1.0, *(score for scores, _ in parts for score in scores if score >= LEAST)}
+
+
+@settings(deadline=None)
+@given(SOME_PARTS)
+def test_no_common_threshold_is_cheaper_and_no_class_can_leave_the_chosen_ones_for_less(parts: list[Part]) -> None:
+    bad = [is_bad for _, is_bad in parts]
+    scores = part_scores([detections(of_classes) for of_classes, _ in parts], "ABC")
+    common = cost(parts, Rule(dict.fromkeys("ABC", common_threshold(scores.max(axis=1), bad, ESCAPE_COST))))
+    assert common == min(cost(parts, Rule(dict.fromkeys("ABC", score))) for score in candidates(parts))
+    chosen = dict(zip("ABC", thresholds_by_class(scores, bad, {0, 1, 2}, ESCAPE_COST), strict=True))
+    least = cost(parts, Rule(chosen))
+    assert least <= common
+    assert all(LEAST <= score <= 1 for score in chosen.values())
+    for name, score in product("ABC", candidates(parts)):
+        assert cost(parts, Rule({**chosen, name: score})) >= least
+
+
+def test_a_threshold_leaves_the_common_one_only_where_that_costs_less() -> None:
+    # Good parts have A up to 0.6 and B up to 0.1; a bad one has B of 0.3 alone: no common threshold suits all
+    scores = np.array([[0.6, 0.0], [0.5, 0.1], [0.9, 0.0], [0.8, 0.0], [0.0, 0.3]])
+    bad = [False, False, True, True, True]
+    common = common_threshold(scores.max(axis=1), bad, ESCAPE_COST)
+    assert common < 0.3
+    assert thresholds_by_class(scores, bad, {0, 1}, ESCAPE_COST) == pytest.approx([0.65, 0.15])
+    assert thresholds_by_class(scores, bad, {1}, ESCAPE_COST) == pytest.approx([common, common])
+    assert thresholds_by_class(scores[:4], bad[:4], {0, 1}, ESCAPE_COST) == pytest.approx([0.65, 0.65])
+
+
+def test_thresholds_of_many_parts_are_chosen_in_no_time() -> None:
+    random = np.random.default_rng(0)
+    bad = random.random(20_000) < 0.3
+    scores = np.where(bad[:, None], random.beta(5, 2, (20_000, 4)), random.beta(2, 5, (20_000, 4)))
+    began = time.perf_counter()
+    thresholds = thresholds_by_class(scores, bad, {0, 1, 2, 3}, ESCAPE_COST)
+    assert time.perf_counter() - began < 10  # quadratic it was a minute
+    assert (thresholds == thresholds_by_class(scores, bad, {0, 1, 2, 3}, ESCAPE_COST)).all()
+
+
+@settings(deadline=None)
+@given(SOME_PARTS)
+def test_the_curve_says_what_the_rule_says_at_every_score(parts: list[Part]) -> None:
+    bad = [is_bad for _, is_bad in parts]
+    scores = part_scores([detections(of_classes) for of_classes, _ in parts], "ABC")
+    for threshold, escapes, rejects in [*curve(scores, bad), *outcomes(scores, bad, STEPS)]:
+        rule = Rule(dict.fromkeys("ABC", threshold))
+        judged = escapes_and_rejects([judge(detections(of_classes), rule)[0] for of_classes, _ in parts], bad)
+        assert (escapes.count, rejects.count) == tuple(map(len, judged))
+
+
+def test_a_score_that_is_no_number_is_never_ok_when_thresholds_are_chosen() -> None:
+    found = [[Detection("A", float("nan"), 0, 0, 1, 1), Detection("B", 0.2, 0, 0, 1, 1)], [], detections([0.4, 0, 0])]
+    scores = part_scores(found, "ABC", {"B"})
+    assert scores.tolist() == [[np.inf] * 3, [0, 0, 0], [0.4, 0, 0]]
+    verdicts = [judge(one, Rule(dict.fromkeys("ABC", 1.0), {"B"}))[0] for one in found]
+    assert escapes_and_rejects(verdicts, [True] * 3)[0] == [1, 2]
+
+
+def test_a_box_still_counts_from_the_threshold_that_is_its_own_score() -> None:
+    assert [to_threshold(score) for score in (0.65438, 0.5, 1.0, 1e-9)] == [0.6543, 0.5, 1.0, LEAST]
+
+
+def test_the_best_f1_parts_right_boxes_from_wrong_ones() -> None:
     records = [photo(Box("PR", 10, 10, 60, 60)) for _ in range(20)]
     right = [Detection("PR", 0.6 + number / 100, 10, 10, 60, 60) for number in range(20)]
     wrong = Detection("PR", 0.3, 100, 100, 150, 150)
-    assert 0.55 < coco_score(records, [[one, wrong] for one in right], CLASSES).best_f1 < 0.65
-    assert coco_score(records, [[]] * 20, CLASSES).best_f1 == 0.5
+    assert 0.55 < coco_score(records, [[one, wrong] for one in right], CLASSES).best_f1["PR"] < 0.65
+    assert coco_score(records, [[one, wrong] for one in right], CLASSES).best_f1.keys() == {"PR"}
+    assert coco_score(records, [[]] * 20, CLASSES).best_f1 == {}
 
 
 def test_figures_by_category_and_the_curve_behind_them() -> None:
@@ -145,7 +216,7 @@ def test_a_limit_of_false_rejects_is_kept_with_the_fewest_escapes(
 @given(cost=st.floats(0.1, 100), parts=PARTS)
 def test_a_dearer_escape_never_lets_more_escape(cost: float, parts: list[tuple[float, bool]]) -> None:
     scores, bad = [round(score, 2) for score, _ in parts], [is_bad for _, is_bad in parts]
-    cheap, dear = (shares(scores, bad, choose_threshold(scores, bad, price))[0].count for price in (cost, 4 * cost))
+    cheap, dear = (shares(scores, bad, common_threshold(scores, bad, price))[0].count for price in (cost, 4 * cost))
     assert dear <= cheap
 
 

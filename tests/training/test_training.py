@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 from sealpin.cli import main
 from sealpin_edge.errors import InputError, SealpinError
 from sealpin_training.dataset.manifest import Dataset
+from sealpin_training.evaluation.evaluate import evaluate
 from sealpin_training.registry import deployed
 from sealpin_training.resume import resume
 from sealpin_training.run import STORE, Run, State, load_run
@@ -142,15 +143,16 @@ def test_evaluate_reports_and_chooses_thresholds_on_val_only(whole: Run, place: 
         "evaluation/val.html"
     ]
     assert page.count("<img") >= 3
+    assert "<details><summary>as a table" in page
     assert all(f">{name}<" in page for name in whole.classes)
     kept = json.loads((whole.folder / "evaluation_val.json").read_text())
     assert len(kept["by_threshold"]) == 19
     assert len(kept["precision_at_recall"]["burr"]) == 101
     strict = json.loads(run("--split", "val", "--max-false-rejects", "0", "--json").stdout)
     assert strict["false_rejects"] == 0
-    assert json.loads((whole.folder / "evaluation_val.json").read_text())["threshold"] == strict["threshold"]
-    assert json.loads(run("--split", "test", "--json").stdout)["threshold"] == strict["threshold"]
-    assert json.loads(run("--split", "val", "--json").stdout)["threshold"] == strict["threshold"], "chosen until anew"
+    assert json.loads((whole.folder / "evaluation_val.json").read_text())["thresholds"] == strict["thresholds"]
+    assert json.loads(run("--split", "test", "--json").stdout)["thresholds"] == strict["thresholds"]
+    assert json.loads(run("--split", "val", "--json").stdout)["thresholds"] == strict["thresholds"], "until anew"
     assert run("--report", "nowhere/page.html").exit_code == 2
     assert run("--split", "test", "--escape-cost", "5").exit_code == 2
     assert run("--split", "val", "--escape-cost", "5", "--threshold", "0.5").exit_code == 2
@@ -420,6 +422,10 @@ def test_bfloat16_computes_in_it_and_keeps_float32_weights(place: Path, dataset:
     run, evaluation = train(recipe, dataset.folder, "half", EVERY, print)
     assert {value.dtype for value in weights(run).values()} == {np.dtype(np.float32)}
     assert evaluation.metrics["AP"] >= 0
+    again = evaluate(run, "val")
+    assert again.as_dict(run.classes) == evaluation.as_dict(run.classes), (
+        "thresholds come from what is exported: the network in float32"
+    )
     plain = [metrics["train/model_loss"] for step, metrics in told(load_run("short")) if "train/model_loss" in metrics]
     half = [metrics["train/model_loss"] for step, metrics in told(run) if "train/model_loss" in metrics]
     assert half != plain

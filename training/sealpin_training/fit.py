@@ -203,8 +203,12 @@ class Fit:
                     self._evaluate()
 
     def judged(self) -> Evaluation | None:
-        """The best network's evaluation on val, if it was found by this process."""
-        return judge_photos(self._run, "val", *self._best) if self._run and self._best else None
+        """The best network's evaluation on val, if it was found by this process, and in float32.
+
+        In mixed precision a network has other scores than its export, whose thresholds would come from them.
+        """
+        in_float32 = self._recipe.train.mixed_precision is MixedPrecision.NONE
+        return judge_photos(self._run, "val", *self._best) if self._run and self._best and in_float32 else None
 
     def _over(self) -> str:
         """Why the training should end before its last step; empty when it should not."""

@@ -13,6 +13,12 @@ table {{ border-collapse: collapse; width: 100% }}
 th, td {{ text-align: left; padding: .2em .8em; border-bottom: 1px solid #ddd; overflow-wrap: anywhere }}
 th {{ white-space: nowrap }}
 img {{ max-width: 100% }}
+summary {{ cursor: pointer }}
+.warning {{ border-left: .5em solid #d55e00; padding: .4em 1em; background: #fdf0e8; font-weight: bold }}
+.gallery {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 1em }}
+figure {{ margin: 0 }}
+figure img {{ width: 100%; display: block }}
+figcaption {{ overflow-wrap: anywhere }}
 </style>
 <h1>{title}</h1>
 {body}
@@ -46,3 +52,22 @@ def picture(png: bytes, alt: str) -> str:
     """A PNG picture, inside the page."""
     data = base64.b64encode(png).decode()
     return f'<p><img src="data:image/png;base64,{data}" alt="{html.escape(alt, quote=True)}"></p>'
+
+
+def warning(text: str) -> str:
+    """A paragraph of plain text that nobody overlooks."""
+    return f'<p class="warning">{html.escape(text)}</p>'
+
+
+def details(summary: str, part: str) -> str:
+    """A part that is folded away until somebody asks for it."""
+    return f"<details><summary>{html.escape(summary)}</summary>{part}</details>"
+
+
+def gallery(pictures: Iterable[tuple[bytes, str]]) -> str:
+    """PNG pictures side by side, inside the page, each with its caption."""
+    figures = [
+        f"<figure>{picture(png, caption)}<figcaption>{html.escape(caption)}</figcaption></figure>"
+        for png, caption in pictures
+    ]
+    return f'<div class="gallery">{"".join(figures)}</div>'

@@ -7,7 +7,7 @@ from sealpin_edge.errors import InputError, quote
 from sealpin_edge.files import write_whole
 from sealpin_edge.model import Model
 from sealpin_edge.photo import read_photo
-from sealpin_edge.verdict import Rule, counted
+from sealpin_edge.verdict import Thresholds, counted
 
 from ..progress import progress
 from .boxes import clip
@@ -26,11 +26,12 @@ class Proposals:
     unreadable: tuple[str, ...]
 
 
-def prelabel(photos: Path, model_file: Path, threshold: float | None = None) -> Proposals:
+def prelabel(photos: Path, model_file: Path, threshold: Thresholds | None = None) -> Proposals:
     """Write an XML proposal beside each photo below `photos` that has none; labels that are there stay as they are.
 
-    `threshold` 0..1 is the least score; the model's own unless given. A proposal counts as unlabelled until a person
-    saves it in labelImg. Raises InputError when there are no photos, or the model cannot be used.
+    `threshold` is the least score, of all categories or by name; the model's own unless given. A proposal counts as
+    unlabelled until a person saves it in labelImg. Raises InputError when there are no photos, or the model cannot be
+    used.
     """
     model = Model(model_file)
     files = find_files(photos)
@@ -47,7 +48,7 @@ def prelabel(photos: Path, model_file: Path, threshold: float | None = None) -> 
                 hint=f"sealpin dataset fix {quote(photos)} FIXED",
             )
     matched, _, _ = match(files.labels.get(".xml", ()), files.photos)
-    rule = Rule(model.card.thresholds if threshold is None else dict.fromkeys(model.card.classes, threshold))
+    rule = model.rule(threshold, where="--{}")
     written, boxes, unreadable = 0, 0, []
     for photo in progress([photo for photo in files.photos if photo not in matched], "prelabel", "photo"):
         path = photos / photo

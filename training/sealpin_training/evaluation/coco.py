@@ -34,13 +34,13 @@ class CocoScore:
     """COCO's result on some photos; figures are in 0..1, and -1 where nothing of that kind was labelled.
 
     `precision` has, by category, the precision at an overlap of a half for recalls 0, 0.01, ... 1. `best_f1` is the
-    score at which boxes have the best F1 there, the mean over categories.
+    score from which its boxes have the best F1 there, of each category of which any was found.
     """
 
     metrics: Mapping[str, float]
     by_category: Mapping[str, Mapping[str, float]]
     precision: Mapping[str, tuple[float, ...]]
-    best_f1: float
+    best_f1: Mapping[str, float]
 
 
 def coco_score(records: Sequence[Record], found: Sequence[Sequence[Detection]], classes: Sequence[str]) -> CocoScore:
@@ -48,11 +48,11 @@ def coco_score(records: Sequence[Record], found: Sequence[Sequence[Detection]], 
     scorer = _scored(records, found, classes)
     if scorer is None:
         nothing = 0.0 if any(record.boxes for record in records) else -1.0
-        return CocoScore(dict.fromkeys(COCO_METRICS, nothing), {}, {}, 0.5)
+        return CocoScore(dict.fromkeys(COCO_METRICS, nothing), {}, {}, {})
     with redirect_stdout(io.StringIO()):
         scorer.summarize()
     metrics = {name: float(value) for name, value in zip(COCO_METRICS, scorer.stats, strict=True)}
-    by_category, curves, best = {}, {}, []
+    by_category, curves, best = {}, {}, {}
     for index, name in enumerate(classes):
         # Axes of COCOeval's arrays: overlap, recall, category, size of object, number of detections
         precision = scorer.eval["precision"][:, :, index, 0, -1]
@@ -70,8 +70,8 @@ def coco_score(records: Sequence[Record], found: Sequence[Sequence[Detection]], 
         steps = scorer.params.recThrs
         f1 = 2 * precision[0] * steps / np.maximum(precision[0] + steps, 1e-9)
         if f1.max() > 0:
-            best.append(scorer.eval["scores"][0, f1.argmax(), index, 0, -1])
-    return CocoScore(metrics, by_category, curves, round(float(np.mean(best)), 4) if best else 0.5)
+            best[name] = float(scorer.eval["scores"][0, f1.argmax(), index, 0, -1])
+    return CocoScore(metrics, by_category, curves, best)
 
 
 def _scored(records: Sequence[Record], found: Sequence[Sequence[Detection]], classes: Sequence[str]) -> Any:

@@ -1,6 +1,6 @@
 """Which category is taken for which, and which boxes were missed or made up."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -49,22 +49,36 @@ def confusion(
     counts = np.zeros((len(classes) + 1,) * 2, np.int64)
     misses, alarms = [], []
     for photo, (record, detections) in enumerate(zip(records, found, strict=True)):
-        free = list(record.boxes)
-        for one in sorted(counted(detections, rule), key=lambda d: -d.score):
-            best = max(free, key=lambda box: overlap(box, one), default=None)
-            column = classes.index(one.category)
-            if best is None or overlap(best, one) < LEAST_OVERLAP:
-                counts[-1, column] += 1
-                alarms.append(Alarm(photo, one))
-            else:
-                free.remove(best)
-                counts[classes.index(best.category), column] += 1
+        pairs, free, wrong = paired(record.boxes, counted(detections, rule))
+        for box, one in pairs:
+            counts[classes.index(box.category), classes.index(one.category)] += 1
+        for one in wrong:
+            counts[-1, classes.index(one.category)] += 1
+            alarms.append(Alarm(photo, one))
         for box in free:
             counts[classes.index(box.category), -1] += 1
             misses.append(Miss(photo, box))
     misses.sort(key=lambda miss: -(miss.box.xmax - miss.box.xmin) * (miss.box.ymax - miss.box.ymin))
     alarms.sort(key=lambda alarm: -alarm.found.score)
     return Confusion(counts, tuple(misses), tuple(alarms))
+
+
+def paired(
+    boxes: Iterable[Box], detections: Iterable[Detection]
+) -> tuple[list[tuple[Box, Detection]], list[Box], list[Detection]]:
+    """Each detection, the surest first, with the free box that it overlaps most, by a half at least.
+
+    Returns the pairs, the boxes that are left, and the detections that are.
+    """
+    pairs, free, wrong = [], list(boxes), []
+    for one in sorted(detections, key=lambda d: -d.score):
+        best = max(free, key=lambda box: overlap(box, one), default=None)
+        if best is None or overlap(best, one) < LEAST_OVERLAP:
+            wrong.append(one)
+        else:
+            free.remove(best)
+            pairs.append((best, one))
+    return pairs, free, wrong
 
 
 def overlap(a: Box | Detection, b: Box | Detection) -> float:

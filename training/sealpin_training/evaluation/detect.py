@@ -17,11 +17,16 @@ BATCH = 8
 
 
 def trained_detector(run: Run, which: str = "best") -> Any:
-    """`network.model.detector`'s function for a run's best or last network. Raises InputError when there is none."""
+    """`network.model.detector`'s function for a run's best or last network, in float32, as it is exported.
+
+    Raises InputError when there is none.
+    """
     from ..network.model import build_network, detector, restore
+    from ..tf import tf_keras
 
     recipe = run.recipe()
     path = run.weights(which)
+    tf_keras.mixed_precision.set_global_policy("float32")
     model = build_network(recipe)
     restore(model, path)
     return detector(recipe, model)

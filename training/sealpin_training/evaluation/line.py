@@ -1,22 +1,27 @@
-"""What the line asks: how many bad parts escape, how many good ones are rejected, and at which threshold.
+"""What the line asks: how many bad parts escape, and how many good ones are rejected.
 
 `sealpin_edge.verdict.judge` judges the parts. Shares are per 1,000 parts of their kind, with
 Wilson's 95 % interval (Wilson 1927): of 40 bad parts without an escape one may still be 1 in 12.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass
-from itertools import pairwise
-from math import nextafter, sqrt
+from math import sqrt
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from sealpin_edge.verdict import Verdict
 
-ESCAPE_COST = 10.0
-# How far up the gap between good and bad parts the threshold lies
-GAP_SHARE = 0.25
+from ..dataset.records import Record
+
 STEPS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 _Z = 1.959964  # two-sided 95 %
+# A curve over thresholds has so many steps at most: more than a chart has pixels for
+MOST_STEPS = 600
+Outcome = tuple[float, "Share", "Share"]
+"""A threshold for all classes, and the escapes and false rejects at it."""
 
 
 @dataclass(frozen=True)
@@ -61,33 +66,31 @@ def escapes_and_rejects(verdicts: Sequence[Verdict], bad: Sequence[bool]) -> tup
     return escapes, [place for place, (verdict, is_bad) in parts if not is_bad and verdict is not Verdict.OK]
 
 
-def choose_threshold(scores: Sequence[float], bad: Sequence[bool], escape_cost: float = ESCAPE_COST) -> float:
-    """A score in the widest gap in which the parts' verdicts cost least, nearer to the good parts.
+def bad_parts(records: Sequence[Record], notice: Set[str]) -> list[bool]:
+    """Which parts are bad in truth: those with a labelled box of a category that rejects."""
+    return [any(box.category not in notice for box in record.boxes) for record in records]
 
-    `scores` are the parts' highest scores in 0..1. An escape costs `escape_cost`, a false reject 1. Parts yet to come
-    will fall into the gap from both sides, and those from above cost more: hence not its middle, but `GAP_SHARE` of
-    the way up.
+
+def outcomes(scores: npt.NDArray[np.float64], bad: Sequence[bool], thresholds: Sequence[float]) -> list[Outcome]:
+    """Escapes and false rejects with each of some thresholds, one for all classes; `scores` are threshold.part_scores.
+
+    A part is rejected when its highest score is at least the threshold, which is what `judge` says of it.
     """
-    edges = sorted({0.0, 1.0, *scores})
-    best = min(
+    highest, flags = scores.max(axis=1), np.asarray(bad, bool)
+    bad_ones, good_ones = np.sort(highest[flags]), np.sort(highest[~flags])
+    return [
         (
-            sum(escape_cost for score, is_bad in zip(scores, bad, strict=True) if is_bad and score <= low)
-            + sum(1.0 for score, is_bad in zip(scores, bad, strict=True) if not is_bad and score > low),
-            low - high,
-            low + GAP_SHARE * (high - low),
+            float(threshold),
+            Share(int(np.searchsorted(bad_ones, threshold, side="left")), len(bad_ones)),
+            Share(len(good_ones) - int(np.searchsorted(good_ones, threshold, side="left")), len(good_ones)),
         )
-        for low, high in pairwise(edges)
-    )
-    return round(best[2], 4)
+        for threshold in thresholds
+    ]
 
 
-def threshold_for_false_rejects(scores: Sequence[float], bad: Sequence[bool], per_1000: float) -> float:
-    """The lowest threshold at which no more than so many of 1,000 good parts are rejected: the fewest escapes."""
-    good = sorted((score for score, is_bad in zip(scores, bad, strict=True) if not is_bad), reverse=True)
-    allowed = int(len(good) * per_1000 / 1000)
-    if allowed >= len(good):
-        return 0.0
-    # Above the first good part that must not be rejected, below every part that scores more
-    floor = good[allowed]
-    ceiling = min((score for score in (*scores, 1.0) if score > floor), default=1.0)
-    return max(floor + GAP_SHARE * (ceiling - floor), nextafter(floor, 1.0))
+def curve(scores: npt.NDArray[np.float64], bad: Sequence[bool]) -> list[Outcome]:
+    """`outcomes` at every threshold where one of them changes, and at 1; each holds down to the threshold before it."""
+    edges = np.unique(np.append(scores.max(axis=1), 1.0).clip(0.0, 1.0))
+    edges = edges[edges > 0]  # of parts without a box, which no threshold rejects
+    places = np.unique(np.linspace(0, len(edges) - 1, MOST_STEPS).round().astype(int))
+    return outcomes(scores, bad, edges[places].tolist())

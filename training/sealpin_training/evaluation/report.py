@@ -9,7 +9,7 @@ import numpy as np
 
 from sealpin_edge.detection import Detection
 from sealpin_edge.files import write_whole
-from sealpin_edge.photo import Photo, decode_photo
+from sealpin_edge.photo import decode_photo
 from sealpin_edge.verdict import Rule, counted
 
 from .. import html
@@ -19,37 +19,44 @@ from ..run import Run
 from .evaluate import Evaluation
 
 GALLERY = 12
-TILE = 240
-COLUMNS = 4
-# Labels and detections, in colours that a colour-blind eye tells apart (Okabe and Ito, 2008)
-LABEL, FOUND = (86, 180, 233), (213, 94, 0)
+TILE = 360
+# In colours that a colour-blind eye tells apart (Okabe and Ito, 2008)
+LABEL, FOUND, MEANT = (86, 180, 233), (213, 94, 0), (240, 228, 66)
+LEGEND = (
+    "Yellow with a black rim: the box that is meant. Blue: other labels. Orange: what counts as found, with its score."
+)
 
 
 def write_report(
     run: Run, evaluation: Evaluation, records: Sequence[Record], found: Sequence[Sequence[Detection]], path: Path
 ) -> None:
     """Write the page. It needs nothing beside it: the pictures are inside."""
-    categories = [
-        (name, f"{int(row['boxes'])}", *(f"{row[key]:.3f}" for key in ("AP", "AP50", "recall50")))
-        for name, row in evaluation.coco.by_category.items()
-    ]
+    misses, alarms = evaluation.confusion.misses, evaluation.confusion.alarms
     parts = [
+        *map(html.warning, evaluation.shortcomings),
         html.paragraph(
             f"Run {run.name} ({run.recipe_name}) on {evaluation.split} of {Path(run.dataset).name}:"
-            f" {evaluation.parts} photos, {evaluation.bad_parts} of bad parts. Threshold {evaluation.threshold:.3f}"
+            f" {evaluation.parts} photos, {evaluation.bad_parts} of bad parts. What counts: {evaluation.rule}"
             f" ({evaluation.threshold_chosen})."
         ),
-        html.table(("", "per 1,000 (95 % interval)", "seen"), _line_rows(evaluation)),
+        *_line(evaluation),
+        html.heading("Boxes that count"),
+        html.paragraph(f"It {evaluation.found}."),
+        html.table(("category", "labelled", "found", "right", "precision", "recall", "F1"), _box_rows(evaluation)),
         html.heading("COCO's figures"),
         html.table(tuple(evaluation.metrics), [[_figure(value) for value in evaluation.metrics.values()]]),
-        html.table(("category", "boxes", "AP", "AP50", "recall at an overlap of a half"), categories),
+        html.table(
+            ("category", "boxes", "AP", "AP50", "recall at an overlap of a half"),
+            [
+                (name, f"{int(row['boxes'])}", *(f"{row[key]:.3f}" for key in ("AP", "AP50", "recall50")))
+                for name, row in evaluation.coco.by_category.items()
+            ],
+        ),
         html.picture(_chart(lambda figure: _precision_recall(figure, evaluation)), "precision against recall"),
         html.heading("Escapes and false rejects over the threshold"),
+        html.paragraph("With one threshold for all categories that reject; the dashed lines are those that hold."),
         html.picture(_chart(lambda figure: _over_thresholds(figure, evaluation)), "escapes and false rejects"),
-        html.table(
-            ("threshold", "escapes per 1,000 bad parts", "false rejects per 1,000 good parts"),
-            [(f"{step:.2f}", str(escapes), str(rejects)) for step, escapes, rejects in evaluation.by_threshold],
-        ),
+        html.details("as a table", _threshold_table(evaluation)),
         html.heading("What was taken for what"),
         html.table(
             ("labelled / found", *run.classes, "nothing"),
@@ -59,27 +66,52 @@ def write_report(
             ],
         ),
     ]
-    shown = (
-        ("The largest boxes that were missed", [(m.photo, m.box) for m in evaluation.confusion.misses]),
-        ("The surest detections where nothing is labelled", [(a.photo, a.found) for a in evaluation.confusion.alarms]),
-    )
-    for title, cases in shown:
+    for title, told, cases in (
+        ("The largest boxes that were missed", "missed", [(m.photo, m.box) for m in misses]),
+        ("The surest detections where nothing is labelled", "no label there", [(a.photo, a.found) for a in alarms]),
+    ):
         parts.append(html.heading(f"{title} ({len(cases)})"))
         if cases:
-            parts.append(html.paragraph("Blue: labelled. Orange: found, with its score."))
+            parts.append(html.paragraph(LEGEND))
             tiles = [_tile(records[photo], found[photo], about, evaluation.rule) for photo, about in cases[:GALLERY]]
-            parts.append(html.picture(_sheet(tiles), title))
+            captions = [f"{records[photo].name}: {_named(about)}, {told}" for photo, about in cases[:GALLERY]]
+            parts.append(html.gallery(zip(tiles, captions, strict=True)))
     write_whole(path, html.page(f"Evaluation of {run.name}", parts))
+
+
+def _line(evaluation: Evaluation) -> list[str]:
+    """Escapes and false rejects, where there are parts of both kinds: else either is nothing to be glad of."""
+    if not 0 < evaluation.bad_parts < evaluation.parts:
+        return [html.paragraph(evaluation.line_told)]
+    return [html.table(("", "per 1,000 (95 % interval)", "seen"), _line_rows(evaluation))]
+
+
+def _box_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
+    return [
+        (
+            name + (" (shown only)" if name in evaluation.rule.notice else ""),
+            *(f"{number}" for number in (count.labelled, count.detected, count.right)),
+            *(f"{share:.3f}" for share in (count.precision, count.recall, count.f1)),
+        )
+        for name, count in evaluation.boxes.items()
+    ]
 
 
 def _line_rows(evaluation: Evaluation) -> list[tuple[str, str, str]]:
     return [
-        (told, str(share) if share.parts else "no such parts", f"{share.count} of {share.parts} {kind} parts")
+        (told, str(share), f"{share.count} of {share.parts} {kind} parts")
         for told, share, kind in (
             ("escapes", evaluation.escaped, "bad"),
             ("false rejects", evaluation.rejected, "good"),
         )
     ]
+
+
+def _threshold_table(evaluation: Evaluation) -> str:
+    return html.table(
+        ("threshold", "escapes per 1,000 bad parts", "false rejects per 1,000 good parts"),
+        [(f"{step:.2f}", str(escapes), str(rejects)) for step, escapes, rejects in evaluation.by_threshold],
+    )
 
 
 def _figure(value: float) -> str:
@@ -107,24 +139,31 @@ def _precision_recall(figure: Any, evaluation: Evaluation) -> None:
 
 def _over_thresholds(figure: Any, evaluation: Evaluation) -> None:
     axes = figure.subplots()
-    steps, escapes, false_rejects = zip(*evaluation.by_threshold, strict=True)
+    steps, escapes, false_rejects = zip(*evaluation.curve, strict=True)
     for shares, told, colour in (
         (escapes, "escapes per 1,000 bad parts", "C3"),
         (false_rejects, "false rejects per 1,000 good parts", "C0"),
     ):
         if not shares[0].parts:
             continue
-        axes.plot(steps, [share.per_1000 for share in shares], color=colour, label=told)
-        bounds = [share.bounds for share in shares]
-        axes.fill_between(steps, [low for low, _ in bounds], [high for _, high in bounds], color=colour, alpha=0.15)
-    axes.axvline(evaluation.threshold, color="#444444", linestyle="--", label="the threshold")
-    axes.set(xlabel="threshold", ylabel="per 1,000", ylim=(0, None))
+        # A share holds from the score before up to its own: "steps-pre", from 0 on
+        seen = [share.per_1000 for share in (shares[0], *shares)]
+        low, high = zip(*(share.bounds for share in (shares[0], *shares)), strict=True)
+        axes.plot([0, *steps], seen, color=colour, label=told, drawstyle="steps-pre")
+        axes.fill_between([0, *steps], low, high, color=colour, alpha=0.15, step="pre")
+    reject = [name for name in evaluation.rule.thresholds if name not in evaluation.rule.notice]
+    for score in sorted({evaluation.rule.thresholds[name] for name in reject}):
+        names = ", ".join(name for name in reject if evaluation.rule.thresholds[name] == score)
+        axes.axvline(score, color="#444444", linestyle="--")
+        axes.annotate(f" {names}", (score, 0.98), xycoords=("data", "axes fraction"), va="top", fontsize=9)
+    axes.set(xlabel="threshold", ylabel="per 1,000", xlim=(0, 1), ylim=(0, None))
     axes.grid(alpha=0.3)
-    axes.legend()
+    if axes.lines:
+        axes.legend()
 
 
-def _tile(record: Record, found: Sequence[Detection], about: Box | Detection, rule: Rule) -> Photo:
-    """The part of a photo around `about`, with its labels and what was found there."""
+def _tile(record: Record, found: Sequence[Detection], about: Box | Detection, rule: Rule) -> bytes:
+    """The part of a photo around `about`, with its labels and what was found there, as PNG."""
     import cv2
 
     photo = decode_photo(record.data, record.name)
@@ -136,31 +175,41 @@ def _tile(record: Record, found: Sequence[Detection], about: Box | Detection, ru
     cut = photo[top : top + int(side), left : left + int(side)]
     tile = cv2.resize(cut, (TILE, TILE), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
-    def place(x: float, y: float) -> tuple[int, int]:
-        return round((x - left) * scale), round((y - top) * scale)
+    shown = [one for one in counted(found, rule) if _in_view(one, left, top, side)]
+
+    def draw(box: Box | Detection, colour: tuple[int, int, int], width: int) -> None:
+        (x, y), (right, bottom) = (
+            (round((x - left) * scale), round((y - top) * scale))
+            for x, y in ((box.xmin, box.ymin), (box.xmax, box.ymax))
+        )
+        cv2.rectangle(tile, (x, y), (right, bottom), colour, width)
 
     for box in record.boxes:
-        cv2.rectangle(tile, place(box.xmin, box.ymin), place(box.xmax, box.ymax), LABEL, 2)
-    for one in counted(found, rule):
-        corner = place(one.xmin, one.ymin)
-        cv2.rectangle(tile, corner, place(one.xmax, one.ymax), FOUND, 2)
-        at = (int(np.clip(corner[0], 2, TILE - 90)), int(np.clip(corner[1] - 4, 12, TILE - 20)))
-        _write(tile, f"{one.category} {one.score:.0%}", at)
-    _write(tile, record.name[-36:], (4, TILE - 6))
-    return np.asarray(tile, np.uint8)
+        draw(box, LABEL, 2)
+    for one in shown:
+        draw(one, FOUND, 2)
+    draw(about, (0, 0, 0), 7)
+    draw(about, MEANT, 3)
+    for one in shown:
+        corner = round((one.xmin - left) * scale), round((one.ymin - top) * scale)
+        _write(tile, _named(one), corner)
+    return bytes(cv2.imencode(".png", cv2.cvtColor(tile, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
-def _write(tile: Any, text: str, at: tuple[int, int]) -> None:
+def _in_view(box: Detection, left: float, top: float, side: float) -> bool:
+    return box.xmin < left + side and box.xmax > left and box.ymin < top + side and box.ymax > top
+
+
+def _named(box: Box | Detection) -> str:
+    return f"{box.category} {box.score:.0%}" if isinstance(box, Detection) else box.category
+
+
+def _write(tile: Any, text: str, corner: tuple[int, int]) -> None:
+    """Text above a box's corner, on a ground of its own, inside the tile."""
     import cv2
 
-    for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(tile, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, width, cv2.LINE_AA)
-
-
-def _sheet(tiles: Sequence[Photo]) -> bytes:
-    import cv2
-
-    rows = [list(tiles[start : start + COLUMNS]) for start in range(0, len(tiles), COLUMNS)]
-    blank = np.full((TILE, TILE, 3), 255, np.uint8)
-    sheet = np.vstack([np.hstack(row + [blank] * (COLUMNS - len(row))) for row in rows])
-    return bytes(cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes())
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.55, 1)
+    x = int(np.clip(corner[0], 0, max(0, TILE - width - 6)))
+    y = int(np.clip(corner[1] - below, height + 4, TILE - below - 2))
+    cv2.rectangle(tile, (x, y - height - 4), (x + width + 6, y + below), (0, 0, 0), cv2.FILLED)
+    cv2.putText(tile, text, (x + 3, y), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 255, 255), 1, cv2.LINE_AA)

@@ -1,0 +1,171 @@
+"""The rule from val on: chosen there by cost or by boxes, kept, taken by other splits, and said honestly."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from sealpin.cli import main
+from sealpin.evaluate import document, table
+from sealpin_edge.detection import Detection
+from sealpin_edge.errors import InputError
+from sealpin_edge.verdict import Rule
+from sealpin_training.dataset.labels import Box
+from sealpin_training.dataset.records import Record
+from sealpin_training.evaluation.boxes import shortcomings
+from sealpin_training.evaluation.choice import AS_CHOSEN, Choice, kept_rule
+from sealpin_training.evaluation.evaluate import Evaluation, judge_photos
+from sealpin_training.evaluation.threshold import LEAST
+from sealpin_training.run import Run
+
+CLASSES = ("PR", "QA", "XX")
+Photo = tuple[Record, list[Detection]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A run of three classes whose network was never made: its detections are given."""
+    monkeypatch.chdir(tmp_path)
+    run = Run("r", "", "", "", 0, CLASSES, "dataset", "", "", 1, None, "")
+    run.folder.mkdir(parents=True)
+    return run
+
+
+def part(*labels: str, **scores: float) -> Photo:
+    """A photo with a box for each label, and a detection for each class with a score, where its label's box is."""
+    places = {name: (50.0 * place, 0.0, 50.0 * place + 40, 40.0) for place, name in enumerate(CLASSES)}
+    boxes = tuple(Box(name, *places[name]) for name in labels)
+    return Record("p.jpg", b"", 200, 200, boxes), [Detection(name, scores[name], *places[name]) for name in scores]
+
+
+def judged(run: Run, photos: list[Photo], split: str = "val", choice: Choice = AS_CHOSEN) -> Evaluation:
+    return judge_photos(run, split, [record for record, _ in photos], [found for _, found in photos], choice)
+
+
+def kept(run: Run, split: str = "val") -> dict[str, Any]:
+    return run.last_evaluation(split)
+
+
+MIXED = [
+    *[part("PR", PR=0.9), part("PR", PR=0.8), part("QA", QA=0.4), part("QA", QA=0.35)],
+    *[part(PR=0.6), part(XX=0.7), part(QA=0.1), part()],
+]
+
+
+def test_each_class_gets_its_threshold_and_one_that_val_does_not_show_keeps_the_common_one(run: Run) -> None:
+    chosen = judged(run, MIXED).rule
+    assert chosen.thresholds["PR"] == pytest.approx(0.65)
+    assert 0.1 < chosen.thresholds["QA"] < 0.35
+    assert chosen.thresholds["XX"] < 0.35, "its false alarm must not raise it: nothing says what would escape"
+    assert judged(run, MIXED).false_rejects == ("p.jpg",)
+    assert kept(run)["thresholds"] == chosen.thresholds
+    assert kept_rule(run) == (chosen, "least cost on val, an escape counted as 10 false rejects")
+
+
+def test_notice_on_val_is_kept_and_other_splits_take_it(run: Run) -> None:
+    noticed = judged(run, MIXED, choice=Choice(notice=frozenset({"QA"})))
+    assert (noticed.bad_parts, noticed.escapes, noticed.rule.notice) == (2, (), {"QA"})
+    assert noticed.rule.thresholds["QA"] == 0.35, "the best F1 of its own boxes"
+    assert kept(run)["notice"] == ["QA"]
+    again = judged(run, MIXED, choice=Choice(escape_cost=3.0))
+    assert again.rule.notice == {"QA"}
+    assert again.threshold_chosen.endswith("counted as 3 false rejects")
+    test = judged(run, MIXED, "test")
+    assert (test.rule, test.threshold_chosen) == (again.rule, "on val")
+    assert judged(run, MIXED).rule == again.rule, "until another is chosen"
+    assert judged(run, MIXED, choice=Choice(notice=frozenset())).rule.notice == set()
+    assert kept(run)["notice"] == []
+    assert kept(run)["choice"] == {"escape_cost": 3.0, "max_false_rejects": None}
+
+
+def test_what_if_is_answered_and_not_kept(run: Run) -> None:
+    own = judged(run, MIXED).rule
+    judged(run, MIXED, "test")
+    before = [kept(run, split) for split in ("val", "test")]
+    for split in ("val", "test"):
+        tried = judged(run, MIXED, split, Choice({"PR": 0.85}))
+        assert tried.rule == Rule({**own.thresholds, "PR": 0.85}, own.notice)
+        assert tried.escapes == ("p.jpg",)
+        assert judged(run, MIXED, split, Choice(0.5)).rule.thresholds == dict.fromkeys(CLASSES, 0.5)
+    assert judged(run, MIXED, "test", Choice(notice=frozenset({"PR"}))).rule == Rule(own.thresholds, {"PR"})
+    assert [kept(run, split) for split in ("val", "test")] == before
+
+
+@pytest.mark.parametrize(
+    ("choice", "told"),
+    [
+        (Choice({"ZZ": 0.5}), "--threshold: the model knows no such category"),
+        (Choice(0.0), "--threshold: this is no threshold"),
+        (Choice(notice=frozenset({"ZZ"})), "--notice: the model knows no such category"),
+        (Choice(notice=frozenset(CLASSES)), "no part would ever be rejected"),
+    ],
+)
+def test_a_choice_that_cannot_be_is_refused(choice: Choice, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        choice.check(CLASSES)
+
+
+@pytest.mark.parametrize(("said", "threshold"), [(0.4225, 0.4225), (0.0, LEAST)])
+def test_an_evaluation_of_an_earlier_sealpin_still_counts(run: Run, said: float, threshold: float) -> None:
+    choice = {"threshold": None, "escape_cost": 5.0, "max_false_rejects": None}
+    older = {"split": "val", "step": 0, "choice": choice, "threshold": said, "threshold_chosen": "least cost"}
+    (run.folder / "evaluation_val.json").write_text(json.dumps({**older, "metrics": {"AP50": 0.5}}))
+    assert kept_rule(run) == (Rule(dict.fromkeys(CLASSES, threshold)), "least cost")
+    assert judged(run, MIXED, "test").rule.thresholds == dict.fromkeys(CLASSES, threshold)
+    assert shortcomings(kept(run)) == []
+    assert judged(run, MIXED).threshold_chosen.endswith("counted as 5 false rejects")
+
+
+def test_everything_may_be_rejected_and_the_threshold_is_still_one_that_a_station_takes(run: Run) -> None:
+    chosen = judged(run, MIXED, choice=Choice(max_false_rejects=1000.0)).rule
+    assert set(chosen.thresholds.values()) == {LEAST}
+    Choice(chosen.thresholds).check(CLASSES)
+
+
+BAD_ONLY = [
+    *[part("PR", PR=0.9), part("PR", "QA", PR=0.8), part("PR", PR=0.7, QA=0.2), part("QA", QA=0.5), part("XX", PR=0.3)]
+]
+
+
+def test_without_good_parts_each_class_is_told_by_its_boxes_and_no_escapes_are_boasted_of(run: Run) -> None:
+    evaluation = judged(run, BAD_ONLY)
+    assert evaluation.rule.thresholds == pytest.approx({"PR": 0.7, "QA": 0.5, "XX": 0.6})
+    assert evaluation.threshold_chosen == "best F1 of each class's boxes on val, which has no good parts"
+    assert evaluation.found == "finds 0 of 1 XX at 0.60, 1 of 2 QA at 0.50, 3 of 3 PR at 0.70"
+    common = judged(run, BAD_ONLY, choice=Choice(0.6))
+    assert common.found == "finds 0 of 2 QA, 0 of 1 XX, 3 of 3 PR at 0.60"
+    assert evaluation.boxes["QA"].as_dict() == {
+        "labelled": 2, "detected": 1, "right": 1, "precision": 1.0, "recall": 0.5, "f1": 0.6667,
+    }  # fmt: skip
+    assert evaluation.shortcomings == ["never found on val: XX (0 of 1)"]
+    text = table(evaluation)
+    assert "escapes:" not in text and "All 5 parts are bad, and 1 escape:" in text
+    assert text.index("0 of 1 XX") < text.index("parts: All")
+    assert kept(run)["boxes"] == document(evaluation)["boxes"]
+    with pytest.raises(InputError, match="cannot be weighed without good parts"):
+        judged(run, BAD_ONLY, choice=Choice(escape_cost=5.0))
+    assert "false rejects:" not in table(judged(run, [part(), part(PR=0.9)]))
+
+
+def test_a_network_that_finds_almost_nothing_is_called_one(run: Run) -> None:
+    blind = judged(run, [part("PR"), part("QA", PR=0.3), part()])
+    assert blind.shortcomings == [
+        "this network finds almost nothing: AP50 0.000 on val", "never found on val: PR (0 of 1), QA (0 of 1)",
+    ]  # fmt: skip
+    assert shortcomings(kept(run)) == blind.shortcomings
+    assert judged(run, [part("PR", PR=0.9), part("QA", QA=0.8), part()]).shortcomings == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--threshold", "much"], "neither a score such as 0.4 nor NAME=SCORE"),
+        (["--threshold", "0.4", "--threshold", "PR=0.3"], "not both"),
+        (["--threshold", "0.4", "--escape-cost", "5"], "exclude each other"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(words: list[str], told: str) -> None:
+    result = CliRunner().invoke(main, ["evaluate", "r", *words])
+    assert (result.exit_code, told in result.output) == (2, True), result.output

@@ -1,0 +1,125 @@
+"""The rule by which a split's parts are judged: chosen on val, kept there, and taken by other splits and the export."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sealpin_edge.detection import Detection
+from sealpin_edge.errors import InputError
+from sealpin_edge.verdict import Rule, Thresholds, check_rule, with_thresholds
+
+from ..dataset.records import Record
+from ..run import Run
+from .coco import CocoScore
+from .line import bad_parts
+from .threshold import (
+    ESCAPE_COST,
+    LEAST,
+    part_scores,
+    threshold_for_false_rejects,
+    thresholds_by_class,
+    to_threshold,
+)
+
+# Where no box on val says better: what the Object Detection API's own programs show boxes from
+UNKNOWN = 0.5
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a user says of the rule; None for what is to stay as it was chosen last.
+
+    Thresholds are given, or chosen on val by what an escape costs, or by how many of 1,000 good parts may be rejected.
+    `notice` are the categories that a station only shows.
+    """
+
+    threshold: Thresholds | None = None
+    escape_cost: float | None = None
+    max_false_rejects: float | None = None
+    notice: frozenset[str] | None = None
+
+    def check(self, classes: Sequence[str]) -> None:
+        """Raise InputError for a category that there is not, a score that is no threshold, or nothing to reject."""
+        own = dict.fromkeys(classes, UNKNOWN)
+        if self.threshold is not None:
+            with_thresholds(own, self.threshold, "--threshold")
+        check_rule(Rule(own, self.notice or frozenset()), "--notice")
+
+    def kept(self, split: str) -> bool:
+        """Whether what comes of it is the run's own; else it answers "what if"."""
+        return self.threshold is None and (split == "val" or self.notice is None)
+
+    def after(self, last: dict[str, Any]) -> "Choice":
+        """This choice on val, and where it leaves something open that of the `last` evaluation there, as JSON."""
+        weighed, said = (self.escape_cost, self.max_false_rejects), last.get("choice", {})
+        if weighed == (None, None):
+            weighed = said.get("escape_cost"), said.get("max_false_rejects")
+        notice = frozenset(last.get("notice", ())) if self.notice is None else self.notice
+        return Choice(self.threshold, *weighed, notice)
+
+
+AS_CHOSEN = Choice()
+
+
+def kept_rule(run: Run) -> tuple[Rule, str]:
+    """The rule that was chosen on val, and how, in words.
+
+    Raises InputError when the run's best network was not evaluated there.
+    """
+    said = run.evaluation("val")
+    # An evaluation of an earlier sealpin has one threshold for all, which could be 0, and no notice
+    thresholds = said.get("thresholds") or dict.fromkeys(run.classes, max(LEAST, float(said["threshold"])))
+    return Rule(thresholds, frozenset(said.get("notice", ()))), str(said["threshold_chosen"])
+
+
+def choose_rule(
+    run: Run,
+    split: str,
+    choice: Choice,
+    coco: CocoScore,
+    records: Sequence[Record],
+    found: Sequence[Sequence[Detection]],
+) -> tuple[Rule, str]:
+    """The rule for a split, and how it came about, in words. On val, `choice` is complete (`Choice.after`).
+
+    Raises InputError for a choice that the photos do not allow, and when another split's rule is to be taken from val
+    and the best network was not evaluated there.
+    """
+    own, how = _chosen(run, choice, coco, records, found) if split == "val" else (kept_rule(run)[0], "on val")
+    notice = own.notice if choice.notice is None else choice.notice
+    if choice.threshold is None:
+        return Rule(own.thresholds, notice), how
+    return Rule(with_thresholds(own.thresholds, choice.threshold, "--threshold"), notice), "given"
+
+
+def _chosen(
+    run: Run, choice: Choice, coco: CocoScore, records: Sequence[Record], found: Sequence[Sequence[Detection]]
+) -> tuple[Rule, str]:
+    """What val says: for classes that reject by what the parts' verdicts cost, for the others by their own boxes."""
+    notice = choice.notice or frozenset()
+    bad = bad_parts(records, notice)
+    of_boxes = {name: to_threshold(score) for name, score in coco.best_f1.items()}
+    if len(set(bad)) == 1:
+        kind = "good" if bad[0] else "bad"
+        if choice.escape_cost is not None or choice.max_false_rejects is not None:
+            raise InputError(
+                f"a threshold cannot be weighed without {kind} parts",
+                where=f"{run.dataset}: val",
+                advice=f"add photos of {kind} parts, or give it: --threshold",
+            )
+        common = sum(of_boxes.values()) / len(of_boxes) if of_boxes else UNKNOWN
+        thresholds = {name: of_boxes.get(name, to_threshold(common)) for name in run.classes}
+        return Rule(thresholds, notice), f"best F1 of each class's boxes on val, which has no {kind} parts"
+    scores = part_scores(found, run.classes, notice)
+    if choice.max_false_rejects is not None:
+        common = threshold_for_false_rejects(scores.max(axis=1), bad, choice.max_false_rejects)
+        thresholds = dict.fromkeys(run.classes, common)
+        how = f"at most {choice.max_false_rejects:g} false rejects per 1,000 good parts on val"
+    else:
+        cost = ESCAPE_COST if choice.escape_cost is None else choice.escape_cost
+        # Of a class that val does not show, only its false alarms are known: they must not raise its threshold
+        labelled = {box.category for record in records for box in record.boxes}
+        movable = {place for place, name in enumerate(run.classes) if name in labelled - notice}
+        thresholds = dict(zip(run.classes, map(float, thresholds_by_class(scores, bad, movable, cost)), strict=True))
+        how = f"least cost on val, an escape counted as {cost:g} false rejects"
+    return Rule({**thresholds, **{name: of_boxes[name] for name in notice & set(of_boxes)}}, notice), how
