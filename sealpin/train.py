@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from sealpin_edge.program import answer, json_option
 
-from .evaluate import document, table
+from .evaluate import document, table, warn
 from .options import mlruns_option
 
 PATH = click.Path(path_type=Path)
@@ -87,4 +87,5 @@ def train(
         tell(interrupted.told)
         sys.exit(interrupted.exit_code)
     text = f"{table(evaluation)}\nrun {run.name} is in {run.folder}\nnext: sealpin evaluate {run.words} --split test"
+    warn(evaluation.shortcomings)
     answer({"run": run.name, "run_id": run.run_id, **document(evaluation)}, as_json, text)

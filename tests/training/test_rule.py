@@ -1,22 +1,29 @@
 """The rule from val on: chosen there by cost or by boxes, kept, taken by other splits, and said honestly."""
 
+import base64
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from matplotlib.figure import Figure
 
 from sealpin.cli import main
 from sealpin.evaluate import document, table
 from sealpin_edge.detection import Detection
 from sealpin_edge.errors import InputError
+from sealpin_edge.photo import decode_photo, encode_jpeg
 from sealpin_edge.verdict import Rule
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
 from sealpin_training.evaluation.boxes import shortcomings
 from sealpin_training.evaluation.choice import AS_CHOSEN, Choice, kept_rule
 from sealpin_training.evaluation.evaluate import Evaluation, judge_photos
+from sealpin_training.evaluation.report import MEANT, _over_thresholds, write_report
 from sealpin_training.evaluation.threshold import LEAST
 from sealpin_training.run import Run
 
@@ -156,6 +163,35 @@ def test_a_network_that_finds_almost_nothing_is_called_one(run: Run) -> None:
     ]  # fmt: skip
     assert shortcomings(kept(run)) == blind.shortcomings
     assert judged(run, [part("PR", PR=0.9), part("QA", QA=0.8), part()]).shortcomings == []
+
+
+def test_the_line_between_the_tables_thresholds_says_what_is_true(run: Run) -> None:
+    evaluation = judged(run, [*[part("PR", PR=0.46)] * 12, *[part(PR=0.44 - number / 1000) for number in range(12)]])
+    figure = Figure()
+    _over_thresholds(figure, evaluation)
+    for line, score, share in ((0, 0.455, 0), (0, 0.4601, 1000), (1, 0.4401, 0), (1, 0.4395, 1000 / 12)):
+        x, y = figure.axes[0].lines[line].get_data()
+        assert figure.axes[0].lines[line].get_drawstyle() == "steps-pre"
+        assert np.asarray(y)[np.searchsorted(x, score)] == pytest.approx(share)
+
+
+def test_the_page_names_and_marks_the_boxes_that_are_meant(run: Run) -> None:
+    data = encode_jpeg(np.full((200, 200, 3), 100, np.uint8))
+    photos = [part("PR", "QA", QA=0.9), part(PR=0.8), part("QA", QA=0.9)]
+    records = [replace(record, data=data, name=f"<{number}>.jpg") for number, (record, _) in enumerate(photos)]
+    found = [of_photo for _, of_photo in photos]
+    write_report(run, judge_photos(run, "val", records, found, Choice(0.5)), records, found, Path("page.html"))
+    page = Path("page.html").read_text()
+    assert '<p class="warning">never found on val: PR (0 of 1)</p>' in page
+    assert "It finds 0 of 1 PR" in page
+    assert page.index("<details>") < page.index("<td>0.05</td>") < page.index("</details>")
+    captions = re.findall(r'<img src="data:image/png;base64,([^"]+)"[^>]*></p><figcaption>([^<]+)</figcaption>', page)
+    assert [caption for _, caption in captions] == [
+        "&lt;0&gt;.jpg: PR, missed", "&lt;1&gt;.jpg: PR 80%, no label there",
+    ]  # fmt: skip
+    for picture, _ in captions:
+        tile = decode_photo(base64.b64decode(picture))
+        assert (np.abs(tile.astype(int) - MEANT).max(axis=-1) < 3).sum() > 200
 
 
 @pytest.mark.parametrize(

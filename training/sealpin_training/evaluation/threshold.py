@@ -50,7 +50,7 @@ def common_threshold(scores: Sequence[float] | Scores, bad: Sequence[bool] | Fla
     `GAP_SHARE` of the way up.
     """
     own, flags = np.asarray(scores, float), np.asarray(bad, bool)
-    return _cheapest(own, flags, np.ones(len(flags), bool), escape_cost)[0]
+    return _cheapest(own, flags, np.ones(len(flags), bool), escape_cost)
 
 
 def thresholds_by_class(scores: Scores, bad: Sequence[bool] | Flags, movable: Set[int], escape_cost: float) -> Any:
@@ -69,9 +69,8 @@ def thresholds_by_class(scores: Scores, bad: Sequence[bool] | Flags, movable: Se
         for place in sorted(movable):
             others = np.delete(scores, place, axis=1) >= np.delete(thresholds, place)
             open_parts = ~others.any(axis=1)  # whose verdict this class decides
-            threshold, _ = _cheapest(scores[:, place], flags, open_parts, escape_cost)
             moved = thresholds.copy()
-            moved[place] = threshold
+            moved[place] = _cheapest(scores[:, place], flags, open_parts, escape_cost)
             if (less := _cost(scores, flags, moved, escape_cost)) < cost:
                 thresholds, cost = moved, less
         if cost == before:
@@ -84,10 +83,10 @@ def _cost(scores: Scores, bad: Flags, thresholds: Any, escape_cost: float) -> fl
     return escape_cost * int((bad & ~rejected).sum()) + int((~bad & rejected).sum())
 
 
-def _cheapest(own: Scores, bad: Flags, open_parts: Flags, escape_cost: float) -> tuple[float, float]:
-    """A class's cheapest threshold, and what it costs; only `open_parts` are judged by it, [parts] each.
+def _cheapest(own: Scores, bad: Flags, open_parts: Flags, escape_cost: float) -> float:
+    """The cheapest threshold of a class with these scores, which alone decides about `open_parts`; [parts] each.
 
-    Between two neighbouring scores of the class, all thresholds cost the same.
+    Between two neighbouring scores all thresholds cost the same; of the cheapest gaps, the widest is taken.
     """
     known = np.where(own < LEAST, 0.0, own)
     edges = np.unique(np.concatenate([[0.0, 1.0], known.clip(0.0, 1.0)]))
@@ -97,7 +96,7 @@ def _cheapest(own: Scores, bad: Flags, open_parts: Flags, escape_cost: float) ->
     rejects = len(good_ones) - np.searchsorted(good_ones, low, side="right")
     cost = escape_cost * escapes + rejects
     best = np.lexsort((low, low - high, cost))[0]
-    return _in_gap(float(low[best]), float(high[best])), float(cost[best])
+    return _in_gap(float(low[best]), float(high[best]))
 
 
 def _in_gap(low: float, high: float) -> float:
