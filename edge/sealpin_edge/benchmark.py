@@ -24,6 +24,7 @@ from .photo import Photo, decode_photo, encode_jpeg
 SIDE = 1024  # of the photo, as the line's camera takes them
 PHOTOS_A_ROUND = 10
 STAGES = ("decode", "resize", "invoke", "read")
+LOADED = 0.1  # of all processors' time: what others may take of it before a figure is said to be of a loaded machine
 WAITED_FOR = STAGES[1:]  # a camera gives pixels: the station decodes nothing
 
 
@@ -33,6 +34,7 @@ class Timing:
 
     `threads` are those it ran with, more than asked where fewer would lose detections (model.py). `first_ms` is the
     first photo after loading, `rss_mb` the process at the end, `growth_mb` what it grew by after the first round.
+    `others_load` is how busy others kept the processors meanwhile, 0..1.
     """
 
     model: str
@@ -47,6 +49,7 @@ class Timing:
     stages: dict[str, float]
     rss_mb: float
     growth_mb: float
+    others_load: float
 
 
 def benchmark(
@@ -69,10 +72,12 @@ def benchmark(
             for count in threads:
                 workers.append(_Worker(model, count, own, jpeg))
                 workers[-1].load()  # one after the other: loading would disturb another's loading
+        load = Load(*(worker.pid for worker in workers))
         for _ in range(0, photos, PHOTOS_A_ROUND):
             for worker in workers:
                 worker.run()
-        return [worker.timing() for worker in workers]
+        others = round(load.share(), 3)
+        return [worker.timing(others) for worker in workers]
     finally:
         for worker in workers:
             worker.end()
@@ -93,9 +98,8 @@ def table(timings: Sequence[Timing]) -> str:
         for one in timings
     ]
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)
-    )
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)]
+    return "\n".join([*lines, *filter(None, [loaded(timings[0].others_load)])])
 
 
 def machine() -> str:
@@ -103,6 +107,36 @@ def machine() -> str:
     device = Path("/sys/firmware/devicetree/base/model")  # a Raspberry Pi says its model there
     name = device.read_text().rstrip("\0") if device.exists() else _processor()
     return f"{name}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+
+
+class Load:
+    """How busy others keep this machine's processors from now on, beside this process and `pids`."""
+
+    def __init__(self, *pids: int) -> None:
+        self._pids = (os.getpid(), *pids)
+        self._began = self._ticks()
+
+    def share(self) -> float:
+        """Of all processors' time since then, what neither we nor nobody used, 0..1."""
+        total, busy, own = (after - before for before, after in zip(self._began, self._ticks(), strict=True))
+        return max(0.0, (busy - own) / total) if total else 0.0
+
+    def _ticks(self) -> tuple[int, int, int]:
+        """All processors' time, what of it was used, and what of that by our processes (proc(5)), in clock ticks."""
+        user, nice, system, idle, waiting, *others = map(
+            int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9]
+        )
+        busy = user + nice + system + sum(others)
+        own = 0
+        for pid in self._pids:
+            used = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+            own += sum(map(int, used))
+        return busy + idle + waiting, busy, own
+
+
+def loaded(share: float) -> str:
+    """What must be said of times that were taken while others kept so much of the processors; "" when it is little."""
+    return f"others took {share:.0%} of the processors meanwhile: alone it is faster" if share > LOADED else ""
 
 
 def _processor() -> str:
@@ -129,7 +163,11 @@ class _Worker:
         self._connection.send(PHOTOS_A_ROUND)
         self._rounds.append(self._answer())
 
-    def timing(self) -> Timing:
+    @property
+    def pid(self) -> int:
+        return int(self._process.pid or 0)
+
+    def timing(self, others_load: float) -> Timing:
         seconds = np.concatenate([one["seconds"] for one in self._rounds])  # [photos, stages]
         waited = 1000 * seconds[:, [STAGES.index(stage) for stage in WAITED_FOR]].sum(axis=1)
         p50, p95, p99 = (round(float(value), 2) for value in np.percentile(waited, (50, 95, 99)))
@@ -149,6 +187,7 @@ class _Worker:
             },
             rss_mb=self._rounds[-1]["rss_mb"],
             growth_mb=round(self._rounds[-1]["rss_mb"] - self._rounds[0]["rss_mb"], 1),
+            others_load=others_load,
         )
 
     def end(self) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sealpin_edge.benchmark import STAGES, Timing, benchmark, machine
+from sealpin_edge.benchmark import STAGES, Timing, benchmark, loaded, machine
 from sealpin_edge.detection import Detection
 from sealpin_edge.errors import quote
 from sealpin_edge.files import write_whole
@@ -61,7 +61,10 @@ def write_report(
         html.heading("Against the trained network"),
         html.table(("", *(one.gate.file for one in judged)), _comparison(judged)),
         html.heading("Speed"),
-        html.paragraph(f"{machine()}; {records[0].name} {timings[0].photos} times for each, in turns."),
+        html.paragraph(
+            f"{machine()}; {records[0].name} {timings[0].photos} times for each, in turns. "
+            + loaded(timings[0].others_load)
+        ),
         html.table(
             ("file", "threads", "load ms", "ms a photo: p50", "p95", "p99", *STAGES, "memory MB"),
             [_timing(one) for one in timings],

@@ -167,10 +167,19 @@ def test_runs_are_compared_and_one_is_promoted(whole: Run, place: Path, dataset:
     assert re.search(r"model.ssd.feature_extractor.depth_multiplier +0.35 +0.5", told.stdout)
     assert "train_config.num_steps" in told.stdout
     assert "batch_size" not in told.stdout
-    assert (place / "compare.html").read_text().count("<img") == 1
+    page = (place / "compare.html").read_text()
+    assert page.count("<img") == 1
+    assert page.index("depth_multiplier") < page.index("Figures on val") < page.index("AP50") < page.index("<img")
+    assert told.stdout.index("depth_multiplier") < told.stdout.index("AP50")
+    assert re.search(r"wider against whole: .*\d+ photos", told.stdout) and "wider against whole" in page
     document = json.loads(CliRunner().invoke(main, ["compare", "whole", "wider", "--json"]).stdout)
     narrow, wide = document["runs"]
     assert narrow["escapes_per_1000"]["parts"] > 0
+    assert set(narrow["by_category"]) <= set(whole.classes)
+    (apart,) = document["apart"]
+    assert (apart["run"], apart["base"], apart["photos"]) == ("wider", "whole", dataset.counts["val"])
+    assert apart["low"] <= apart["ap"] <= apart["high"]
+    assert 0 <= document["others_load"] <= 1
     assert wide["parameters"] > narrow["parameters"]
     assert narrow["ms_per_photo"] > 0
     assert CliRunner().invoke(main, ["compare", "whole", "nobody"]).exit_code == 2

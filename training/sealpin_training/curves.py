@@ -1,6 +1,7 @@
 """A run's curves as a picture: losses, learning rate and AP over the steps."""
 
 from collections.abc import Sequence
+from itertools import cycle
 
 from sealpin_edge.files import write_whole
 
@@ -34,14 +35,16 @@ def draw_curves(*runs: Run) -> bytes:
         ("train/steps_per_second", "steps per second"),
     )
     figure = Figure(figsize=(13, 7), layout="constrained")
-    for axes, (metric, title) in zip(figure.subplots(2, 3).flat, panels, strict=True):
-        for run in runs:
+    # Steps are the same in all charts, and AP and AP50 are shares of one whole
+    for axes, (metric, title) in zip(figure.subplots(2, 3, sharex=True).flat, panels, strict=True):
+        for run, line in zip(runs, cycle(("-", "--", ":", "-.")), strict=False):  # curves may lie on each other
             steps, values = series(run, metric)
-            axes.plot(steps, values, marker="." if metric.startswith("val/") else None, label=run.name)
+            axes.plot(steps, values, line, marker="." if metric.startswith("val/") else None, label=run.name)
         axes.set_title(title)
         axes.set_xlabel("step")
+        axes.tick_params(labelbottom=True)
         axes.grid(alpha=0.3)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=0, top=1.02 if metric.startswith("val/") else None)
     figure.axes[0].legend()
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=90)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sealpin_edge.detection import Detection
 
@@ -27,6 +28,23 @@ COCO_METRICS = (
     "ARmedium",
     "ARlarge",
 )
+
+
+# At which COCO looks at precision; and the overlaps from which it counts a detection as right
+RECALLS = np.linspace(0.0, 1.0, 101)
+OVERLAPS = 10
+
+
+@dataclass(frozen=True)
+class Matches:
+    """One category's detections, surest first: whose `photo` each is [N], and whether it is `right` [OVERLAPS, N].
+
+    `labelled`: boxes on each photo [photos].
+    """
+
+    photo: npt.NDArray[np.int64]
+    right: npt.NDArray[np.bool_]
+    labelled: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -72,6 +90,27 @@ def coco_score(records: Sequence[Record], found: Sequence[Sequence[Detection]], 
         if f1.max() > 0:
             best[name] = float(scorer.eval["scores"][0, f1.argmax(), index, 0, -1])
     return CocoScore(metrics, by_category, curves, best)
+
+
+def matches(
+    records: Sequence[Record], found: Sequence[Sequence[Detection]], classes: Sequence[str]
+) -> dict[str, Matches]:
+    """Which detections COCO calls right, by category, at its overlaps 0.5, 0.55 ... 0.95, boxes of all sizes."""
+    scorer = _scored(records, found, classes)
+    result = {}
+    for index, name in enumerate(classes):
+        labelled = np.array([sum(box.category == name for box in record.boxes) for record in records])
+        start = 0 if scorer is None else index * len(scorer.params.areaRng) * len(records)
+        entries = [] if scorer is None else enumerate(scorer.evalImgs[start : start + len(records)])
+        photos, scores, right = [], [], [np.zeros((OVERLAPS, 0), bool)]
+        for photo, entry in entries:
+            if entry:
+                photos += [photo] * len(entry["dtScores"])
+                scores += entry["dtScores"]
+                right.append(entry["dtMatches"] > 0)
+        order = np.argsort(-np.array(scores), kind="stable")
+        result[name] = Matches(np.array(photos, np.int64)[order], np.concatenate(right, axis=1)[:, order], labelled)
+    return result
 
 
 def _scored(records: Sequence[Record], found: Sequence[Sequence[Detection]], classes: Sequence[str]) -> Any:

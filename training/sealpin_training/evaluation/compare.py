@@ -1,4 +1,7 @@
-"""Runs side by side: how good, how fast here, how large, how long they took, and where their recipes differ."""
+"""Runs side by side: where their recipes differ, how good, how fast here, how large, how long they took.
+
+Whether they differ by more than chance is asked of the photos that all of them judged (apart.py).
+"""
 
 import time
 from collections.abc import Sequence
@@ -8,29 +11,40 @@ from typing import Any
 
 import numpy as np
 
+from sealpin_edge.benchmark import Load, loaded
+from sealpin_edge.detection import Detection
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import write_whole
 
 from .. import html
 from ..curves import draw_curves
+from ..dataset.labels import Box
+from ..dataset.records import Record, without_photos
 from ..quiet import tensorflow
 from ..recipe.settings import settings
 from ..run import STORE, Run, State
 from ..standing import trained_run
+from .apart import Difference, difference
+from .coco import Matches, matches
 from .detect import trained_detector
-from .evaluate import evaluate
+from .evaluate import Evaluation, found_on, judge_photos
 from .line import Share
 
 _WARM_UP, _ROUNDS = 3, 15
+SAME = "the recipes are the same"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One run's figures. `ms_per_photo` is the float network's here, one photo at a time, the median."""
+    """One run's figures. `by_category` is AP of each category that is labelled, 0..1.
+
+    `ms_per_photo` is the float network's here, one photo at a time, the median.
+    """
 
     run: Run
     state: State
     metrics: dict[str, float]
+    by_category: dict[str, float]
     escaped: Share
     rejected: Share
     parameters: int
@@ -41,6 +55,7 @@ class Row:
         """The figures as text, by what they are."""
         return {
             **{name: f"{self.metrics[name]:.3f}" for name in ("AP", "AP50", "AP75")},
+            **{f"AP of {name}": f"{value:.3f}" for name, value in self.by_category.items()},
             "escapes per 1,000": str(self.escaped),
             "false rejects per 1,000": str(self.rejected),
             "best at step": f"{self.state.best_step:,} of {self.state.step:,}",
@@ -53,11 +68,28 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs on one split; `differences` are recipe fields with each run's value."""
+    """Runs on one split.
+
+    `differences` are recipe fields with each run's value. `apart` says of each further run how it differs from the
+    first, on the same photos; empty when their photos are others. `load` is how busy others kept the processors while
+    speed was measured, 0..1.
+    """
 
     split: str
     rows: tuple[Row, ...]
     differences: dict[str, tuple[str, ...]]
+    apart: tuple[Difference, ...]
+    load: float
+
+    @property
+    def told(self) -> list[str]:
+        """What must be known of the figures, in sentences."""
+        names = [row.run.name for row in self.rows]
+        apart = [str(one) for one in self.apart]
+        if len(names) > 1 and not apart:
+            apart = [f"they judged other photos on {self.split}: no figure of one can be held against another's"]
+        slow = loaded(self.load)
+        return apart + ([f"speed: {slow}"] if slow else [])
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -69,6 +101,7 @@ class Comparison:
                     "recipe": row.run.recipe_name,
                     "dataset_digest": row.run.dataset_digest,
                     **row.metrics,
+                    "by_category": row.by_category,
                     "escapes_per_1000": row.escaped.as_dict(),
                     "false_rejects_per_1000": row.rejected.as_dict(),
                     "parameters": row.parameters,
@@ -80,19 +113,28 @@ class Comparison:
                 for row in self.rows
             ],
             "differences": {field: list(values) for field, values in self.differences.items()},
+            "apart": [one.as_dict() for one in self.apart],
+            "others_load": round(self.load, 3),
         }
+
+    @property
+    def figures(self) -> list[tuple[str, ...]]:
+        """A row for each figure: what it is, and each run's."""
+        columns = [row.cells() for row in self.rows]
+        mark = {"ms per photo": " (loaded)"} if loaded(self.load) else {}
+        return [(name + mark.get(name, ""), *(column.get(name, "-") for column in columns)) for name in columns[0]]
 
     def __str__(self) -> str:
         """For a terminal: figures down, runs across."""
-        columns = [row.cells() for row in self.rows]
-        lines = [("", *(row.run.name for row in self.rows))]
-        lines += [(name, *(column[name] for column in columns)) for name in columns[0]]
-        lines += [("", *("" for _ in self.rows)), ("recipes differ in", *("" for _ in self.rows))]
+        nothing = ("" for _ in self.rows)
+        lines = [("recipes differ in" if self.differences else SAME, *(row.run.name for row in self.rows))]
         lines += [(field, *values) for field, values in self.differences.items()]
+        lines += [(f"on {self.split}", *nothing), *self.figures]
         widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-        return "\n".join(
+        table = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-        )
+        ]
+        return "\n".join([*table, *self.told])
 
 
 def compare_runs(names: Sequence[str], split: str, store: Path = STORE) -> Comparison:
@@ -106,15 +148,21 @@ def compare_runs(names: Sequence[str], split: str, store: Path = STORE) -> Compa
             found="; ".join(f"{run.name}: {', '.join(run.classes)}" for run in runs),
         )
     detectors = [trained_detector(run) for run in runs]
-    rows = []
-    for run, detect, ms in zip(runs, detectors, _time(detectors, runs), strict=True):
-        evaluation = evaluate(run, split, detect=detect)
+    load = Load()
+    times = _time(detectors, runs)
+    others = load.share()
+    rows, judged = [], []
+    for run, detect, ms in zip(runs, detectors, times, strict=True):
+        records, found = found_on(run, split, detect)
+        evaluation = judge_photos(run, split, without_photos(records), found)
+        judged.append(_Judged.of(run, evaluation, records, found))
         parameters = _parameters(run)
         rows.append(
             Row(
                 run,
                 State.load(run),
                 dict(evaluation.metrics),
+                {name: values["AP"] for name, values in evaluation.coco.by_category.items()},
                 evaluation.escaped,
                 evaluation.rejected,
                 parameters,
@@ -122,22 +170,52 @@ def compare_runs(names: Sequence[str], split: str, store: Path = STORE) -> Compa
                 round(ms, 2),
             )
         )
-    return Comparison(split, tuple(rows), _differences(runs))
+    first = judged[0]
+    apart = [
+        difference((first.name, one.name), (first.matches, one.matches), (first.wrong, one.wrong))
+        for one in judged[1:]
+        if one.truth == first.truth
+    ]
+    return Comparison(split, tuple(rows), _differences(runs), tuple(apart), others)
 
 
 def write_report(comparison: Comparison, path: Path) -> None:
     """One HTML page: the table, where the recipes differ, and all curves in the same charts."""
-    columns = [row.cells() for row in comparison.rows]
     names = [row.run.name for row in comparison.rows]
+    differences = [(field, *values) for field, values in comparison.differences.items()]
     parts = [
-        html.paragraph(f"On {comparison.split}. Speed: the float network on this machine, one photo at a time."),
-        html.table(("", *names), [(name, *(column[name] for column in columns)) for name in columns[0]]),
+        html.heading("Where the recipes differ"),
+        html.table(("field", *names), differences) if differences else html.paragraph(f"Nowhere: {SAME}."),
+        html.heading(f"Figures on {comparison.split}"),
+        *map(html.paragraph, comparison.told),
+        html.table(("", *names), comparison.figures),
+        html.paragraph("Speed: the float network on this machine, one photo at a time."),
         html.heading("Curves"),
         html.picture(draw_curves(*(row.run for row in comparison.rows)), "curves of all runs"),
-        html.heading("Where the recipes differ"),
-        html.table(("field", *names), [(field, *values) for field, values in comparison.differences.items()]),
     ]
     write_whole(path, html.page("Comparison of " + ", ".join(names), parts))
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What a run makes of each photo. `truth` tells whether another run judged the same ones."""
+
+    name: str
+    matches: dict[str, Matches]
+    wrong: list[bool]
+    truth: list[tuple[str, tuple[Box, ...]]]
+
+    @classmethod
+    def of(
+        cls, run: Run, evaluation: Evaluation, records: Sequence[Record], found: Sequence[Sequence[Detection]]
+    ) -> "_Judged":
+        mistaken = {*evaluation.escapes, *evaluation.false_rejects}
+        return cls(
+            run.name,
+            matches(records, found, run.classes),
+            [record.name in mistaken for record in records],
+            [(record.name, record.boxes) for record in records],
+        )
 
 
 def _time(detectors: Sequence[Any], runs: Sequence[Run]) -> list[float]:

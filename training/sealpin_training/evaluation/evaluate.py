@@ -125,23 +125,30 @@ def evaluate(
             "thresholds are chosen on val only: on the others they would fit themselves to what they are tested with",
             where=f"--split {split}",
             advice=f"choose them on val, then judge {split} without",
-            hint=f"sealpin evaluate {quote(run.name)} --split val",
+            hint=f"sealpin evaluate {run.words} --split val",
         )
     choice.check(run.classes)
     if split != "val":
         kept_rule(run)  # so that one that is not there is told before long work
-    dataset = run.load_dataset()
-    if not dataset.counts[split]:
-        raise InputError(f"the {split} split is empty", where=str(dataset.folder), allowed="a split with photos")
-    detect = detect or trained_detector(run)
-    records = RecordFile(dataset.folder, split, dataset.classes)
-    found = detect_photos(run.recipe(), detect, records, run.classes)
+    records, found = found_on(run, split, detect)
     evaluation = judge_photos(run, split, without_photos(records), found, choice)
     if report:
         from .report import write_report
 
         write_report(run, evaluation, records, found, report)
     return evaluation
+
+
+def found_on(run: Run, split: str, detect: Any = None) -> tuple[RecordFile, list[list[Detection]]]:
+    """A split's photos, and what a run's best network finds on each.
+
+    Raises InputError when the split is empty, the dataset has changed, or the run has no checkpoint.
+    """
+    dataset = run.load_dataset()
+    if not dataset.counts[split]:
+        raise InputError(f"the {split} split is empty", where=str(dataset.folder), allowed="a split with photos")
+    records = RecordFile(dataset.folder, split, dataset.classes)
+    return records, detect_photos(run.recipe(), detect or trained_detector(run), records, run.classes)
 
 
 def judge_photos(
