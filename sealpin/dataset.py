@@ -25,7 +25,7 @@ classes_option = click.option(
     "--classes", metavar="NAME,NAME", default="", help="The only classes that are right; else those that are found."
 )
 recipe_option = click.option(
-    "--recipe", type=PATH, help="Hold photos and burrs against this recipe's input; else against 640x640."
+    "--recipe", type=PATH, help="Hold photos and boxes against this recipe's input; else against 640x640."
 )
 workers_option = click.option("--workers", type=click.IntRange(1), help="Processes; one for each core unless given.")
 
@@ -130,7 +130,7 @@ def fix(src: Path, out: Path, rename: tuple[str, ...], classes: str, workers: in
 @workers_option
 @json_option
 def stats(src: Path, recipe: Path | None, report: Path | None, workers: int | None, as_json: bool) -> None:
-    """Tell what is below SRC: counts, sizes of burrs against the recipe's anchors, where they sit, good and bad."""
+    """Tell what is below SRC: counts, sizes of boxes against the recipe's anchors, where they sit, good and bad."""
     from sealpin_training.anchors import Anchors
     from sealpin_training.dataset.report import table, write_report
     from sealpin_training.dataset.stats import statistics
@@ -138,17 +138,18 @@ def stats(src: Path, recipe: Path | None, report: Path | None, workers: int | No
     from sealpin_training.parallel import workers as processes
     from sealpin_training.recipe import load_recipe
 
-    anchors = Anchors.of(load_recipe(recipe)) if recipe else Anchors()
+    anchors = [Anchors.of(load_recipe(recipe))] if recipe else [Anchors(), Anchors(320, 320)]
     with processes(workers) as pool:
         found = survey(src, _rules("", None), pool)
-    result = statistics(found, anchors)
+    inputs = [statistics(found, one) for one in anchors]
     told = []
     if found.count("error"):
         told.append(f"{found.count('error')} errors, whose boxes are not counted: sealpin dataset check {quote(src)}")
     if report:
-        write_report(found, result, report)
+        write_report(found, inputs, report)
         told.append(f"charts: {report}")
-    answer(result.as_dict(), as_json, "\n".join([table(result), *told]))
+    others = [{key: one.as_dict()[key] for key in ("input", "classes")} for one in inputs[1:]]
+    answer(inputs[0].as_dict() | {"other_inputs": others}, as_json, "\n".join([table(inputs), *told]))
 
 
 @dataset.command(short_help="Draw photos with their boxes onto contact sheets.")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .export import ExportStep
 
 SHOWN = 6  # photos of each file
+REASONS = 3  # in the first line of the page; the table has them all
 TILE = 300
 LAYERS = 15
 THREADS = (1, 2)
@@ -47,12 +48,14 @@ def write_report(
     `lost` are the layers of an int8 file that was refused; `warnings` are about the network itself.
     """
     timings = benchmark(files, THREADS, TIMED, decode_photo(records[0].data, records[0].name))
-    faults = [fault for one in judged for fault in one.gate.faults]
+    faults = [f"{one.gate.file}: {fault}" for one in judged for fault in one.gate.faults]
+    more = f"; and {len(faults) - REASONS} reasons more" if len(faults) > REASONS else ""
     parts = [
+        *([html.paragraph(f"REFUSED, no file was kept: {'; '.join(faults[:REASONS])}{more}.")] if faults else []),
         *map(html.warning, warnings),
         html.paragraph(
             f"Run {run.name} ({run.recipe_name}), {len(records)} val photos of {Path(run.dataset).name}. "
-            + ("The files judge as the trained network does." if not faults else "REFUSED: no file was kept.")
+            + ("The files judge as the trained network does." if not faults else "")
         ),
         html.table(
             ("step", "seconds", "MB", "file"),
@@ -87,7 +90,7 @@ def write_report(
     if not faults:
         command = f"sealpin bundle make {quote(out / files[0].name)} --station STATION --out FILE"
         parts.append(html.paragraph(f"Next: {command}"))
-    write_whole(path, html.page(f"Export of {run.name}", parts))
+    write_whole(path, html.page(f"Export of {run.name}" + (": refused" if faults else ""), parts))
 
 
 def _comparison(judged: Sequence[Judged]) -> list[tuple[str, ...]]:

@@ -118,7 +118,9 @@ def test_a_badly_calibrated_file_is_refused_and_not_kept(
     assert document["gate"]["passed"] is False
     assert document["files"] == []
     assert [path.name for path in tmp_path.iterdir()] == ["bad_refused.html"]
-    assert "REFUSED" in (tmp_path / "bad_refused.html").read_text()
+    page = (tmp_path / "bad_refused.html").read_text()
+    first = page.partition("<p>")[2].partition("</p>")[0]
+    assert first.startswith("REFUSED, no file was kept: model.tflite: ") and " instead of " in first
 
 
 def test_the_worst_layers_stay_float_when_asked(run: Run, exported: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from sealpin_training.dataset.manifest import load_dataset
 from sealpin_training.dataset.preview import CAPTION, COLUMNS, TILE
 from tests.conftest import CELL, SIDE, write_parts
 
-from .corpus import HEIGHT, PHOTOS, WIDTH, write_clean
+from .corpus import HEIGHT, PHOTOS, WIDTH, add, box, write_clean
 
 
 @pytest.fixture
@@ -58,7 +58,32 @@ def test_the_table_names_every_class_and_the_recipes_input(source: Path) -> None
     recipe = Path(__file__).parents[3] / "pipelines/ssd_mobilenet_v2_fpnlite_320x320_demo.config"
     told = run("stats", source, "--workers", 1, "--recipe", recipe)
     assert "burr" in told and "spatter" in told
-    assert "320x320" in told
+    assert "320x320" in told and "640x640" not in told
+
+
+def test_sizes_are_told_for_both_of_the_usual_inputs_and_each_number_says_what_it_is(source: Path) -> None:
+    told = run("stats", source, "--workers", 1)
+    assert told.index("input of 640x640") < told.index("input of 320x320")
+    assert "the median of all boxes, and from where to where nine of ten lie" in told
+    document = json.loads(run("stats", source, "--workers", 1, "--json"))
+    (small,) = document["other_inputs"]
+    assert (document["input"], small["input"]) == ([640, 640], [320, 320])
+    low, middle, high = document["classes"]["burr"]["width_px"]
+    assert f"{middle:.3g} ({low:.3g} to {high:.3g})" in told
+    assert small["classes"]["burr"]["width_px"] == pytest.approx([low / 2, middle / 2, high / 2], abs=0.001)
+
+
+def test_a_page_draws_no_bar_that_stands_alone(tmp_path: Path) -> None:
+    for number in range(3):
+        add(tmp_path / "src", f"p{number}", (box(0),), number)
+    run("stats", tmp_path / "src", "--workers", 1, "--report", tmp_path / "alone.html")
+    page = (tmp_path / "alone.html").read_text()
+    assert page.count("<img") == 4 and "How many" not in page
+    add(tmp_path / "src", "good", (), 9)
+    run("stats", tmp_path / "src", "--workers", 1, "--report", tmp_path / "two.html")
+    page = (tmp_path / "two.html").read_text()
+    assert page.count("<img") == 5 and "How many" in page
+    assert "boxes on a photo" not in page, "a chart has it, not a table of a row for each number"
 
 
 def test_the_report_holds_its_pictures(source: Path, tmp_path: Path) -> None:

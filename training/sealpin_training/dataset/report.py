@@ -1,7 +1,8 @@
 """The statistics of a dataset for people: a table on the terminal, and one HTML page with charts."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +18,42 @@ from .stats import HEAT_CELLS, ClassStats, Stats
 from .survey import LEAST_BOX_PX, Survey
 
 HEAD = ("class", "boxes", "photos", "width px", "height px", "width/height", "anchor overlap", "unmatched")
+MOST_SIZES = 10
 MEAN_PHOTOS = 64
+MOST_LABELS = 16  # of bars side by side: more would lie on each other
 DOT, LINE = "#444444", "#bbbbbb"
 
 
-def table(stats: Stats) -> str:
-    """The figures as plain text."""
-    rows = [HEAD, *_rows(stats)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([_summary(stats), "", *lines, "", _sizes_note(stats)])
+def table(inputs: Sequence[Stats]) -> str:
+    """The figures as plain text, for each of some inputs of a model."""
+    tables = [(HEAD, *_rows(stats)) for stats in inputs]
+    widths = [max(len(row[column]) for rows in tables for row in rows) for column in range(len(HEAD))]
+    lines = [_summary(inputs[0]), _MEANING]
+    for stats, rows in zip(inputs, tables, strict=True):
+        lines += ["", _input(stats)]
+        lines += [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        ]
+    return "\n".join(lines)
 
 
-def write_report(found: Survey, stats: Stats, path: Path) -> None:
-    """Write the page. It needs nothing beside it: the pictures are PNGs inside."""
+def write_report(found: Survey, inputs: Sequence[Stats], path: Path) -> None:
+    """Write the page; charts are of the first input. It needs nothing beside it: the pictures are PNGs inside."""
+    stats = inputs[0]
     if not stats.classes:
         parts = [html.paragraph(_summary(stats)), html.paragraph("There are no boxes to draw.")]
         write_whole(path, html.page(f"Dataset {found.source.root.name}", parts))
         return
+    counts = _counts(stats)
     charts: Sequence[tuple[str, str, Callable[[Any], None]]] = (
-        ("Good and bad", "photos by kind, and boxes by class", lambda figure: _balance(figure, stats)),
-        ("Sizes", "width and height of boxes against the anchors", lambda figure: _sizes(figure, stats)),
+        *([("How many", "photos and boxes by kind", lambda figure: _bars(figure, counts))] if counts else []),
+        (f"Sizes {_input(stats)}", "boxes and anchors", lambda figure: _sizes(figure, stats)),
         ("Aspect ratios and anchors", "histograms of both", lambda figure: _fit(figure, stats)),
-        ("Where burrs sit", "heat map over the mean photo", lambda figure: _heat_map(figure, found, stats)),
+        ("Where boxes sit", "heat map over the mean photo", lambda figure: _heat_map(figure, found, stats)),
     )
-    parts = [
-        html.paragraph(_summary(stats)),
-        html.table(HEAD, _rows(stats)),
-        html.paragraph(_sizes_note(stats)),
-        html.table(
-            ("photo size", "photos"), [(f"{w} x {h}", count) for (w, h), count in stats.photo_sizes.items()][:10]
-        ),
-        html.table(("boxes on a photo", "photos"), stats.boxes_per_photo.items()),
-    ]
+    parts = [html.paragraph(_summary(stats)), html.paragraph(_photo_sizes(stats)), html.paragraph(_MEANING)]
+    for one in inputs:
+        parts += [html.paragraph(f"{_input(one)[0].upper()}{_input(one)[1:]}:"), html.table(HEAD, _rows(one))]
     for title, alt, draw in charts:
         parts += [html.heading(title), html.picture(_chart(draw), alt)]
     chosen = _examples(found)
@@ -64,16 +68,26 @@ def _summary(stats: Stats) -> str:
     )
 
 
-def _sizes_note(stats: Stats) -> str:
-    return (
-        f"Sizes: 5th percentile, median and 95th, in pixels at the model's input of {stats.anchors.width}x"
-        f"{stats.anchors.height}. Unmatched: boxes that overlap no anchor by {stats.anchors.matched:g}."
-    )
+_MEANING = (
+    "Widths, heights and overlaps: the median of all boxes, and from where to where nine of ten lie. Unmatched: boxes"
+    " that overlap no anchor enough to be learned from it."
+)
+
+
+def _input(stats: Stats) -> str:
+    return f"at a model's input of {stats.anchors.width}x{stats.anchors.height}"
+
+
+def _photo_sizes(stats: Stats) -> str:
+    sizes = [f"{count} of {width} x {height}" for (width, height), count in stats.photo_sizes.items()]
+    more = [f"{len(sizes) - MOST_SIZES} sizes more"] if len(sizes) > MOST_SIZES else []
+    return f"Photos by their size in pixels: {', '.join(sizes[:MOST_SIZES] + more)}."
 
 
 def _rows(stats: Stats) -> list[tuple[str, ...]]:
     def spread(values: Sequence[float]) -> str:
-        return " ".join(f"{value:.3g}" for value in values)
+        low, middle, high = values
+        return f"{middle:.3g} ({low:.3g} to {high:.3g})"
 
     figures = stats.as_dict()["classes"]
     columns = ("width_px", "height_px", "aspect_ratio", "anchor_overlap")
@@ -100,16 +114,45 @@ def _colour(stats: Stats, name: str) -> tuple[float, float, float]:
     return red / 255, green / 255, blue / 255
 
 
-def _balance(figure: Any, stats: Stats) -> None:
-    left, right = figure.subplots(1, 2)
-    kinds = {"good": stats.good, "bad": stats.bad, "unlabelled": stats.unlabelled}
-    left.bar_label(left.bar(list(kinds), list(kinds.values()), color=["#00aa3c", "#dc141e", LINE]))
-    left.set_ylabel("photos")
-    colours = [_colour(stats, name) for name in stats.classes]
-    counts = [len(one.edges) for one in stats.classes.values()]
-    right.bar_label(right.barh(list(stats.classes), counts, color=colours))
-    right.invert_yaxis()
-    right.set_xlabel("boxes")
+@dataclass(frozen=True)
+class _Counts:
+    """One chart of bars: what is counted, how many there are of each, and colours; numbers stand side by side."""
+
+    what: str
+    bars: Mapping[str, int]
+    colours: Sequence[Any]
+    of_numbers: bool = False
+
+
+def _counts(stats: Stats) -> list[_Counts]:
+    """The charts in which there is something to compare: a single bar says less than the summary does."""
+    kinds = {"good": (stats.good, "#00aa3c"), "bad": (stats.bad, "#dc141e"), "unlabelled": (stats.unlabelled, LINE)}
+    there = {kind: one for kind, one in kinds.items() if one[0]}
+    classes = {name: len(one.edges) for name, one in stats.classes.items()}
+    boxes = {str(count): stats.boxes_per_photo.get(count, 0) for count in range(max(stats.boxes_per_photo) + 1)}
+    charts = [
+        _Counts(
+            "photos", {kind: count for kind, (count, _) in there.items()}, [colour for _, colour in there.values()]
+        ),
+        _Counts("boxes of each class", classes, [_colour(stats, name) for name in classes]),
+        _Counts("photos with so many boxes", boxes if len(stats.boxes_per_photo) > 1 else {}, [DOT], of_numbers=True),
+    ]
+    return [chart for chart in charts if len(chart.bars) > 1]
+
+
+def _bars(figure: Any, charts: Sequence[_Counts]) -> None:
+    for axes, chart in zip(np.atleast_1d(figure.subplots(1, len(charts))), charts, strict=True):
+        names, counts = list(chart.bars), list(chart.bars.values())
+        axes.set_title(chart.what)
+        if chart.of_numbers:
+            drawn = axes.bar(names, counts, color=chart.colours)
+            axes.set_xticks(range(0, len(names), -(-len(names) // MOST_LABELS)))
+        else:
+            drawn = axes.barh(names, counts, color=chart.colours)
+            axes.invert_yaxis()
+            axes.margins(x=0.15)  # for the figures at their ends
+        if len(names) <= MOST_LABELS:
+            axes.bar_label(drawn)
 
 
 def _sizes(figure: Any, stats: Stats) -> None:
