@@ -23,7 +23,7 @@ SHOWN = 10
 @click.command(short_help="Judge a run's network: COCO's table, parts OK and NG.")
 @click.argument("run")
 @click.option("--split", type=SPLIT, default="test", show_default=True, help="The photos to judge.")
-@threshold_option("What if a burr counted from this score, not from the one chosen on val?")
+@threshold_option("What if a box counted from this score, not from the one chosen on val?")
 @click.option(
     "--escape-cost",
     type=click.FloatRange(min=0, min_open=True),

@@ -13,7 +13,7 @@ from sealpin_edge.errors import quote
     "--classes", metavar="NAME,NAME", default="", help="What to choose from; else what the folder has, else burr."
 )
 def label(photos: Path, classes: str) -> None:
-    """Open labelImg on the folder PHOTOS; a box around each burr is saved as XML beside its photo.
+    """Open labelImg on the folder PHOTOS; a box around each defect is saved as XML beside its photo.
 
     W draws a box, Ctrl+S saves, D and A are the next and the previous photo. Space saves a photo as looked at: a good
     part, or a proposal that is right.

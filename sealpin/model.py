@@ -63,7 +63,7 @@ def predict(
     found = list(predict_photos(detector, photos, rule=rule, overlays=overlays, xml=xml))
     lines = [
         f"{one.verdict.value:<14}{one.photo}  "
-        + (one.why or ", ".join(f"{burr.category} {burr.score:.0%}" for burr in one.detections))
+        + (one.why or ", ".join(f"{box.category} {box.score:.0%}" for box in one.detections))
         for one in found
     ]
     counts = {verdict: sum(one.verdict.value == verdict for one in found) for verdict in ("OK", "NG", "NOT INSPECTED")}

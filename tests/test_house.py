@@ -104,3 +104,14 @@ def test_one_function_puts_what_the_system_says_into_words() -> None:
     for folder in FOLDERS.values():
         for file in folder.rglob("*.py"):
             assert file.name in TELL_KINDS or not re.search(r"type\((error|fault)\)\.__name__", file.read_text()), file
+
+
+# What renders burrs, and what labelImg offers where a folder names no class
+OF_BURRS = {"synthesize.py", "dataset.py", "label.py"}
+
+
+def test_only_burrs_are_called_burrs() -> None:
+    for folder in FOLDERS.values():
+        for file in folder.rglob("*.py"):
+            if file.name not in OF_BURRS and "synth" not in file.parts:
+                assert "burr" not in file.read_text().lower(), file

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Detection:
-    """One burr: category, score in 0..1, and edges in pixels of the photo."""
+    """One defect: category, score in 0..1, and edges in pixels of the photo."""
 
     category: str
     score: float

@@ -1,4 +1,4 @@
-"""What the operator sees: a full green frame and OK, a full red frame and NG, each burr's box with category and %."""
+"""What the operator sees: a full green frame and OK, a full red frame and NG, each defect's box with category and %."""
 
 from collections.abc import Sequence
 

@@ -27,7 +27,7 @@ WRONG_TOKEN = "sealpin-doctor-sends-a-wrong-token"  # noqa: S105
 
 
 def detection_json(detection: Detection, classes: tuple[str, ...]) -> dict[str, Any]:
-    """One burr in the fields that the line's SQL server takes (those of MediaPipe's DetectionResult); pixels."""
+    """One defect in the fields that the line's SQL server takes (those of MediaPipe's DetectionResult); pixels."""
     return {
         "bounding_box": {
             "origin_x": round(detection.xmin),

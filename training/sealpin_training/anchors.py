@@ -1,4 +1,4 @@
-"""A recipe's anchors, and how well they fit the boxes: a burr that no anchor matches is learned badly."""
+"""A recipe's anchors, and how well they fit the boxes: one that no anchor matches is learned badly."""
 
 from dataclasses import dataclass
 from math import sqrt

@@ -219,7 +219,7 @@ KINDS: dict[str, Kind] = {
         "write the name",
     ),
     # Objects
-    "class-missing": Kind("error", "this object has no name", "the burr's category", LABEL_AGAIN, "drop the object"),
+    "class-missing": Kind("error", "this object has no name", "the object's category", LABEL_AGAIN, "drop the object"),
     "class-unknown": Kind(
         "error", "this class is not in the list", "the classes of the list", "dataset fix --rename OLD=NEW"
     ),
@@ -262,15 +262,15 @@ KINDS: dict[str, Kind] = {
     "box-crowd": Kind(
         "warning",
         "this box is a crowd (iscrowd), which is no object",
-        "a box for each burr",
+        "a box for each object",
         "it is not used: what lies in it counts as background",
         "drop the object",
     ),
     "box-crowd-alone": Kind(
         "error",
         "this photo has crowds (iscrowd) and no object: it is neither bad nor good",
-        "a box for each burr",
-        "mark each burr by itself, or take the photo out",
+        "a box for each object",
+        "mark each one by itself, or take the photo out",
         "leave the photo out",
     ),
     "box-from-outline": Kind(
@@ -283,19 +283,19 @@ KINDS: dict[str, Kind] = {
     "box-outside": Kind("error", "this box reaches out of the photo", "inside, give or take a pixel", LOOK, "clip it"),
     "box-off-photo": Kind("error", "this box lies outside the photo", "inside", LOOK, "drop the object"),
     "box-sliver": Kind("warning", "this box is a sliver", "2 pixels and more on each side", LOOK, "drop the object"),
-    "box-whole-photo": Kind("warning", "this box covers the whole photo", "a box around one burr", LOOK),
+    "box-whole-photo": Kind("warning", "this box covers the whole photo", "a box around one object", LOOK),
     "box-duplicate": Kind(
-        "warning", "this box is there twice", "one box a burr", "remove one", "drop all but the first"
+        "warning", "this box is there twice", "one box an object", "remove one", "drop all but the first"
     ),
     "box-two-classes": Kind(
-        "warning", "this box is there with another class too", "one class a burr", "remove the wrong one"
+        "warning", "this box is there with another class too", "one class an object", "remove the wrong one"
     ),
     "box-near-duplicate": Kind(
-        "warning", "this box is nearly another one", "one box a burr", "remove one if both mean the same burr"
+        "warning", "this box is nearly another one", "one box an object", "remove one if both mean the same object"
     ),
     "box-small": Kind(
         "warning",
-        "this burr is under 8 pixels at the model's input",
+        "this box is under 8 pixels at the model's input",
         "8 and more",
         "take photos from nearer, or choose a recipe with a larger input",
     ),

@@ -15,7 +15,7 @@ Edges = tuple[float, float, float, float]
 
 
 class Box(NamedTuple):
-    """One labelled burr: its category and its edges in pixels of the photo as stored.
+    """One labelled box: its category and its edges in pixels of the photo as stored.
 
     Edges, not pixel numbers: 0 <= xmin < xmax <= width, as the Object Detection API's own scripts read labelImg's XML.
     """

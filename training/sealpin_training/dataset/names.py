@@ -1,4 +1,4 @@
-"""Class names that are one class spelled in several ways: a typing error drops half the burrs."""
+"""Class names that are one class spelled in several ways: a typing error drops half the boxes."""
 
 import unicodedata
 from collections import Counter, defaultdict

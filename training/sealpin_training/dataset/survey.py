@@ -179,7 +179,7 @@ def _look_at_orphan(source: Source, entry: Entry) -> Looked:
 
 
 def _check_scale(file: str, boxes: Iterable[tuple[int, Box]], width: int, height: int, rules: Rules) -> list[Finding]:
-    """Burrs that are too small where the model sees them."""
+    """Boxes that are too small where the model sees them."""
     findings = []
     for number, box in boxes:
         if not width:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sealpin_edge.detection import Detection
-from sealpin_edge.errors import InputError, quote
+from sealpin_edge.errors import InputError
 from sealpin_edge.verdict import Rule, judge
 
 from ..dataset.records import Record, RecordFile, without_photos
