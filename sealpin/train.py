@@ -13,7 +13,7 @@ from .evaluate import document, table, warn
 from .options import mlruns_option
 
 PATH = click.Path(path_type=Path)
-OF_A_NEW_RUN = ("steps", "epochs", "batch_size", "learning_rate", "seed", "start_from", "force")
+OF_A_NEW_RUN = ("steps", "epochs", "batch_size", "learning_rate", "seed", "start_from", "keep_predictor", "force")
 
 
 @click.command(short_help="Train a recipe on a dataset, and evaluate it on val.")
@@ -34,6 +34,7 @@ OF_A_NEW_RUN = ("steps", "epochs", "batch_size", "learning_rate", "seed", "start
 @click.option(
     "--start-from", metavar="PATH", help="Override the recipe's fine_tune_checkpoint: a checkpoint, a run; or: scratch."
 )
+@click.option("--keep-predictor", is_flag=True, help="With --start-from RUN: also its predictor, for the same classes.")
 @click.option("--evaluate-every", type=click.IntRange(min=1), metavar="STEPS", help="AP on val every so many steps.")
 @click.option("--patience", type=click.IntRange(min=1), help="Stop after so many evaluations without a better AP.")
 @click.option("--max-hours", type=click.FloatRange(min=0, min_open=True), help="Stop after so many hours of training.")

@@ -1,14 +1,18 @@
 """Weights to start from: whatever they come from, each tensor lands in its place, and what does not fit is named."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from sealpin.cli import main
 from sealpin_edge.errors import InputError
 from sealpin_training.pretrained import NAMES
 from sealpin_training.recipe import Recipe, load_recipe, shipped_recipes
+from sealpin_training.train import with_predictor_of
 
 from .conftest import REFERENCE_DATA, small_recipe
 
@@ -232,3 +236,24 @@ def test_the_two_forms_of_the_imagenet_weights_agree(tmp_path: Path) -> None:
         found.append({name: variables[name].numpy() for name in start.loaded})
     assert len(found[0]) == 260
     assert all(np.array_equal(found[0][name], found[1][name]) for name in found[0])
+
+
+def test_a_runs_predictor_is_kept_when_asked_and_only_for_its_own_classes(tmp_path: Path) -> None:
+    recipe = load_recipe(small_recipe(tmp_path))
+    assert recipe.warm_start_scope == "detection"
+    folder = tmp_path / "mlruns" / "runs" / "first"
+    (folder / "weights").mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({"name": "first", "classes": ["burr", "spatter"]}))
+    for start in (folder, folder / "weights" / "ckpt-8"):
+        assert with_predictor_of(start, recipe, ("burr", "spatter")).warm_start_scope == "full"
+    for classes in (("spatter", "burr"), ("burr", "scratch"), ("burr",)):
+        with pytest.raises(InputError, match="for other classes"):
+            with_predictor_of(folder, recipe, classes)
+    for start in (None, tmp_path / "pretrained" / "ckpt-0"):
+        with pytest.raises(InputError, match="a predictor is kept of a run"):
+            with_predictor_of(start, recipe, ("burr", "spatter"))
+
+
+def test_a_run_that_goes_on_has_its_predictor_already() -> None:
+    done = CliRunner().invoke(main, ["train", "--run", "first", "--resume", "--keep-predictor"])
+    assert (done.exit_code, "--keep-predictor belongs to a new run" in done.output) == (2, True)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from .overrides import overridden
 from .recipe import Recipe, load_recipe
 from .recipe.text import pipeline_text
 from .registry import dataset_input
-from .run import STORE, Run, State, load_run, run_folder, run_words, write_json
+from .run import STORE, Run, State, load_run, read_json, run_folder, run_words, write_json
 from .standing import TRAINING, locked
 from .tracking import Tracker, continue_tracking, open_tracking, start_tracking
 
@@ -39,8 +39,9 @@ LEAST_STEPS_BETWEEN = 250
 class Options:
     """How to train. `steps`, `epochs`, `batch_size` and `learning_rate` override the recipe (overrides.py).
 
-    `start_from` overrides its fine_tune_checkpoint: a path, a run, or "scratch". `store` is the mlruns/ to write into;
-    with `force`, a run of the same name makes way.
+    `start_from` overrides its fine_tune_checkpoint: a path, a run, or "scratch"; with `keep_predictor` the predictor of
+    the run that is started from is loaded too. `store` is the mlruns/ to write into; with `force`, a run of the same
+    name makes way.
     """
 
     steps: int | None = None
@@ -55,6 +56,7 @@ class Options:
     accept_differences: bool = False
     store: Path = STORE
     force: bool = False
+    keep_predictor: bool = False
 
 
 def train(recipe_path: Path, dataset_path: Path, name: str, options: Options, tell: Tell) -> tuple[Run, Evaluation]:
@@ -77,6 +79,8 @@ def train(recipe_path: Path, dataset_path: Path, name: str, options: Options, te
     check_fits(recipe, str(recipe_path), dataset)
     check_followed(recipe, str(recipe_path), options.accept_differences)
     start = _start(recipe, recipe_path.parent, options)
+    if options.keep_predictor:
+        recipe = with_predictor_of(start, recipe, dataset.classes)
     with locked(name, options.store, TRAINING) if is_chief() else nullcontext():
         return _train(recipe, recipe_path, dataset, start, name, options, tell)
 
@@ -164,6 +168,33 @@ def _start(recipe: Recipe, recipe_folder: Path, options: Options) -> Path | None
     from .warmstart import find_checkpoint
 
     return find_checkpoint(named, recipe_folder, options.store)
+
+
+def with_predictor_of(start: Path | None, recipe: Recipe, classes: Sequence[str]) -> Recipe:
+    """The recipe, to start from all of a run's network: also from its predictor, which knows these classes.
+
+    Raises InputError when `start` is no run, or its classes are others, or in another order.
+    """
+    folders = (start, *start.parents[:2]) if start else ()  # or one of its checkpoints
+    folder = next((one for one in folders if (one / "run.json").is_file()), None)
+    if folder is None:
+        raise InputError(
+            "a predictor is kept of a run, of which it is known what it was trained on",
+            where="--keep-predictor",
+            found=str(start or "nothing to start from"),
+            allowed="--start-from with a run of sealpin",
+            advice='of any other checkpoint a recipe takes it with fine_tune_checkpoint_type: "full"',
+        )
+    known = tuple(read_json(folder / "run.json")["classes"])
+    if known != tuple(classes):
+        raise InputError(
+            "the predictor of this run is for other classes",
+            where=f"--keep-predictor, {folder}",
+            found=", ".join(known),
+            allowed=", ".join(classes),
+            advice="start without --keep-predictor: backbone and FPN know no classes",
+        )
+    return recipe.starting_with_all()
 
 
 def fit_run(

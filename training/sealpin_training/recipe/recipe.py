@@ -90,6 +90,11 @@ class Recipe:
             return train.fine_tune_checkpoint_type or "detection"
         return "detection" if train.from_detection_checkpoint else "classification"
 
+    def starting_with_all(self) -> "Recipe":
+        """The same recipe, which loads all of a checkpoint to start from, the predictor too."""
+        train = replace(self.train, fine_tune_checkpoint_type="full")
+        return Recipe.of(self.name, replace(self.pipeline, train_config=train))
+
     @classmethod
     def of(cls, name: str, source: messages.Pipeline, path: str | None = None) -> "Recipe":
         """A pipeline.config as a recipe; `path` stands in messages. Raises InputError as `load_recipe` does."""
