@@ -380,7 +380,7 @@ KINDS: dict[str, Kind] = {
     "no-boxes": Kind(
         "error",
         "no photo has a box",
-        "burrs marked on some photos",
+        "boxes on some photos",
         "label them; a proposal counts when a person has saved it",
     ),
     "no-good-parts": Kind(
