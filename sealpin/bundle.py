@@ -108,7 +108,7 @@ def show(file: Path, as_json: bool) -> None:
         f"release    {manifest.release}" + (f", until {said['expires']}" if said.get("expires") else ""),
         f"signed     {'yes' if opened.signature else 'no'}",
         f"model      run {card['run']}, {', '.join(card['classes'])}; "
-        + ", ".join(f"{name} {value:.3f}" for name, value in metrics.items()),
+        + ", ".join(f"{name} {value:.3f}".rstrip("0").rstrip(".") for name, value in metrics.items()),
         f"dataset    {card['dataset_digest'][:12]}",
         f"versions   sealpin {said['sealpin']}, "
         + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in said["versions"].items()),

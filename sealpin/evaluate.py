@@ -118,6 +118,7 @@ def document(evaluation: "Evaluation") -> dict[str, Any]:
     return {
         **evaluation.metrics,
         "split": evaluation.split,
+        "weights": evaluation.weights,
         "thresholds": dict(evaluation.rule.thresholds),
         "notice": sorted(evaluation.rule.notice),
         "parts": evaluation.parts,
@@ -134,7 +135,7 @@ def document(evaluation: "Evaluation") -> dict[str, Any]:
 def table(evaluation: "Evaluation") -> str:
     """An evaluation for a person."""
     rows = [
-        f"COCO on {evaluation.split} ({evaluation.parts} photos)",
+        f"COCO on {evaluation.split} ({evaluation.parts} photos), {evaluation.weights}",
         _metrics(evaluation.metrics),
         *(
             f"  {name:<20} AP {row['AP']:.3f}  AP50 {row['AP50']:.3f}  of {int(row['boxes'])} boxes"

@@ -35,7 +35,7 @@ def list_runs(store: Path, as_json: bool) -> None:
         except SealpinError as error:
             damaged.append(f"{name:<20} {error.problem}")
     lines = [
-        f"{one['run']:<20} {one['status']:<11} step {one['step']:>7,} of {one['steps']:>7,}  {ap(one):<23}"
+        f"{one['run']:<20} {one['status']:<11} step {one['step']:>7,} of {one['steps']:>7,}  {ap(one):<42}"
         f"  {one['recipe']}"
         for one in found
     ]
@@ -136,6 +136,7 @@ def facts(run: "Run") -> dict[str, Any]:
         "steps": now.steps,
         "standing": str(now),
         "best_ap": None if state.best_ap < -1 else state.best_ap,
+        "best": state.best,
     }
 
 
@@ -143,4 +144,4 @@ def ap(one: Mapping[str, Any]) -> str:
     """How good a run is, for a person; `one` as `facts` gives it."""
     if one["best_ap"] is None:
         return "not evaluated yet"
-    return f"AP {max(one['best_ap'], 0):.3f} at step {one['best_step']:,}"
+    return f"AP {max(one['best_ap'], 0):.3f}, {one['best']}"

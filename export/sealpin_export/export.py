@@ -17,7 +17,7 @@ from sealpin_training.dataset.records import RecordFile
 from sealpin_training.evaluation.boxes import shortcomings
 from sealpin_training.evaluation.choice import kept_rule
 from sealpin_training.quiet import tensorflow
-from sealpin_training.run import Run, write_json
+from sealpin_training.run import AVERAGED, Run, State, write_json
 
 from .gate import MAX_DROP, Gate, judge_file, network_detections
 from .graph import DEFAULT, serving_module, tflite_module
@@ -169,6 +169,13 @@ def _save(module: Any, signatures: dict[str, Any], path: Path) -> None:
     shutil.rmtree(path / "assets", ignore_errors=True)
 
 
+def _training_metrics(run: Run) -> dict[str, float]:
+    """COCO's figures on val, of the network at which step, and whether it has the weights' moving average."""
+    state, judged = State.load(run), run.evaluation("val")["metrics"]
+    of = {"step": float(state.best_step), "averaged": float(state.best_weights == AVERAGED)}
+    return of | {f"val/{name}": round(value, 4) for name, value in judged.items()}
+
+
 def model_card(run: Run, quantise: str) -> ModelCard:
     """The card of the run's model file. Raises InputError when the run's best network was not evaluated on val."""
     recipe, evaluation = run.recipe(), run.evaluation("val")
@@ -187,7 +194,7 @@ def model_card(run: Run, quantise: str) -> ModelCard:
         run=run.name,
         run_id=run.run_id,
         dataset_digest=run.dataset_digest,
-        metrics={f"val/{name}": round(value, 4) for name, value in evaluation["metrics"].items()},
+        metrics=_training_metrics(run),
         quantisation=quantise,
         sealpin_version=version("sealpin"),
         notice=tuple(sorted(rule.notice)),

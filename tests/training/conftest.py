@@ -19,6 +19,7 @@ SMALL = (
     ("depth_multiplier: 0.5", "depth_multiplier: 0.35"),
     ("additional_layer_depth: 64", "additional_layer_depth: 24"),
     ("depth: 64", "depth: 16"),
+    ("decay: 0.9 scale", "decay: 0.3 scale"),
     ("batch_size: 8", "batch_size: 4"),
     ("num_steps: 1200", "num_steps: 8"),
     ("total_steps: 1200", "total_steps: 8"),

@@ -191,3 +191,56 @@ def test_records_that_are_none_of_ours_are_refused(dataset: Dataset, copied: Pat
     (shard,) = copied.glob("val-*.tfrecord")
     shard.write_bytes(frame(example(features)) * dataset.counts["val"])
     assert refused(copied, dataset.classes).problem == "this record is none of sealpin's"
+
+
+def test_decoded_photos_are_kept_in_what_a_step_leaves_free(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sealpin_training import memory
+    from sealpin_training.input import TrainingPhotos
+    from sealpin_training.network.model import build_network
+
+    recipe = load_recipe(small_recipe(tmp_path))
+    model = build_network(recipe)
+    wanted = memory.BASE_BYTES + 4 * memory.BYTES_PER_OUTPUT * memory.outputs_per_photo(model)
+    size = 360 * 400 * 3
+
+    def kept(beside: float) -> int:
+        """How many photos are kept when so many bytes are free beside what a step needs."""
+        monkeypatch.setattr(memory, "free_bytes", lambda: wanted + beside)
+        photos = TrainingPhotos(dataset.folder, "train", dataset.classes)
+        photos.keep_at_most(memory.check_memory(recipe, model, 1))
+        return sum(photos[index] is photos[index] for index in range(len(photos)))
+
+    assert kept(10.0) == 0
+    assert kept(2.5 * size) == 2
+    assert kept(1e9) == dataset.counts["train"]
+    with pytest.raises(InputError, match="does not fit into the memory"):
+        kept(-1.0)
+
+
+def test_too_little_memory_blames_the_batch_only_where_it_may_be_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorflow as tf
+
+    from sealpin_training.memory import too_little_memory
+
+    said = str(too_little_memory(8, "OOM when allocating tensor with shape[8,160] by allocator cpu"))
+    assert said.startswith("train_config.batch_size: the memory is too small")
+    assert "4 needs about half" in said
+    # No test machine has a GPU: what TensorFlow tells of one is put in its place
+    gpus = [tf.config.LogicalDevice("/device:GPU:0", "GPU")]
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: gpus)
+    monkeypatch.setattr(tf.config.experimental, "get_memory_info", lambda name: {"current": 0, "peak": 1_500_000_000})
+    said = str(too_little_memory(8, "OOM when allocating tensor with shape[8,160] by allocator GPU_0_bfc"))
+    assert "held at most 1.5 GB" in said
+    assert "another program holds the rest" in said
+    assert "batch_size:" not in said.splitlines()[0]
+
+
+def test_tensorflow_leaves_room_on_a_gpu_for_others() -> None:
+    import os
+
+    from sealpin_training.quiet import tensorflow
+
+    tensorflow()
+    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"

@@ -250,3 +250,59 @@ def test_boxes_are_suppressed_as_they_are_and_cut_at_the_edge_then() -> None:
     assert found[3].tolist() == [3], "their overlap is 0.4 before they are cut; the one outside is left out"
     np.testing.assert_allclose(found[1][0, :4], [0.9, 0.8, 0.6, 0.0])
     np.testing.assert_allclose(found[0][0, :3], [[0, 0, 0.1, 0.5], [0, 0, 0.1, 0.5], [0.5, 0.5, 0.9, 0.9]])
+
+
+def test_a_level_is_doubled_in_training_as_when_a_part_is_judged() -> None:
+    from sealpin_training.network.layers import Doubled
+
+    features = np.random.default_rng(0).normal(size=(2, 3, 5, 4)).astype(np.float32)
+    for training in (False, True):
+        found = Doubled()(features, training=training).numpy()
+        assert np.array_equal(found, features.repeat(2, axis=1).repeat(2, axis=2))
+
+
+def test_xla_compiles_a_step_and_trains_as_without(tmp_path: Path) -> None:
+    """Pyramid, predictor, losses, optimiser and moving average; the backbone's convolutions would take a minute more."""
+    import tensorflow as tf
+
+    from sealpin_training.average import WeightAverage
+    from sealpin_training.network.fpn import build_fpn
+    from sealpin_training.network.head import build_head
+    from sealpin_training.network.model import anchors
+    from sealpin_training.schedule import build_optimizer
+    from sealpin_training.targets import losses
+    from sealpin_training.tf import tf_keras
+
+    recipe = load_recipe(small_recipe(tmp_path, ("height: 96 width: 96", "height: 64 width: 64")))
+    random = np.random.default_rng(0)
+    shapes = {str(level): (None, 64 >> level, 64 >> level, 8) for level in (3, 4)}
+    features = {level: random.normal(size=(2, *shape[1:])).astype(np.float32) for level, shape in shapes.items()}
+    classes = random.choice([0, 0, 0, 1, 2], (2, len(anchors(recipe)))).astype(np.int32)
+    targets = {"classes": classes, "boxes": np.zeros((*classes.shape, 4), np.float32)}
+
+    def curve(compiled: bool) -> tuple[list[float], float]:
+        tf_keras.utils.set_random_seed(0)
+        shapes_of = {**shapes, "5": (None, 2, 2, 8)}
+        pyramid = build_fpn(recipe, shapes_of)
+        head = build_head(recipe, {level: tensor.shape for level, tensor in pyramid.output.items()})
+        network = tf_keras.Sequential([pyramid, head])
+        average, optimizer = WeightAverage(network), build_optimizer(recipe)
+        optimizer._create_all_weights(network.trainable_variables)
+
+        @tf.function(jit_compile=compiled)
+        def step() -> tf.Tensor:
+            with tf.GradientTape() as tape:
+                inputs = {**features, "5": tf.zeros([2, 2, 2, 8])}
+                scores, boxes, _ = head(pyramid(inputs, training=True), training=True)
+                loss = sum(losses(recipe, {"cls_outputs": scores, "box_outputs": boxes}, targets))
+            weights = network.trainable_variables
+            optimizer.apply_gradients(list(zip(tape.gradient(loss, weights), weights, strict=True)))
+            average.update(network)
+            return loss
+
+        return [float(step()) for _ in range(4)], float(tf.reduce_sum(average.values[0]))
+
+    (plain, first), (compiled, second) = curve(False), curve(True)
+    assert plain[-1] < plain[0]
+    np.testing.assert_allclose(compiled, plain, rtol=1e-4)
+    assert second == pytest.approx(first, rel=1e-3)

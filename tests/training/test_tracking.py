@@ -74,16 +74,16 @@ def test_what_a_dead_server_missed_is_sent_when_it_is_back(server: Server, tmp_p
     for step in range(10, 20):
         tracker.log({"train/loss": 1.0 / (step + 1)}, step)
     (tmp_path / "note.txt").write_text("kept")
-    assert not tracker.finish("FINISHED", [tmp_path / "note.txt"])
+    assert not tracker.finish("FINISHED", [tmp_path / "note.txt"], {})
     assert tracker.failure
     assert len(read_metrics(log)) == 20, "the run's own log has all of it"
     again = continue_tracking(tmp_path, tracker.run_id, log, {})
     again.log({"train/loss": 9.0}, 19)  # reported before: not again
     again.log({"train/loss": 0.01}, 20)
-    assert not again.finish("FINISHED", [])
+    assert not again.finish("FINISHED", [], {})
     server.start()
     last = continue_tracking(tmp_path, tracker.run_id, log, {"tag": "y"})
-    assert last.finish("FINISHED", [tmp_path / "note.txt"]), last.failure
+    assert last.finish("FINISHED", [tmp_path / "note.txt"], {}), last.failure
     client = mlflow_client(tmp_path)
     history = client.get_metric_history(tracker.run_id, "train/loss")
     assert sorted((entry.step, entry.value) for entry in history) == [
@@ -100,12 +100,12 @@ def test_a_line_that_a_power_cut_left_is_dropped(tmp_path: Path, monkeypatch: py
     log = tmp_path / "metrics.jsonl"
     tracker = start_tracking(open_tracking(tmp_path), "run", {}, {}, log)
     tracker.log({"train/loss": 1.0}, 1)
-    assert tracker.finish("KILLED", [])
+    assert tracker.finish("KILLED", [], {})
     with open(log, "a") as file:
         file.write('{"step": 2, "time_ms"')
     again = continue_tracking(tmp_path, tracker.run_id, log, {})
     again.log({"train/loss": 0.5}, 2)
-    assert again.finish("FINISHED", [])
+    assert again.finish("FINISHED", [], {})
     assert [entry["step"] for entry in read_metrics(log)] == [1, 2]
 
 

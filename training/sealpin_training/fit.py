@@ -6,29 +6,26 @@ State is saved often enough that a kill costs little, and always before an evalu
 
 import io
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from official.core import train_lib
-from official.modeling import optimization
 
 from sealpin_edge.errors import EnvironmentFault, InputError, SealpinError, quote
 
 from .checkpoints import newest_whole, set_aside, steps_saved
 from .dataset.manifest import Dataset
-from .dataset.records import RecordFile, without_photos
+from .dataset.records import RecordFile
 from .distribution import is_chief, on_all_workers, strategy, worker_count
-from .evaluation.coco import coco_score
-from .evaluation.detect import detect_photos
 from .evaluation.evaluate import Evaluation, judge_photos
 from .experiment import experiment_config
 from .input import Order, TrainingPhotos, telling_faults
 from .interrupt import Interrupted, Interrupts
-from .memory import check_memory
-from .network.model import detector
+from .judging import Judge, Judged
+from .memory import check_memory, too_little_memory
 from .progress import duration, progress_bar
 from .quiet import reason
 from .recipe import Recipe
@@ -86,6 +83,7 @@ class Fit:
         )
         self._strategy = strategy()
         tf_keras.utils.set_random_seed(seed)
+        tf.config.experimental.enable_op_determinism()  # equal seeds, equal weights: on GPUs, too
         tf_keras.mixed_precision.set_global_policy(_POLICIES[recipe.train.mixed_precision])
         with self._strategy.scope(), redirect_stdout(io.StringIO()):
             self._task = DetectionTask(recipe, config.task, self._photos, seed, first_step)
@@ -113,13 +111,14 @@ class Fit:
                 ) from None
             if start and not latest:
                 self.warm_start = warm_start(recipe, self._trainer.model, start, recipe.warm_start_scope)
+            self._task.keep_average(self._trainer, latest)
             self._optimizer = self._trainer.optimizer
             self._optimizer._create_all_weights(self._trainer.model.trainable_variables)
             if not tf.config.list_physical_devices("GPU"):
-                check_memory(recipe, self._trainer.model, worker_count())
+                self._photos.keep_at_most(check_memory(recipe, self._trainer.model, worker_count()))
         tf_keras.mixed_precision.set_global_policy("float32")  # of what is built later
-        self._detect: Any = None
-        self._best: tuple[Any, Any] | None = None  # the records of val, and what the best network found there
+        self._judge: Judge | None = None
+        self._best: Judged | None = None
         self._state, self._clock = State(), 0.0
         self._tracker: Tracker | None = None
         self._run: Run | None = None
@@ -135,16 +134,20 @@ class Fit:
     def seconds_per_step(self) -> float:
         """What a step takes here, measured on a few whose effect is undone."""
         with self._strategy.scope():
-            task = self._task
-            variables = [*self._trainer.model.variables, self._trainer.global_step, task.steps_done, task.first_loss]
+            task, trained = self._task, self._trainer.model.variables[0]
+            saved = tf.train.TrackableView(self._trainer.checkpoint).descendants()  # the loss scale, averages, ...
+            variables = [one for one in saved if isinstance(one, tf.Variable)]
+            variables += [task.steps_done, task.first_loss, task.broken_step]
             optimizer = self._optimizer
             while optimizer is not None:  # averages and loss scaling wrap another one
                 variables += optimizer.variables()
                 optimizer = getattr(optimizer, "_optimizer", None)
             before = [variable.numpy() for variable in variables]
             self._trainer.train(tf.constant(1))
+            trained.numpy()  # a GPU is only told of a step: it is over when its result is here
             began, steps = time.perf_counter(), 5
             self._trainer.train(tf.constant(steps))
+            trained.numpy()
             seconds = (time.perf_counter() - began) / steps
             for variable, value in zip(variables, before, strict=True):
                 variable.assign(value)
@@ -208,7 +211,9 @@ class Fit:
         In mixed precision a network has other scores than its export, whose thresholds would come from them.
         """
         in_float32 = self._recipe.train.mixed_precision is MixedPrecision.NONE
-        return judge_photos(self._run, "val", *self._best) if self._run and self._best and in_float32 else None
+        if self._run and self._best and in_float32:
+            return judge_photos(self._run, "val", self._best.labels, self._best.found)
+        return None
 
     def _over(self) -> str:
         """Why the training should end before its last step; empty when it should not."""
@@ -279,39 +284,33 @@ class Fit:
                 found=reason(error),
                 advice="make room, then --resume" if begun else "make room, then begin again",
             )
-        batch = self._recipe.train.batch_size
-        return EnvironmentFault(
-            "the memory is too small for this batch",
-            where="train_config.batch_size",
-            found=f"{batch}; {reason(error)}",
-            allowed=f"{batch // 2} needs about half of it" if batch > 1 else "a smaller input",
-            advice="lower --batch-size, and with it --learning-rate; or mixed_precision: BFLOAT16 in the recipe",
-        )
+        return too_little_memory(self._recipe.train.batch_size, reason(error))
 
     def _evaluate(self) -> None:
         """Judge the network on val, keep its weights, and forget those that are neither the best nor the last."""
         assert self._run
-        step = self.step
-        if self._detect is None:
-            self._detect = detector(self._recipe, self._trainer.model)
-        records = RecordFile(self._dataset, "val", self._classes)
-        with self._averaged():
-            found = detect_photos(self._recipe, self._detect, records, self._classes)
+        step, controller = self.step, self._runner.controller
+        with self._strategy.scope():
+            if self._judge is None:
+                self._judge = Judge(self._recipe, self._task, self._trainer, self._strategy, self._photos)
+            judged = self._judge.judge(RecordFile(self._dataset, "val", self._classes), self._classes)
             weights = self._run.folder / "weights" if is_chief() else Path(self._runner.checkpoint_manager.directory)
             weights.mkdir(parents=True, exist_ok=True)
-            tf.train.Checkpoint(model=self._trainer.model, global_step=self._trainer.global_step).write(
-                str(weights / f"ckpt-{step}")
-            )
-        labels = without_photos(records)
-        metrics = coco_score(labels, found, self._classes).metrics
+            self._judge.write(judged, str(weights / f"ckpt-{step}"))
+        metrics = judged.metrics
         if self._tracker:
-            self._tracker.log({f"val/{key}": value for key, value in metrics.items()}, step)
+            each = {f"AP_{kind}": ap for kind, ap in judged.ap.items()}
+            told = {f"val/{key}": value for key, value in (metrics | each).items()}
+            self._tracker.log(told, step)
+            controller.eval_summary_manager.write_summaries(told)
+            controller.eval_summary_manager.flush()
         better = metrics["AP"] > self._state.best_ap
         if better:
-            self._best = labels, found
+            self._best = judged
         self._save(
             evaluated_step=step,
             best_step=step if better else self._state.best_step,
+            best_weights=judged.weights if better else self._state.best_weights,
             best_ap=max(metrics["AP"], self._state.best_ap),
             not_better=0 if better else self._state.not_better + 1,
         )
@@ -324,25 +323,6 @@ class Fit:
         self._state = replace(self._state, step=self.step, **changes)
         if is_chief() and self._run:
             self._state.save(self._run)
-
-    @contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """The moving averages in the network's place, when the recipe keeps them (use_moving_average)."""
-
-        def swap() -> None:
-            for variable in self._trainer.model.trainable_variables:
-                average = self._optimizer.get_slot(variable, "average")
-                own, averaged = variable.numpy(), average.numpy()
-                variable.assign(averaged)
-                average.assign(own)
-
-        with self._strategy.scope():
-            averages = isinstance(self._optimizer, optimization.ExponentialMovingAverage)
-            if averages:
-                swap()
-            yield
-            if averages:
-                swap()
 
 
 class _TimeOver(Exception):

@@ -24,7 +24,7 @@ from .recipe import Recipe
 from .targets import assigner
 from .tf import tf
 
-# Decoded photos are kept up to this size, so that small datasets are decoded once
+# Decoded photos are kept up to this size and what memory allows, so that small datasets are decoded once
 CACHE_BYTES = 1 << 30
 
 
@@ -65,6 +65,10 @@ class TrainingPhotos:
     def __len__(self) -> int:
         """How many photos there are."""
         return len(self._records)
+
+    def keep_at_most(self, size: float) -> None:
+        """Keep no more than so many bytes of decoded photos, as far as none is kept yet."""
+        self._room = max(0, min(self._room, int(size)))
 
     def name(self, index: int) -> str:
         """File name of a photo, with its boxes: for messages."""
@@ -126,7 +130,7 @@ def batches(recipe: Recipe, photos: TrainingPhotos, seed: int, first_step: int, 
     def example(position: Any) -> Any:
         step, slot = first_step + position // own, position % own
         number = step * batch + worker * own + slot
-        photo, boxes, labels = tf.numpy_function(fetch, [number], [tf.float32, tf.float32, tf.int32])
+        photo, boxes, labels = tf.numpy_function(fetch, [number], [tf.float32, tf.float32, tf.int32], stateful=False)
         photo = tf.ensure_shape(photo, [height, width, 3])
         return preprocess(recipe, photo), place(tf.ensure_shape(boxes, [None, 4]), tf.ensure_shape(labels, [None]))
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from sealpin_edge.errors import InputError
+from sealpin_edge.errors import EnvironmentFault, InputError
 
+from .quiet import tensorflow
 from .recipe import Recipe
 
 # Measured on CPU, MobileNetV2 at 320 and 640 with batches of 2 to 32, ResNet50 at 640: bytes that a step needs for each
@@ -15,10 +16,10 @@ BYTES_PER_OUTPUT = 3.4
 BASE_BYTES = 1.2e9
 
 
-def check_memory(recipe: Recipe, model: Any, workers: int) -> None:
-    """Raise InputError when a step on this machine's processor wants more memory than is free.
+def check_memory(recipe: Recipe, model: Any, workers: int) -> float:
+    """Bytes that a step on this machine's processor leaves free: decoded photos may be kept in them.
 
-    Each of `workers` machines has its part of the batch.
+    Each of `workers` machines has its part of the batch. Raises InputError when a step wants more than is free.
     """
     free = free_bytes()
     each = outputs_per_photo(model) * BYTES_PER_OUTPUT
@@ -33,6 +34,36 @@ def check_memory(recipe: Recipe, model: Any, workers: int) -> None:
             allowed=f"at most {fits * workers}" if fits >= 1 else "a smaller input: not even one photo fits",
             hint="lower batch_size, and with it the learning rate; or free memory",
         )
+    return free - needed
+
+
+def too_little_memory(batch: int, told: str) -> EnvironmentFault:
+    """What to say when a step found no memory; `told` is TensorFlow's own line.
+
+    A batch is not to blame for what another program holds of a GPU: how much this one had is told, to compare with
+    what the GPU has.
+    """
+    tf = tensorflow()
+
+    smaller = f"{batch // 2} needs about half of it" if batch > 1 else "a smaller input"
+    lower = "lower --batch-size, and with it --learning-rate; or mixed_precision: BFLOAT16 in the recipe"
+    gpus = tf.config.list_logical_devices("GPU")
+    if not gpus or "gpu" not in told.lower():
+        return EnvironmentFault(
+            "the memory is too small for this batch",
+            where="train_config.batch_size",
+            found=f"{batch}; {told}",
+            allowed=smaller,
+            advice=lower,
+        )
+    held = max(tf.config.experimental.get_memory_info(gpu.name.removeprefix("/device:"))["peak"] for gpu in gpus)
+    return EnvironmentFault(
+        "a GPU has no memory left for this training",
+        where=told,
+        found=f"this program held at most {held / 1e9:.1f} GB of one, with batch_size {batch}",
+        allowed=f"a GPU with nothing else on it; {smaller}",
+        advice=f"has the GPU more than that, another program holds the rest: end it. If not, {lower}",
+    )
 
 
 def outputs_per_photo(model: Any) -> int:

@@ -16,7 +16,8 @@ from .dataset.manifest import load_dataset
 from .dataset.records import RecordFile
 from .pretrained import is_here
 from .recipe import Recipe, load_recipe, shipped_recipes
-from .recipe.schema import augment, model, pipeline
+from .recipe.recipe import fitting_decay
+from .recipe.schema import augment, layers, model, pipeline
 from .recipe.text import pipeline_text
 
 EPOCHS = 60
@@ -98,12 +99,22 @@ def fit_recipe(
     """`base` for `classes`, `photos` of training, and boxes `edges` [N, 4]: xmin, ymin, xmax, ymax in 0..1.
 
     The input becomes `size` x `size` pixels and the batch `batch` photos. Everything else stays as `base` has it, but
-    for a crop that suits parts that fill the photo.
+    for a crop that suits parts that fill the photo, and for batch normalisation that follows in so many steps.
     """
     anchors = fit_anchors(edges * size, size)
     steps = min(MOST_STEPS, max(LEAST_STEPS, -(-EPOCHS * photos // batch // 100) * 100))
     rate = RATE_FOR_8 * sqrt(batch / 8)
-    extractor = replace(base.extractor, fpn=replace(base.fpn, min_level=anchors.min_level, max_level=anchors.max_level))
+
+    def in_time(hyperparams: layers.Hyperparams) -> layers.Hyperparams:
+        norm = hyperparams.batch_norm
+        return replace(hyperparams, batch_norm=norm and replace(norm, decay=fitting_decay(steps, norm.decay)))
+
+    extractor = replace(
+        base.extractor,
+        fpn=replace(base.fpn, min_level=anchors.min_level, max_level=anchors.max_level),
+        conv_hyperparams=in_time(base.hyperparams),
+    )
+    head = replace(base.head, conv_hyperparams=in_time(base.head_hyperparams))
     generator = replace(
         base.anchors,
         min_level=anchors.min_level,
@@ -117,6 +128,7 @@ def fit_recipe(
         image_resizer=model.ImageResizer(replace(base.resizer, height=size, width=size)),
         feature_extractor=extractor,
         anchor_generator=model.AnchorGenerator(generator),
+        box_predictor=replace(base.ssd.box_predictor, weight_shared_convolutional_box_predictor=head),
     )
     schedule = pipeline.CosineDecayLearningRate(
         learning_rate_base=round(rate, 4),
@@ -130,6 +142,7 @@ def fit_recipe(
         base.train,
         batch_size=batch,
         num_steps=steps,
+        precise_batch_norm=True,
         optimizer=pipeline.Optimizer(momentum_optimizer=optimizer, use_moving_average=False),
         data_augmentation_options=(
             augment.PreprocessingStep(random_horizontal_flip=augment.RandomHorizontalFlip()),

@@ -38,6 +38,8 @@ def reason(error: Exception) -> str:
 def tensorflow() -> Any:
     """Import TensorFlow and return it. Whoever uses it first, or something built on it, calls this first."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # TensorFlow would take all of every GPU at once, so that no second program finds room
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     # TF-Vision hands the FPN's whole dictionary to a head that wants some of its levels
     warnings.filterwarnings("ignore", "Input dict contained keys", UserWarning)
     with quiet_stderr():

@@ -7,6 +7,7 @@ from pathlib import Path
 from sealpin_edge.errors import InputError
 
 from .recipe import Recipe, Schedule
+from .recipe.recipe import fitting_decay
 from .recipe.schema import pipeline
 
 # Of its highest value: what a learning rate must have fallen below when training ends, or it did not fall
@@ -34,11 +35,11 @@ class Problem:
 
 
 def problems(recipe: Recipe, path: Path) -> list[Problem]:
-    """What training cannot follow, weights that are nowhere, and a learning rate that does not fall."""
+    """What training cannot follow, weights that are nowhere, what does not fall or does not follow in time."""
     found = [
         Problem(one.field, one.found, f"not followed: {one.instead}", "not followed") for one in recipe.differences
     ]
-    return found + _start(recipe, path.parent) + _schedule(recipe)
+    return found + _start(recipe, path.parent) + _schedule(recipe) + slow_norms(recipe)
 
 
 def _start(recipe: Recipe, folder: Path) -> list[Problem]:
@@ -68,6 +69,23 @@ def _schedule(recipe: Recipe) -> list[Problem]:
             str(steps),
             f"the learning rate {told} when training ends",
             advice="let the schedule end with num_steps: a network is best when its rate has come down",
+        )
+    ]
+
+
+def slow_norms(recipe: Recipe) -> list[Problem]:
+    """Batch normalisation whose moving averages have not followed when training ends, and are not estimated anew."""
+    steps = recipe.train.num_steps
+    if recipe.train.precise_batch_norm or not recipe.norms_lag(steps):
+        return []
+    return [
+        Problem(
+            "batch_norm.decay",
+            f"{recipe.norm_decay:g}",
+            f"too slow for {steps:,} steps: the network is judged with statistics of weights long gone, and will look"
+            " worse than it is",
+            advice="set precise_batch_norm: true in train_config, which estimates them anew, or"
+            f" batch_norm {{ decay: {fitting_decay(steps):g} }}",
         )
     ]
 

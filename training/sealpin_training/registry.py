@@ -112,6 +112,7 @@ def promote(run: Run) -> Version:
         if not client.search_registered_models(f"name = '{MODEL}'"):
             client.create_registered_model(MODEL)
         tags = {"run": run.name, "checkpoint": weights.name, "dataset_digest": run.dataset_digest}
+        tags |= run.result()
         tags |= {f"val/{name}": f"{judged['metrics'][name]:.4f}" for name in ("AP", "AP50")}
         version = client.create_model_version(MODEL, source, run.run_id, tags=tags)
         client.set_registered_model_alias(MODEL, CANDIDATE, version.version)

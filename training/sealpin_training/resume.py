@@ -129,7 +129,8 @@ def sync(name: str, store: Path = STORE) -> int:
         run = load_run(name, store)
         state = State.load(run)
         tracker = continue_tracking(store, run.run_id, run.metrics_log, {})
-        if not tracker.finish("FINISHED" if state.status in {"finished", "stopped"} else "FAILED", run.artifacts()):
+        status = "FINISHED" if state.status in {"finished", "stopped"} else "FAILED"
+        if not tracker.finish(status, run.artifacts(), run.result()):
             raise EnvironmentFault(
                 "MLflow did not take everything",
                 where=name,

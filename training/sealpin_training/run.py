@@ -19,6 +19,8 @@ from .dataset.manifest import Dataset, load_dataset
 from .recipe import Recipe, load_recipe
 
 STORE = Path("mlruns")
+# Which weights of a step were kept: the training's own, or their moving average
+RAW, AVERAGED = "raw", "averaged"
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,11 @@ class Run:
         """The files that MLflow gets, as far as they are there."""
         names = ("recipe.config", "run.json", "state.json", "warm_start.json", "evaluation_val.json", "curves.png")
         return [self.folder / name for name in names if (self.folder / name).exists()]
+
+    def result(self) -> dict[str, str]:
+        """What MLflow is told of the network that is kept, as tags; empty before the first evaluation."""
+        state = State.load(self)
+        return {"weights": state.best} if state.best_step else {}
 
     def weights(self, which: str = "best") -> Path:
         """Checkpoint of the network alone: `best` by AP on val, or `last`. Raises InputError when there is none."""
@@ -141,7 +148,7 @@ class State:
     """How far a run is. `status` is running, finished, stopped or broken; `seconds` count training, not evaluations.
 
     COCO's AP is -1 where nothing is labelled; below that, no evaluation was made yet. `not_better` evaluations in a row
-    had no better AP.
+    had no better AP. `best_weights` is RAW or AVERAGED; empty in runs of an earlier sealpin.
     """
 
     status: str = "running"
@@ -152,6 +159,12 @@ class State:
     best_ap: float = -2.0
     not_better: int = 0
     why: str = ""
+    best_weights: str = ""
+
+    @property
+    def best(self) -> str:
+        """Which weights are the best, that is exported: "averaged weights of step 1,200"."""
+        return f"{self.best_weights} weights of step {self.best_step:,}".lstrip()
 
     @classmethod
     def load(cls, run: Run) -> "State":

@@ -4,6 +4,7 @@ from typing import Any
 
 from official.vision.tasks import retinanet
 
+from .average import WeightAverage
 from .input import TrainingPhotos, batches
 from .network.model import build_network
 from .recipe import Recipe
@@ -26,10 +27,30 @@ class DetectionTask(retinanet.RetinaNetTask):  # type: ignore[misc]
         self.broken_step = _replicas_own(0, tf.int64)
         self.steps_done = _replicas_own(first_step, tf.int64)
         self.first_loss = _replicas_own(0.0, tf.float32)
+        self.average: WeightAverage | None = None
 
     def build_model(self) -> Any:
         """The recipe's network."""
         return build_network(self._recipe, synchronized=tf.distribute.get_strategy().num_replicas_in_sync > 1)
+
+    def keep_average(self, trainer: Any, restored: str | None) -> None:
+        """Keep a moving average of the weights from here on, in the trainer's state, unless the optimiser keeps one.
+
+        `restored` is the checkpoint that the trainer goes on from; one that was written without averages has none.
+        """
+        holder = self._recipe.train.optimizer
+        if holder and holder.use_moving_average:
+            return
+        self.average = trainer.checkpoint.average = WeightAverage(trainer.model)
+        if not restored or not any(name.startswith("average/") for name, _ in tf.train.list_variables(restored)):
+            self.average.begin(trainer.model)
+
+    def train_step(self, inputs: Any, model: Any, optimizer: Any, metrics: Any = None) -> Any:
+        """TF-Vision's step, and then the average's."""
+        logs = super().train_step(inputs, model, optimizer, metrics)
+        if self.average:
+            self.average.update(model)
+        return logs
 
     def create_optimizer(self, optimizer_config: Any, runtime_config: Any = None, dp_config: Any = None) -> Any:
         """The recipe's optimiser, with loss scaling where it computes in float16."""

@@ -64,8 +64,8 @@ class Tracker:
         with self._writing, open(self._log, "a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
-    def finish(self, status: str, files: list[Path]) -> bool:
-        """Send the rest, the files as artifacts and the status; returns whether all of it arrived."""
+    def finish(self, status: str, files: list[Path], tags: Mapping[str, str]) -> bool:
+        """Send the rest, the files as artifacts, tags and the status; returns whether all of it arrived."""
         self._stop.set()
         self._thread.join(_PATIENCE_S)
         try:
@@ -73,6 +73,8 @@ class Tracker:
             client = self._connect()
             for file in files:
                 client.log_artifact(self.run_id, str(file))
+            for key, value in tags.items():
+                client.set_tag(self.run_id, key, value)
             client.set_terminated(self.run_id, status)
             return True
         except Exception as error:  # MLflow raises what its store does: requests, SQLAlchemy, its own

@@ -24,6 +24,7 @@ from .manage import remove_run
 from .overrides import overridden
 from .recipe import Recipe, load_recipe
 from .recipe.text import pipeline_text
+from .recipe_check import slow_norms
 from .registry import dataset_input
 from .run import STORE, Run, State, load_run, read_json, run_folder, run_words, write_json
 from .standing import TRAINING, locked
@@ -218,6 +219,8 @@ def fit_run(
     _check_state(run, state, training.step, training.damaged, tell)
     if training.warm_start:
         tell(str(training.warm_start))
+    for problem in slow_norms(recipe):
+        tell(str(problem))
     if run.run_id:
         tell(f"resuming {run.name} at step {training.step} of {steps}")
     tracker: Tracker | None = None
@@ -252,7 +255,7 @@ def fit_run(
             status, interrupted.told = "KILLED", _stopped(run, steps)
             raise
         finally:
-            if tracker and not tracker.finish(status, run.artifacts()):
+            if tracker and not tracker.finish(status, run.artifacts(), run.result()):
                 tell(f"MLflow did not take everything ({tracker.failure}); later: sealpin runs sync {run.words}")
 
 

@@ -58,7 +58,7 @@ class Row:
             **{f"AP of {name}": f"{value:.3f}" for name, value in self.by_category.items()},
             "escapes per 1,000": str(self.escaped),
             "false rejects per 1,000": str(self.rejected),
-            "best at step": f"{self.state.best_step:,} of {self.state.step:,}",
+            "best": f"{self.state.best}, of {self.state.step:,}",
             "training": f"{self.state.seconds / 60:.1f} min",
             "parameters": f"{self.parameters / 1e6:.2f} M",
             "float32": f"{self.megabytes:.1f} MB",

@@ -24,12 +24,14 @@ from .threshold import part_scores
 class Evaluation:
     """Result on one split. A part is NG in truth when it has a labelled box of a category that rejects.
 
-    `step` is the network's. An escape is an NG part judged OK, a false reject the opposite; both by name. `boxes` are
-    by category, the worst found first. `by_threshold` and `curve` are outcomes with one threshold for all categories.
+    `step` is the network's, `weights` tells which of its weights (State.best). An escape is an NG part judged OK, a
+    false reject the opposite; both by name. `boxes` are by category, the worst found first. `by_threshold` and `curve`
+    are outcomes with one threshold for all categories.
     """
 
     split: str
     step: int
+    weights: str
     choice: Choice
     coco: CocoScore
     rule: Rule
@@ -87,6 +89,7 @@ class Evaluation:
         return {
             "split": self.split,
             "step": self.step,
+            "weights": self.weights,
             "choice": {
                 "escape_cost": self.choice.escape_cost,
                 "max_false_rejects": self.choice.max_false_rejects,
@@ -166,9 +169,11 @@ def judge_photos(
     bad = bad_parts(records, rule.notice)
     escapes, false_rejects = escapes_and_rejects([judge(photo, rule)[0] for photo in found], bad)
     scores = part_scores(found, run.classes, rule.notice)
+    state = State.load(run)
     evaluation = Evaluation(
         split,
-        State.load(run).best_step,
+        state.best_step,
+        state.best,
         choice,
         coco,
         rule,

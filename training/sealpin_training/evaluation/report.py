@@ -35,8 +35,9 @@ def write_report(
     parts = [
         *map(html.warning, evaluation.shortcomings),
         html.paragraph(
-            f"Run {run.name} ({run.recipe_name}) on {evaluation.split} of {Path(run.dataset).name}:"
-            f" {evaluation.parts} photos, {evaluation.bad_parts} of bad parts. What counts: {evaluation.rule}"
+            f"Run {run.name} ({run.recipe_name}), {evaluation.weights}, on {evaluation.split} of"
+            f" {Path(run.dataset).name}: {evaluation.parts} photos, {evaluation.bad_parts} of bad parts."
+            f" What counts: {evaluation.rule}"
             f" ({evaluation.threshold_chosen})."
         ),
         *_line(evaluation),

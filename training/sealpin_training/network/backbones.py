@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..recipe import Recipe
+from ..recipe.recipe import BACKBONE_DECAYS
 from ..recipe.schema.layers import (
     Activation,
     BatchNorm,
@@ -40,13 +41,13 @@ _MOBILENET_STYLE = Hyperparams(
     regularizer=Regularizer(l2_regularizer=L2Regularizer(0.00004)),
     initializer=Initializer(truncated_normal_initializer=NormalInitializer(0.0, 0.09)),
     activation=Activation.RELU_6,
-    batch_norm=BatchNorm(decay=0.9997, scale=True, epsilon=0.001),
+    batch_norm=BatchNorm(decay=BACKBONE_DECAYS["MobileNetV2"], scale=True, epsilon=0.001),
 )
 _RESNET_STYLE = Hyperparams(
     regularizer=Regularizer(l2_regularizer=L2Regularizer(0.0002)),  # Keras's 0.0001, in TensorFlow 1's measure
     initializer=Initializer(variance_scaling_initializer=VarianceScalingInitializer(factor=1.0)),
     activation=Activation.RELU,
-    batch_norm=BatchNorm(decay=0.997, scale=True, epsilon=1e-5),
+    batch_norm=BatchNorm(decay=BACKBONE_DECAYS["ResNet50"], scale=True, epsilon=1e-5),
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..recipe import Recipe
 from ..tf import tf_keras
-from .layers import Layers
+from .layers import Doubled, Layers
 
 
 def build_fpn(recipe: Recipe, features: dict[str, Any], *, synchronized: bool = False) -> Any:
@@ -34,7 +34,7 @@ def build_fpn(recipe: Recipe, features: dict[str, Any], *, synchronized: bool = 
     found = {top: layers.conv(depth, 1, "fpn_features_generator/top_layers/0", bias=True)(inputs[str(top)])}
     for number, level in enumerate(range(top - 1, low - 1, -1)):
         own = layers.conv(depth, 1, f"fpn_features_generator/residual_blocks/{number}/0", bias=True)(inputs[str(level)])
-        above = tf_keras.layers.UpSampling2D()(found[level + 1])
+        above = Doubled()(found[level + 1])
         found[level] = block(own + above, f"fpn_features_generator/conv_layers/{number}")
     for number, level in enumerate(range(top + 1, high + 1)):
         found[level] = block(found[level - 1], f"coarse_feature_layers/{number}", stride=2)

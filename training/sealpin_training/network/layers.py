@@ -156,6 +156,20 @@ class _Pointwise(tf_keras.layers.Conv2D):  # type: ignore[misc]
         return tf.nn.bias_add(outputs, self.bias) if self.use_bias else outputs
 
 
+class Doubled(tf_keras.layers.UpSampling2D):  # type: ignore[misc]
+    """Each pixel four times. In training it is spread by a broadcast: the same, and XLA can compile its gradient.
+
+    The resize operator that Keras takes has no kernel in XLA for its gradient, and on GPUs none that is deterministic.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        if not training:
+            return super().call(inputs)
+        height, width, depth = inputs.shape[1:]
+        spread = tf.broadcast_to(inputs[:, :, None, :, None], [tf.shape(inputs)[0], height, 2, width, 2, depth])
+        return tf.reshape(spread, [-1, 2 * height, 2 * width, depth])
+
+
 def _regularizer(chosen: Regularizer | None) -> Any:
     if chosen and chosen.l1_regularizer:
         return tf_keras.regularizers.L1(chosen.l1_regularizer.weight)

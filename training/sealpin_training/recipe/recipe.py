@@ -26,6 +26,12 @@ Schedule = (
 )
 
 BACKBONES = {"ssd_mobilenet_v2_fpn_keras": "MobileNetV2", "ssd_resnet50_v1_fpn_keras": "ResNet50"}
+# The API's own batch normalisation for a backbone that override_base_feature_extractor_hyperparams leaves alone
+BACKBONE_DECAYS = {"MobileNetV2": 0.9997, "ResNet50": 0.997}
+# A moving average with decay d is of the last 1 / (1 - d) steps. It lags while fewer than so many times that are done,
+# and suits a training of six times as many
+_HORIZONS = 5
+_LEAST_DECAY = 0.9
 # What the backbones need before the FPN begins, and the API's own least sizes (33 and 129 pixels)
 SIZE_STEP = 32
 
@@ -78,6 +84,25 @@ class Recipe:
         )
 
     @property
+    def norm_decay(self) -> float:
+        """The slowest batch normalisation's decay; 0 when there is none that follows the training."""
+        if self.ssd.freeze_batchnorm:
+            return 0.0
+        norms = [one.batch_norm or one.sync_batch_norm for one in (self.hyperparams, self.head_hyperparams)]
+        decays = [norm.decay for norm in norms if norm]
+        if not self.extractor.override_base_feature_extractor_hyperparams:
+            decays.append(BACKBONE_DECAYS[self.backbone])
+        return max(decays, default=0.0)
+
+    def norms_lag(self, step: int) -> bool:
+        """Whether batch normalisation's moving averages are, after `step` steps, of weights long gone."""
+        return step * (1.0 - self.norm_decay) < _HORIZONS
+
+    def renews_norms(self, step: int) -> bool:
+        """Whether they are estimated anew when the network is judged after `step` steps (precise_batch_norm)."""
+        return self.train.precise_batch_norm and self.norm_decay > 0 and self.norms_lag(step)
+
+    @property
     def anchors_per_location(self) -> int:
         """Boxes that are predicted at each place of a feature map."""
         return len(self.anchors.aspect_ratios) * self.anchors.scales_per_octave
@@ -127,6 +152,11 @@ class Recipe:
         holder: Any = self.train.optimizer
         train = replace(self.train, **changes, optimizer=replace(holder, **{_one(holder): optimizer}))
         return Recipe.of(self.name, replace(self.pipeline, train_config=train))
+
+
+def fitting_decay(steps: int, most: float = 1.0) -> float:
+    """The decay of batch normalisation that suits a training of `steps` steps, at most `most`."""
+    return min(most, max(_LEAST_DECAY, round(1.0 - 6.0 * _HORIZONS / steps, 4)))
 
 
 def load_recipe(path: Path) -> Recipe:

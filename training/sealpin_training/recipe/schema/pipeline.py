@@ -154,6 +154,7 @@ class TrainConfig:
     # sealpin's own
     mixed_precision: MixedPrecision = MixedPrecision.NONE
     use_xla: bool = False
+    precise_batch_norm: bool = False
 
 
 @dataclass(frozen=True)

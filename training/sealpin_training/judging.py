@@ -1,0 +1,102 @@
+"""Which weights of a training are the best at a step: its own, or their moving average. val decides."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from official.modeling import optimization
+
+from sealpin_edge.detection import Detection
+
+from .dataset.records import Record, RecordFile, without_photos
+from .evaluation.coco import coco_score
+from .evaluation.detect import detect_photos
+from .input import TrainingPhotos, batches
+from .network.model import detector
+from .network.statistics import Statistics
+from .recipe import Recipe
+from .run import AVERAGED, RAW
+from .task import DetectionTask
+from .tf import tf
+
+_STATISTICS_FROM = 200  # photos, or one batch
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The better weights at a step. `weights` is RAW or AVERAGED; `ap` has the AP on val of each that was judged."""
+
+    weights: str
+    values: Sequence[Any]
+    labels: Sequence[Record]
+    found: Sequence[Sequence[Detection]]
+    metrics: dict[str, float]
+    ap: dict[str, float]
+
+
+class Judge:
+    """Judges a network that is being trained. It leaves the network as it was."""
+
+    def __init__(
+        self, recipe: Recipe, task: DetectionTask, trainer: Any, strategy: Any, photos: TrainingPhotos
+    ) -> None:
+        """`photos` are the training's: what batch normalisation is estimated from, where the recipe asks for it."""
+        self._recipe, self._task, self._trainer, self._photos = recipe, task, trainer, photos
+        self._variables = trainer.model.variables
+        self._detect = detector(recipe, trainer.model)
+        self._statistics = Statistics(trainer.model, strategy)
+
+    def judge(self, records: RecordFile, classes: tuple[str, ...]) -> Judged:
+        """The better of the training's weights and their average; on equal AP, its own."""
+        own, labels, ap = self._values(), without_photos(records), {}
+        best: Judged | None = None
+        for weights, values in self._candidates(own).items():
+            self._assign(values)
+            self._renew_statistics()
+            found = detect_photos(self._recipe, self._detect, records, classes)
+            metrics = dict(coco_score(labels, found, classes).metrics)
+            ap[weights] = metrics["AP"]
+            if best is None or metrics["AP"] > best.metrics["AP"]:
+                best = Judged(weights, self._values(), labels, found, metrics, ap)
+        self._assign(own)
+        assert best
+        return best
+
+    def write(self, judged: Judged, path: str) -> None:
+        """Write a checkpoint of the network with the weights that were judged."""
+        own = self._values()
+        self._assign(judged.values)
+        tf.train.Checkpoint(model=self._trainer.model, global_step=self._trainer.global_step).write(path)
+        self._assign(own)
+
+    def _candidates(self, own: Sequence[Any]) -> dict[str, Sequence[Any]]:
+        optimizer = self._trainer.optimizer
+        if isinstance(optimizer, optimization.ExponentialMovingAverage):
+            # The recipe's own rule (use_moving_average): its averages are the network, and of trained weights alone
+            slots = {
+                variable.ref(): optimizer.get_slot(variable, "average")
+                for variable in self._trainer.model.trainable_variables
+            }
+            return {
+                AVERAGED: [
+                    slots[variable.ref()].numpy() if variable.ref() in slots else value
+                    for variable, value in zip(self._variables, own, strict=True)
+                ]
+            }
+        return {RAW: own, AVERAGED: [value.numpy() for value in self._task.average.values]}
+
+    def _renew_statistics(self) -> None:
+        recipe = self._recipe
+        if recipe.renews_norms(int(self._trainer.global_step.numpy())):
+            # The same photos every time, so that weights alone decide
+            count = max(1, _STATISTICS_FROM // recipe.train.batch_size)
+            taken = batches(recipe, self._photos, seed=0, first_step=0)
+            self._statistics.renew(photos for photos, _ in islice(taken, count))
+
+    def _values(self) -> list[Any]:
+        return [variable.numpy() for variable in self._variables]
+
+    def _assign(self, values: Sequence[Any]) -> None:
+        for variable, value in zip(self._variables, values, strict=True):
+            variable.assign(value)
