@@ -275,25 +275,24 @@ def test_xla_compiles_a_step_and_trains_as_without(tmp_path: Path) -> None:
 
     recipe = load_recipe(small_recipe(tmp_path, ("height: 96 width: 96", "height: 64 width: 64")))
     random = np.random.default_rng(0)
-    shapes = {str(level): (None, 64 >> level, 64 >> level, 8) for level in (3, 4)}
+    shapes = {str(level): (None, 64 >> level, 64 >> level, 8) for level in (3, 4, 5)}
     features = {level: random.normal(size=(2, *shape[1:])).astype(np.float32) for level, shape in shapes.items()}
     classes = random.choice([0, 0, 0, 1, 2], (2, len(anchors(recipe)))).astype(np.int32)
     targets = {"classes": classes, "boxes": np.zeros((*classes.shape, 4), np.float32)}
 
     def curve(compiled: bool) -> tuple[list[float], float]:
         tf_keras.utils.set_random_seed(0)
-        shapes_of = {**shapes, "5": (None, 2, 2, 8)}
-        pyramid = build_fpn(recipe, shapes_of)
+        pyramid = build_fpn(recipe, shapes)
         head = build_head(recipe, {level: tensor.shape for level, tensor in pyramid.output.items()})
-        network = tf_keras.Sequential([pyramid, head])
+        inputs = {level: tf_keras.Input(shape[1:]) for level, shape in shapes.items()}
+        network = tf_keras.Model(inputs, head(pyramid(inputs)))
         average, optimizer = WeightAverage(network), build_optimizer(recipe)
         optimizer._create_all_weights(network.trainable_variables)
 
         @tf.function(jit_compile=compiled)
         def step() -> tf.Tensor:
             with tf.GradientTape() as tape:
-                inputs = {**features, "5": tf.zeros([2, 2, 2, 8])}
-                scores, boxes, _ = head(pyramid(inputs, training=True), training=True)
+                scores, boxes, _ = network(features, training=True)
                 loss = sum(losses(recipe, {"cls_outputs": scores, "box_outputs": boxes}, targets))
             weights = network.trainable_variables
             optimizer.apply_gradients(list(zip(tape.gradient(loss, weights), weights, strict=True)))
