@@ -146,7 +146,7 @@ def test_a_recipe_whose_statistics_lag_behind_is_told_so(trained: Trained, tmp_p
 def test_a_training_goes_on_with_its_average_and_its_loss_scale(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped and extended, in float16: the forecast's steps leave no trace, and what the state holds is gone on with."""
+    """Extended, in float16: the forecast's steps leave no trace, and what the state holds is gone on with."""
     import tensorflow as tf
 
     from sealpin_training import fit

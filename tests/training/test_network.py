@@ -262,7 +262,7 @@ def test_a_level_is_doubled_in_training_as_when_a_part_is_judged() -> None:
 
 
 def test_xla_compiles_a_step_and_trains_as_without(tmp_path: Path) -> None:
-    """Pyramid, predictor, losses, optimiser and moving average; the backbone's convolutions would take a minute more."""
+    """Pyramid, predictor, losses, optimiser and moving average; the backbone would take a minute more."""
     import tensorflow as tf
 
     from sealpin_training.average import WeightAverage

@@ -8,8 +8,8 @@ from typing import Any
 
 from .tf import tf
 
-# As many steps as 1 / (1 - decay) weigh in; the decay rises to this one as tf.train.ExponentialMovingAverage's does with
-# num_updates, so that it is the last tenth of a short training
+# 1 / (1 - decay) steps weigh in. The decay rises to this one as tf.train.ExponentialMovingAverage's with num_updates:
+# they are the last tenth of a short training
 MOST_DECAY = 0.999
 
 

@@ -84,6 +84,7 @@ class Judge:
                     for variable, value in zip(self._variables, own, strict=True)
                 ]
             }
+        assert self._task.average
         return {RAW: own, AVERAGED: [value.numpy() for value in self._task.average.values]}
 
     def _renew_statistics(self) -> None:

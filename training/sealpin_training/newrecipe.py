@@ -128,7 +128,7 @@ def fit_recipe(
         image_resizer=model.ImageResizer(replace(base.resizer, height=size, width=size)),
         feature_extractor=extractor,
         anchor_generator=model.AnchorGenerator(generator),
-        box_predictor=replace(base.ssd.box_predictor, weight_shared_convolutional_box_predictor=head),
+        box_predictor=model.BoxPredictor(head),
     )
     schedule = pipeline.CosineDecayLearningRate(
         learning_rate_base=round(rate, 4),

@@ -37,8 +37,7 @@ def write_report(
         html.paragraph(
             f"Run {run.name} ({run.recipe_name}), {evaluation.weights}, on {evaluation.split} of"
             f" {Path(run.dataset).name}: {evaluation.parts} photos, {evaluation.bad_parts} of bad parts."
-            f" What counts: {evaluation.rule}"
-            f" ({evaluation.threshold_chosen})."
+            f" What counts: {evaluation.rule} ({evaluation.threshold_chosen})."
         ),
         *_line(evaluation),
         html.heading("Boxes that count"),

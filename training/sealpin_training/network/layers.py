@@ -163,6 +163,7 @@ class Doubled(tf_keras.layers.UpSampling2D):  # type: ignore[misc]
     """
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Features [B, h, w, depth] to [B, 2h, 2w, depth]."""
         if not training:
             return super().call(inputs)
         height, width, depth = inputs.shape[1:]

@@ -29,12 +29,13 @@ class Statistics:
         """Set means and variances to those over all of `batches`, preprocessed photos [B, H, W, 3] each of one B."""
         momenta = [norm.momentum for norm in self._norms]
         sums = [np.zeros((3, *norm.moving_mean.shape)) for norm in self._norms]
-        count = 0
+        seen = 0
         try:
             for norm in self._norms:
                 norm.momentum = 0.0  # a batch's own statistics are what it leaves behind
-            for count, photos in enumerate(batches, start=1):
+            for photos in batches:
                 self._forward(photos)
+                seen += 1
                 for norm, total in zip(self._norms, sums, strict=True):
                     mean, variance = norm.moving_mean.numpy().astype(np.float64), norm.moving_variance.numpy()
                     total += [mean, mean**2, variance]
@@ -42,6 +43,6 @@ class Statistics:
             for norm, momentum in zip(self._norms, momenta, strict=True):
                 norm.momentum = momentum
         for norm, total in zip(self._norms, sums, strict=True):
-            mean, square, variance = total / count
+            mean, square, variance = total / seen
             norm.moving_mean.assign(mean)
             norm.moving_variance.assign(variance + square - mean**2)  # within the batches, and between them
