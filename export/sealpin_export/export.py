@@ -178,7 +178,7 @@ def _training_metrics(run: Run) -> dict[str, float]:
 
 def model_card(run: Run, quantise: str) -> ModelCard:
     """The card of the run's model file. Raises InputError when the run's best network was not evaluated on val."""
-    recipe, evaluation = run.recipe(), run.evaluation("val")
+    recipe = run.recipe()
     rule, chosen = kept_rule(run)
     return ModelCard(
         format=CARD_FORMAT,

@@ -46,7 +46,7 @@ class _Lines:
         """Told in the next line, name and value."""
         self._told = told
 
-    def update(self, count: int) -> None:
+    def update(self, count: int = 1) -> None:
         """So many more are done."""
         self._done += count
         now = time.monotonic()
