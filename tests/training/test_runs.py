@@ -184,7 +184,8 @@ def test_damaged_weights_are_told_wherever_they_are_used(store: Path) -> None:
     State("finished", STEPS, 3.0, STEPS, STEPS, 0.25).save(run)
     data = run.folder / f"weights/ckpt-{STEPS}.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:-100])
-    write_json(run.folder / "evaluation_val.json", {"step": STEPS, "metrics": {"AP": 0.2, "AP50": 0.4}})
+    judged = {"step": STEPS, "metrics": {"AP": 0.2, "AP50": 0.4}, "thresholds": dict.fromkeys(run.classes, 0.5)}
+    write_json(run.folder / "evaluation_val.json", judged)
     with pytest.raises(InputError, match="checkpoint is damaged"):
         promote(run)
     for words in (["evaluate", "first"], ["compare", "first"]):

@@ -192,7 +192,7 @@ def test_keras_weights_of_resnet_become_those_of_an_rgb_network_without_biases(t
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("nothing-here", "next: +--start-from PATH"),
+        ("nothing-here", "next: +sealpin runs list"),
         (f"pretrained/{NAMES[0]}/checkpoint/ckpt-0", f"sealpin pretrained get {NAMES[0]}"),
     ],
 )
