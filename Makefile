@@ -34,7 +34,7 @@ packages:
 	apt-get -qq update
 	DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq install --yes --no-install-recommends chromium libegl1 libgl1 \
 	    libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-shape0 \
-	    libxcb-xinerama0 libxkbcommon-x11-0 libdbus-1-3 openssh-server postgresql proftpd-core proftpd-mod-crypto samba \
+	    libxcb-xinerama0 libxkbcommon-x11-0 libdbus-1-3 openssh-client openssh-server openssl postgresql proftpd-core proftpd-mod-crypto samba \
 	    strace systemd xdotool xvfb
 	mkdir -p .venv/vsftpd
 	cd .venv/vsftpd && apt-get -qq download vsftpd && dpkg -x vsftpd_*.deb .

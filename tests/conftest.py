@@ -13,6 +13,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from sealpin_edge.card import CARD_FORMAT, ModelCard
 from sealpin_edge.photo import Photo, encode_jpeg
 
+pytest_plugins = ["tests.skips"]
+
 # Started in the background, Ctrl-C is ignored, and so it would be in every program that a test starts and interrupts
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

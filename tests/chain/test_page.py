@@ -10,6 +10,7 @@ from sealpin_edge.screen import TOLD
 from sealpin_edge.simulation.site import Site
 from tests.browser import CHROMIUM, Browser, colourful
 from tests.hand import SERIAL, HandPlc
+from tests.skips import not_installed
 
 GONE_MS = 2000
 # By the page's own clock, however busy the machine is that looks at it
@@ -24,7 +25,7 @@ new MutationObserver((_, observer) => {
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM:
-        pytest.skip("chromium is not installed: nobody has looked at the page")
+        pytest.skip(not_installed("chromium"))
     made = Browser()
     yield made
     made.close()

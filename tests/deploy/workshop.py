@@ -47,7 +47,9 @@ path = "photos"
 
 def missing() -> str:
     """Why there can be no workshop here; "" when there can."""
-    return why_not() or ("" if (WHEELS / "complete").exists() else "no packages for stations: make wheels")
+    return why_not() or (
+        "" if (WHEELS / "complete").exists() else "the stations' packages are not installed: make wheels"
+    )
 
 
 def ignore(device: Device, step: str, done: int, total: int) -> None:

@@ -25,6 +25,7 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from sealpin_edge.simulation.servers import free_port
+from tests.skips import not_installed
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "word-1"
@@ -55,18 +56,13 @@ class Peer:
                 process.send_signal(number)
 
 
-def missing(what: str) -> None:
-    """Skip the test, or fail it where all peers are said to be here."""
-    (pytest.fail if os.environ.get("SEALPIN_PEERS") == "all" else pytest.skip)(what)
-
-
 def program(name: str) -> str:
     """The program's path; the test is skipped when it is not installed."""
     postgresql = map(str, Path("/usr/lib/postgresql").glob("*/bin"))
     folders = [os.environ["PATH"], "/usr/sbin", "/sbin", str(ROOT / ".venv/vsftpd/usr/sbin"), *postgresql]
     path = shutil.which(name, path=":".join(folders))
     if path is None:
-        missing(f"{name} is not installed: make packages")
+        pytest.skip(not_installed(name))
     return path
 
 

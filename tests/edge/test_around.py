@@ -30,6 +30,7 @@ from sealpin_edge.shift import ShiftCounter, shift_start
 from sealpin_edge.verdict import Verdict
 from sealpin_edge.window import ASK_S, HEIGHT, REFRESH_S, WIDTH, draw_screen
 from tests.browser import colourful
+from tests.skips import not_installed
 
 UNIT = Path(__file__).parents[2] / "edge/systemd/sealpin-edge.service"
 STARTS = ("06:00", "14:00", "22:00")
@@ -173,7 +174,7 @@ def test_systemd_is_told_and_a_missing_one_costs_nothing(tmp_path: Path, monkeyp
 def test_the_unit_is_one_that_systemd_understands_and_is_hardened(tmp_path: Path) -> None:
     program = shutil.which("systemd-analyze")
     if program is None:
-        pytest.skip("systemd-analyze is not installed")
+        pytest.skip(not_installed("systemd-analyze"))
     text = UNIT.read_text()
     for line in ("Type=notify", "Restart=always", "StartLimitIntervalSec=0", "WatchdogSec=10"):
         assert line in text.splitlines()
@@ -187,7 +188,7 @@ def test_the_unit_is_one_that_systemd_understands_and_is_hardened(tmp_path: Path
     assert security.returncode == 0, security.stdout[-200:]
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason=not_installed("systemd-analyze"))
 def test_the_units_that_heal_a_station_are_ones_that_systemd_understands(tmp_path: Path) -> None:
     for name, text in HEAL_UNITS.items():
         (tmp_path / name).write_text(text)

@@ -65,7 +65,7 @@ def test_a_full_disk_is_told_and_the_next_photo_goes_where_there_is_room(
 ) -> None:
     kind, peer = server
     if kind in ("smb", "ftp without overwrite", "ftp of vsftpd"):
-        pytest.skip("it opens no device file outside its folder; its disk would have to be really full")
+        pytest.skip("no link to /dev/full is followed here; its disk would have to be really full")
     (peer.share / "line/day").mkdir(parents=True)
     (peer.share / "line/day/full.jpg.part").symlink_to("/dev/full")
     with pytest.raises((NotTaken, Unavailable, Refused)):

@@ -16,7 +16,7 @@ from sealpin_training.run import Run
 from tests.export.test_export import photo_of
 
 PYTHON = Path(__file__).parents[2] / ".venv-peers/bin/python"
-needs_peers = pytest.mark.skipif(not PYTHON.exists(), reason="the other runtimes are not installed: make peers")
+needs_peers = pytest.mark.skipif(not PYTHON.exists(), reason="other people's runtimes are not installed: make peers")
 
 TASK_LIBRARY = """
 import ctypes, json, sys

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from sealpin.cli import main
 from sealpin_training.dataset.formats import voc
+from tests.skips import not_installed
 
 from .corpus import picture
 
@@ -20,10 +21,7 @@ PROGRAM = Path(sys.executable).with_name("sealpin")
 DEADLINE_S = 60
 REACH_SCREEN = "from PyQt5.QtWidgets import QApplication; QApplication([])"
 
-QT = subprocess.run([sys.executable, "-c", "import labelImg.labelImg"], capture_output=True).returncode == 0
-needs_qt = pytest.mark.skipif(not QT, reason="labelImg or a library of Qt's is missing: apt install libgl1")
-SCREEN = QT and all(shutil.which(program) for program in ("Xvfb", "xdotool"))
-needs_screen = pytest.mark.skipif(not SCREEN, reason="no virtual screen: apt install xvfb xdotool")
+NO_QT = "a library of Qt's is not installed: make packages"
 
 
 @pytest.fixture
@@ -35,9 +33,19 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def qt() -> None:
+    """LabelImg finds the libraries that it loads."""
+    if subprocess.run([sys.executable, "-c", "import labelImg.labelImg"], capture_output=True).returncode:
+        pytest.skip(NO_QT)
+
+
 @pytest.fixture
-def screen() -> Iterator[dict[str, str]]:
+def screen(qt: None) -> Iterator[dict[str, str]]:
     """The environment of a virtual screen."""
+    for program in ("Xvfb", "xdotool"):
+        if shutil.which(program) is None:
+            pytest.skip(not_installed(program))
     read, write = os.pipe()
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x900x24", "-nolisten", "tcp"],
@@ -50,7 +58,7 @@ def screen() -> Iterator[dict[str, str]]:
     environment = {**os.environ, "DISPLAY": display}
     try:
         if subprocess.run([sys.executable, "-c", REACH_SCREEN], env=environment, capture_output=True).returncode:
-            pytest.skip("Qt does not reach the screen: `sealpin label` says which packages it wants")
+            pytest.skip(NO_QT)
         yield environment
     finally:
         server.terminate()
@@ -70,7 +78,6 @@ def press_until(screen: dict[str, str], key: str, file: Path) -> None:
         drive(screen, "key", "--clearmodifiers", key)
 
 
-@needs_screen
 def test_a_box_drawn_on_a_screen_is_saved_beside_its_photo(
     photos: Path, screen: dict[str, str], tmp_path: Path
 ) -> None:
@@ -128,7 +135,7 @@ window.save_file()
 """
 
 
-@needs_qt
+@pytest.mark.usefixtures("qt")
 def test_drawing_zooming_and_scrolling_survive_python_3_11(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("burr\n")
     done = subprocess.run(
@@ -151,7 +158,7 @@ def test_without_a_screen_it_says_so(photos: Path, monkeypatch: pytest.MonkeyPat
     assert "no screen" in told.output
 
 
-@needs_qt
+@pytest.mark.usefixtures("qt")
 def test_an_error_of_labelimg_is_told(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QT_QPA_PLATFORM", "no-such-platform")
     told = CliRunner().invoke(main, ["label", str(photos)])
