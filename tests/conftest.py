@@ -1,10 +1,13 @@
 """Shared parts: a real, tiny TFLite detector made in seconds, photos for it, free ports."""
 
+import fcntl
 import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -15,16 +18,21 @@ from sealpin_edge.photo import Photo, encode_jpeg
 
 pytest_plugins = ["tests.skips"]
 
+# How long an example takes is the machine's business, which may have other work
+hypothesis.settings.register_profile("sealpin", deadline=None)
+hypothesis.settings.load_profile("sealpin")
+
 # Started in the background, Ctrl-C is ignored, and so it would be in every program that a test starts and interrupts
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What takes minutes begins first, so that no core waits at the end; xdist hands whole files out in this order
 SLOW_FIRST = (
     "training/test_training.py",
+    "export/",
     "chain/test_readme.py",
+    "training/test_workers.py",
     "deploy/test_deploy.py",
     "training/test_warmstart.py",
-    "export/test_export.py",
     "chain/test_station.py",
     "chain/test_site.py",
     "chain/test_scl.py",
@@ -41,6 +49,18 @@ DETECTION_ATTRIBUTES = (
     'attr { key: "h_scale" value { f: 1.0 } } attr { key: "w_scale" value { f: 1.0 } } '
     'attr { key: "num_classes" value { i: 2 } }'
 )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Whole files go to one process; those of export/ to the same, for they share a run and its export."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Files(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/export" if nodeid.startswith("tests/export/") else str(super()._split_scope(nodeid))
+
+    return Files(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -83,7 +103,20 @@ def toy_card(**changes: object) -> ModelCard:
 
 @pytest.fixture(scope="session")
 def toy_tflite(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """TFLite bytes without metadata: one anchor a grid cell, its scores from how red and how blue the cell is."""
+    """TFLite bytes without metadata, made by the first process that wants them: TensorFlow takes seconds to load."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    made = folder / "toy.tflite"
+    with open(folder / "toy.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            made.write_bytes(convert_toy(tmp_path_factory.mktemp("toy")))
+    return made.read_bytes()
+
+
+def convert_toy(folder: Path) -> bytes:
+    """A detector with one anchor a grid cell, whose scores tell how red and how blue the cell is."""
     import tensorflow as tf
 
     centres = (np.arange(GRID) + 0.5) / GRID
@@ -108,7 +141,6 @@ def toy_tflite(tmp_path_factory: pytest.TempPathFactory) -> bytes:
                 "num_detections": count,
             }  # fmt: skip
 
-    folder = tmp_path_factory.mktemp("toy")
     toy = Toy()
     tf.saved_model.save(toy, str(folder), signatures={"serving_default": toy.detect})
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=["serving_default"])

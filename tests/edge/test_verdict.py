@@ -3,12 +3,14 @@
 from math import nan
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sealpin_edge.camera import Frame
 from sealpin_edge.detection import Detection
-from sealpin_edge.verdict import Inference, Rule, Verdict, decide, judge
+from sealpin_edge.errors import InputError
+from sealpin_edge.verdict import Inference, Rule, Verdict, check_rule, decide, departures, judge
 from sealpin_export.gate import _flip
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
@@ -55,3 +57,39 @@ def test_an_old_frame_or_another_model_is_never_judged(found: list[Detection], r
     inference = Inference(frame, found, "a")
     verdict, _ = decide(inference, rule, triggered_at=1.0, expected_sha256="a" if old else "b")
     assert verdict is Verdict.NOT_INSPECTED
+
+
+def test_limits_belong_to_what_counts_and_what_is_fresh() -> None:
+    rule = Rule({"PR": 0.5, "QA": 0.25})
+    found = [Detection("PR", 0.5, 0, 0, 1, 1), Detection("QA", 0.2499, 0, 0, 1, 1)]
+    frame = Frame(np.zeros((1, 1, 3), np.uint8), 1.0, "")
+    assert decide(Inference(frame, found, "a"), rule, triggered_at=1.0, expected_sha256="a") == (
+        Verdict.NG,
+        (found[0],),
+    )
+
+
+def test_a_rule_is_told() -> None:
+    rule = Rule({"PR": 0.123456, "QA": 0.25}, frozenset({"QA"}))
+    assert rule.as_dict() == {"thresholds": {"PR": 0.1235, "QA": 0.25}, "notice": ["QA"]}
+    assert str(rule) == "PR from 12%, QA from 25% (shown only)"
+    assert str(Rule({})) == "nothing"
+
+
+def test_what_a_rule_lets_pass_is_told() -> None:
+    own = {"PR": 0.5, "QA": 0.5}
+    assert departures(Rule(own), own) == departures(Rule({"PR": 0.4, "QA": 0.5}), own) == []
+    assert departures(Rule({"PR": 0.6, "QA": 0.5}, frozenset({"QA"})), own) == [
+        "PR counts from 60%, above the model's own score",
+        "QA never rejects",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("notice", "told"), [({"PR", "QA"}, "no part would ever be rejected"), ({"XX"}, "no such category")]
+)
+def test_a_rule_that_rejects_nothing_or_names_what_there_is_not_is_refused(notice: set[str], told: str) -> None:
+    check_rule(Rule({"PR": 0.5, "QA": 0.5}, frozenset({"QA"})), "[model] notice")
+    with pytest.raises(InputError, match=told) as caught:
+        check_rule(Rule({"PR": 0.5, "QA": 0.5}, frozenset(notice)), "[model] notice")
+    assert (caught.value.where, caught.value.found) == ("[model] notice", ", ".join(sorted(notice)))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from click.testing import CliRunner, Result
 from sealpin.cli import main
 from sealpin_edge.errors import InputError, SealpinError
 from sealpin_training.dataset.manifest import Dataset
+from sealpin_training.evaluation.detect import trained_detector
 from sealpin_training.evaluation.evaluate import evaluate
 from sealpin_training.registry import deployed
 from sealpin_training.resume import resume
@@ -70,6 +72,50 @@ def whole(place: Path, dataset: Dataset) -> Run:
     return run
 
 
+@pytest.fixture(scope="module")
+def short(place: Path, dataset: Dataset) -> Run:
+    """A finished run of eight steps."""
+    return train(small_recipe(place), dataset.folder, "short", EVERY, print)[0]
+
+
+@pytest.fixture(scope="module")
+def wider(place: Path, dataset: Dataset) -> Run:
+    """A run of a wider network, whose weights are averaged."""
+    (place / "wider").mkdir()
+    recipe = small_recipe(
+        place / "wider",
+        ("depth_multiplier: 0.35", "depth_multiplier: 0.5"),
+        ("use_moving_average: false", "use_moving_average: true moving_average_decay: 0.5"),
+    )
+    return train(recipe, dataset.folder, "wider", EVERY, print)[0]
+
+
+def copied(run: Run, name: str) -> Run:
+    """A copy of a run, for what changes it."""
+    folder = run.folder.with_name(name)
+    shutil.copytree(run.folder, folder)
+    file = folder / "run.json"
+    file.write_text(file.read_text().replace(f'"{run.name}"', f'"{name}"'))
+    return load_run(name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def networks_are_built_once() -> Iterator[None]:
+    """What a checkpoint becomes is kept for the next evaluation or comparison of it."""
+    made: dict[Path, Any] = {}
+
+    def once(run: Run, which: str = "best") -> Any:
+        path = run.weights(which).absolute()
+        if path not in made:
+            made[path] = trained_detector(run, which)
+        return made[path]
+
+    with pytest.MonkeyPatch.context() as patched:
+        for module in ("evaluate", "compare"):
+            patched.setattr(f"sealpin_training.evaluation.{module}.trained_detector", once)
+        yield
+
+
 def test_a_run_holds_everything_to_repeat_it(whole: Run, dataset: Dataset) -> None:
     state = State.load(whole)
     assert (state.status, state.step, state.evaluated_step) == ("finished", STEPS, STEPS)
@@ -102,29 +148,22 @@ def test_mlflow_has_the_run_with_metrics_by_step(whole: Run, place: Path) -> Non
     assert "curves.png" in {file.path for file in client.list_artifacts(whole.run_id)}
 
 
-def test_the_same_seed_gives_the_same_weights(
-    whole: Run, place: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+def test_the_same_seed_gives_the_same_weights_also_of_a_run_that_was_killed_before_its_first_checkpoint(
+    whole: Run, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also when it is first measured how long the run will take: those steps must leave no trace."""
+    """It begins again, and it is measured how long it will take: those steps must leave no trace."""
     from sealpin_training import fit
 
     monkeypatch.setattr(fit, "_MEASURED_FROM", 0)
-    said: list[str] = []
-    again, _ = train(small_recipe(place, *LONGER), dataset.folder, "again", EVERY, said.append)
-    assert re.search(r"s a step here, .*12 steps take .*, 120,000 ", said[0])
-    assert told(again) == told(whole)
-    first, second = weights(whole), weights(again)
-    assert all(np.array_equal(first[name], second[name]) for name in first)
-
-
-def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(whole: Run, place: Path) -> None:
     early = place / "mlruns/runs/early"
     early.mkdir()
     (early / "recipe.config").write_bytes((whole.folder / "recipe.config").read_bytes())
     (early / "run.json").write_text((whole.folder / "run.json").read_text().replace('"whole"', '"early"'))
     said: list[str] = []
     run, _ = resume("early", None, None, Options(), None, False, said.append)
-    assert said == [f"resuming early at step 0 of {STEPS}"]
+    assert said[0] == f"resuming early at step 0 of {STEPS}"
+    assert re.fullmatch(r".*s a step here, .*12 steps take .*, 120,000 .*", said[1])
+    assert len(said) == 2
     assert told(run) == told(whole), "evaluated as often as it was begun with"
     first, second = weights(whole), weights(run)
     assert all(np.array_equal(first[name], second[name]) for name in first)
@@ -159,9 +198,7 @@ def test_evaluate_reports_and_chooses_thresholds_on_val_only(whole: Run, place: 
     assert run("--split", "val", "--escape-cost", "5").exit_code == 0
 
 
-def test_runs_are_compared_and_one_is_promoted(whole: Run, place: Path, dataset: Dataset) -> None:
-    recipe = small_recipe(place, ("depth_multiplier: 0.35", "depth_multiplier: 0.5"))
-    train(recipe, dataset.folder, "wider", EVERY, print)
+def test_runs_are_compared_and_one_is_promoted(whole: Run, wider: Run, place: Path) -> None:
     told = CliRunner().invoke(main, ["compare", "whole", "wider", "--report", "compare.html"])
     assert told.exit_code == 0, told.output
     assert re.search(r"model.ssd.feature_extractor.depth_multiplier +0.35 +0.5", told.stdout)
@@ -193,11 +230,11 @@ def test_runs_are_compared_and_one_is_promoted(whole: Run, place: Path, dataset:
     champion = client.get_model_version_by_alias("sealpin", "champion")
     assert champion.version == version.version
     assert client.get_run(whole.run_id).data.tags["deployed.line2"] == "3-abc"
-    assert "sealpin promote wider" in deployed(load_run("wider").run_id, {"line1": "4-abc"})
+    assert "sealpin promote wider" in deployed(wider.run_id, {"line1": "4-abc"})
     before = client.get_run(whole.run_id).data.tags
     assert "deployed.line1" not in before
     assert before["deployed_before.line1"].startswith("3-abc until 20")
-    assert client.get_run(load_run("wider").run_id).data.tags["deployed.line1"] == "4-abc"
+    assert client.get_run(wider.run_id).data.tags["deployed.line1"] == "4-abc"
     assert deployed("0" * 32, {"line1": "4-abc"}) != "" != deployed("", {"line1": "4-abc"})
     assert client.get_model_version_by_alias("sealpin", "champion").version == version.version
     listed = json.loads(CliRunner().invoke(main, ["runs", "list", "--json"]).stdout)["runs"]
@@ -299,29 +336,28 @@ def test_a_run_whose_newest_state_is_damaged_goes_on_from_the_one_before(whole: 
         resume("cut", None, None, Options(), None, False, said.append)
 
 
-def test_a_finished_run_is_extended_and_changed_only_when_told_so(place: Path, dataset: Dataset) -> None:
-    train(small_recipe(place), dataset.folder, "short", EVERY, print)
+def test_a_finished_run_is_extended_and_changed_only_when_told_so(short: Run, place: Path, dataset: Dataset) -> None:
+    run = copied(short, "extended")
     with pytest.raises(InputError, match="finished"):
-        resume("short", None, None, EVERY, None, False, print)
-    with locked("short", STORE, "tidying"), pytest.raises(InputError, match=r"another process(.|\n)*tidying"):
-        resume("short", None, None, EVERY, 12, False, print)
+        resume("extended", None, None, EVERY, None, False, print)
+    with locked("extended", STORE, "tidying"), pytest.raises(InputError, match=r"another process(.|\n)*tidying"):
+        resume("extended", None, None, EVERY, 12, False, print)
     with pytest.raises(InputError, match="--extend"):
-        resume("short", None, None, EVERY, 8, False, print)
+        resume("extended", None, None, EVERY, 8, False, print)
     (place / "other").mkdir()
     other = small_recipe(place / "other", ("batch_size: 4", "batch_size: 2"))
     with pytest.raises(InputError, match="--accept-changes"):
-        resume("short", other, None, EVERY, 12, False, print)
-    run = load_run("short")
+        resume("extended", other, None, EVERY, 12, False, print)
     path = run.folder / "run.json"
     path.write_text(path.read_text().replace(run.dataset_digest, "0" * 64))
     with pytest.raises(InputError, match="dataset is not the one"):
-        resume("short", None, None, EVERY, 12, False, print)
+        resume("extended", None, None, EVERY, 12, False, print)
     (place / "wide").mkdir()
     wide = small_recipe(place / "wide", ("depth_multiplier: 0.35", "depth_multiplier: 0.5"))
     with pytest.raises(InputError, match="network is not the one"):
-        resume("short", wide, dataset.folder, EVERY, 12, True, print)
-    assert load_run("short").recipe().extractor.depth_multiplier == pytest.approx(0.35), "nothing was changed"
-    run, _ = resume("short", other, dataset.folder, EVERY, 12, True, print)
+        resume("extended", wide, dataset.folder, EVERY, 12, True, print)
+    assert load_run("extended").recipe().extractor.depth_multiplier == pytest.approx(0.35), "nothing was changed"
+    run, _ = resume("extended", other, dataset.folder, EVERY, 12, True, print)
     assert len(run.resumed) == 1
     assert State.load(run).step == 12
     assert [step for step, metrics in told(run) if "val/AP" in metrics] == [4, 8, 12]
@@ -329,7 +365,7 @@ def test_a_finished_run_is_extended_and_changed_only_when_told_so(place: Path, d
     assert run.dataset_digest == dataset.digest
 
 
-def test_patience_and_hours_end_a_run_early(place: Path, dataset: Dataset) -> None:
+def test_patience_ends_a_run_early(place: Path, dataset: Dataset) -> None:
     options = Options(evaluate_every=2, patience=1, steps=40)
     said: list[str] = []
     run, _ = train(small_recipe(place, ("learning_rate_base: 0.008", "learning_rate_base: 1e-9"), ("warmup_learning_rate: 0.0008", "warmup_learning_rate: 1e-9")), dataset.folder, "patient", options, said.append)  # fmt: skip  # noqa: E501
@@ -337,10 +373,6 @@ def test_patience_and_hours_end_a_run_early(place: Path, dataset: Dataset) -> No
     assert state.status == "stopped"
     assert state.step < 40
     assert "has not risen" in said[-1]
-    run, _ = train(small_recipe(place), dataset.folder, "hurried", Options(max_hours=1e-9, steps=40), said.append)
-    assert State.load(run).status == "stopped"
-    assert "hours are over" in said[-1]
-    assert run.weights("best").with_suffix(".index").exists()
 
 
 def test_a_loss_that_breaks_names_step_photos_and_checkpoint(place: Path, dataset: Dataset) -> None:
@@ -366,13 +398,11 @@ def test_a_batch_that_memory_cannot_hold_is_refused_with_one_that_fits(place: Pa
     assert not (place / "mlruns/runs/huge").exists()
 
 
-def test_averaged_weights_are_evaluated_and_kept(place: Path, dataset: Dataset) -> None:
-    recipe = small_recipe(place, ("use_moving_average: false", "use_moving_average: true moving_average_decay: 0.5"))
-    run, _ = train(recipe, dataset.folder, "averaged", EVERY, print)
+def test_averaged_weights_are_evaluated_and_kept(wider: Run) -> None:
     import tensorflow as tf
 
-    latest = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(run.checkpoints)))
-    kept = weights(run)
+    latest = tf.train.load_checkpoint(tf.train.latest_checkpoint(str(wider.checkpoints)))
+    kept = weights(wider)
     name = next(name for name in kept if name.endswith("beta/.ATTRIBUTES/VARIABLE_VALUE"))
     assert not np.array_equal(kept[name], latest.get_tensor(name.removeprefix("model/_"))), (
         "the network's own weights are others"
@@ -392,9 +422,9 @@ def test_a_wrong_tracking_address_is_told_before_anything_is_there(
     assert not (place / "mlruns/runs/lost").exists()
 
 
-def test_a_run_starts_from_another_run(whole: Run, place: Path, dataset: Dataset) -> None:
+def test_a_run_starts_from_another_run_and_hours_end_it_early(whole: Run, place: Path, dataset: Dataset) -> None:
     said: list[str] = []
-    options = Options(evaluate_every=4, start_from="whole", batch_size=2, learning_rate=0.004)
+    options = Options(steps=40, max_hours=1e-9, start_from="whole", batch_size=2, learning_rate=0.004)
     recipe = small_recipe(place)
     run, _ = train(recipe, dataset.folder, "second", options, said.append)
     assert [line.split()[0] for line in said[:2]] == ["--batch-size", "--learning-rate"]
@@ -405,14 +435,15 @@ def test_a_run_starts_from_another_run(whole: Run, place: Path, dataset: Dataset
     assert kept["type"] == "detection"
     assert all(name.startswith("_feature_extractor/") for name in kept["loaded"])
     assert {name.partition("/")[0] for name in kept["new"]} == {"_box_predictor"}
+    assert State.load(run).status == "stopped"
+    assert "hours are over" in said[-1]
+    assert run.weights("best").with_suffix(".index").exists()
 
 
-def test_a_run_that_was_killed_while_it_was_extended_goes_on(
-    place: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_was_killed_while_it_was_extended_goes_on(short: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from sealpin_training.fit import Fit
 
-    train(small_recipe(place), dataset.folder, "longer", Options(evaluate_every=4, steps=4), print)
+    copied(short, "longer")
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -420,13 +451,13 @@ def test_a_run_that_was_killed_while_it_was_extended_goes_on(
     with monkeypatch.context() as patched:
         patched.setattr(Fit, "run", killed)
         with pytest.raises(KeyboardInterrupt):
-            resume("longer", None, None, EVERY, 8, False, print)
+            resume("longer", None, None, EVERY, 12, False, print)
     run, _ = resume("longer", None, None, EVERY, None, False, print)
     state = State.load(run)
-    assert (state.status, state.step, run.evaluation("val")["step"]) == ("finished", 8, state.best_step)
+    assert (state.status, state.step, run.evaluation("val")["step"]) == ("finished", 12, state.best_step)
 
 
-def test_bfloat16_computes_in_it_and_keeps_float32_weights(place: Path, dataset: Dataset) -> None:
+def test_bfloat16_computes_in_it_and_keeps_float32_weights(short: Run, place: Path, dataset: Dataset) -> None:
     recipe = small_recipe(place, ("batch_size: 4", "batch_size: 4 mixed_precision: BFLOAT16"))
     run, evaluation = train(recipe, dataset.folder, "half", EVERY, print)
     assert {value.dtype for value in weights(run).values()} == {np.dtype(np.float32)}
@@ -435,7 +466,7 @@ def test_bfloat16_computes_in_it_and_keeps_float32_weights(place: Path, dataset:
     assert again.as_dict(run.classes) == evaluation.as_dict(run.classes), (
         "thresholds come from what is exported: the network in float32"
     )
-    plain = [metrics["train/model_loss"] for step, metrics in told(load_run("short")) if "train/model_loss" in metrics]
+    plain = [metrics["train/model_loss"] for step, metrics in told(short) if "train/model_loss" in metrics]
     half = [metrics["train/model_loss"] for step, metrics in told(run) if "train/model_loss" in metrics]
     assert half != plain
     np.testing.assert_allclose(half[0], plain[0], rtol=0.05)
