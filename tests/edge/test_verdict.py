@@ -77,8 +77,8 @@ def test_a_rule_is_told() -> None:
 
 
 def test_what_a_rule_lets_pass_is_told() -> None:
-    own = {"PR": 0.5, "QA": 0.5}
-    assert departures(Rule(own), own) == departures(Rule({"PR": 0.4, "QA": 0.5}), own) == []
+    own = Rule({"PR": 0.5, "QA": 0.5})
+    assert departures(own, own) == departures(Rule({"PR": 0.4, "QA": 0.5}), own) == []
     assert departures(Rule({"PR": 0.6, "QA": 0.5}, frozenset({"QA"})), own) == [
         "PR counts from 60%, above the model's own score",
         "QA never rejects",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealpin_training.dataset.boxes import check_boxes, check_names, check_size, clip, overlap
+from sealpin_training.dataset.boxes import check_boxes, check_names, check_size, clip, compare, overlap
 from sealpin_training.dataset.findings import Finding
 from sealpin_training.dataset.labels import Edges, RawLabels, RawObject
 
@@ -181,3 +181,42 @@ def test_a_path_against_the_photos(path: str | None, kind: str) -> None:
     assert [(one.kind, one.found, one.allowed) for one in found] == [
         (kind, path, "a.jpg" if kind == "path-differs" else "")
     ] * bool(kind)
+
+
+def labels(
+    file: str, *boxes: Edges, size: tuple[int, int] | None = (WIDTH, HEIGHT), relative: bool = False
+) -> RawLabels:
+    return RawLabels(file, [RawObject(n, "a", edges) for n, edges in enumerate(boxes)], size=size, relative=relative)
+
+
+FAR = (120.0, 30.0, 160.0, 80.0)
+FURTHER = (170.0, 10.0, 190.0, 20.0)
+SHARES = (0.1, 0.3, 0.3, 0.8)  # GOOD, of WIDTH and HEIGHT
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "kind", "told"),
+    [
+        (labels("a", GOOD, FAR), labels("b", FAR, GOOD), "labels-given-twice", "p.jpg, in a and b"),
+        (labels("a", GOOD), labels("a", GOOD), "labels-given-twice", "p.jpg, in a at first and a later entry"),
+        (labels("a", GOOD), labels("b", (21.5, 28.5, 61.5, 78.5)), "labels-given-twice", "p.jpg, in a and b"),
+        (labels("a", GOOD), labels("b", (21.6, 30, 60, 80)), "labels-differ",
+         "p.jpg: a (21.6, 30, 60, 80) is in b, not in a; and 1 more"),
+        (labels("a", GOOD), labels("b"), "labels-differ", "p.jpg: a (20, 30, 60, 80) is in a, not in b"),
+        (labels("a"), labels("b", GOOD), "labels-differ", "p.jpg: a (20, 30, 60, 80) is in b, not in a"),
+        (labels("a", GOOD), labels("b", GOOD, FAR, FURTHER), "labels-differ",
+         "p.jpg: a (120, 30, 160, 80) is in b, not in a; and 1 more"),
+        (labels("a", GOOD), labels("b", SHARES, size=None, relative=True), "labels-given-twice", "p.jpg, in a and b"),
+        (labels("a", GOOD, size=None), labels("b", SHARES, relative=True), "labels-given-twice", "p.jpg, in a and b"),
+        (labels("a", GOOD, size=None), labels("b", SHARES, size=None, relative=True), "labels-differ",
+         "p.jpg: no size is given to compare them with a"),
+        (labels("a", GOOD, size=None), labels("b", GOOD, size=None), "labels-given-twice", "p.jpg, in a and b"),
+    ],
+)  # fmt: skip
+def test_two_listings_of_one_photo(first: RawLabels, other: RawLabels, kind: str, told: str) -> None:
+    assert compare(first, other, "p.jpg") == Finding(other.file, kind, told)
+
+
+def test_a_box_of_another_category_is_another_box() -> None:
+    other = RawLabels("b", [RawObject(0, "dent", GOOD)], size=(WIDTH, HEIGHT))
+    assert compare(labels("a", GOOD), other, "p.jpg").kind == "labels-differ"
