@@ -214,7 +214,7 @@ def test_runs_are_compared_and_one_is_promoted(whole: Run, wider: Run, place: Pa
     assert narrow["escapes_per_1000"]["parts"] > 0
     assert set(narrow["by_category"]) <= set(whole.classes)
     (apart,) = document["apart"]
-    assert (apart["run"], apart["base"], apart["photos"]) == ("wider", "whole", dataset.counts["val"])
+    assert (apart["run"], apart["base"], apart["photos"]) == ("wider", "whole", whole.load_dataset().counts["val"])
     assert apart["low"] <= apart["ap"] <= apart["high"]
     assert 0 <= document["others_load"] <= 1
     assert wide["parameters"] > narrow["parameters"]
