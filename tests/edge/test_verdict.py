@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sealpin_edge.camera import Frame
 from sealpin_edge.detection import Detection
 from sealpin_edge.errors import InputError
-from sealpin_edge.verdict import Inference, Rule, Verdict, check_rule, decide, departures, judge
+from sealpin_edge.verdict import Inference, Rule, Verdict, check_rule, decide, departures, judge, with_thresholds
 from sealpin_export.gate import _flip
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
@@ -93,3 +93,12 @@ def test_a_rule_that_rejects_nothing_or_names_what_there_is_not_is_refused(notic
     with pytest.raises(InputError, match=told) as caught:
         check_rule(Rule({"PR": 0.5, "QA": 0.5}, frozenset(notice)), "[model] notice")
     assert (caught.value.where, caught.value.found) == ("[model] notice", ", ".join(sorted(notice)))
+
+
+def test_thresholds_that_a_user_gives_take_the_place_of_the_models() -> None:
+    own = {"PR": 0.5, "QA": 0.25}
+    assert with_thresholds(own, {"QA": 1.0}, "--threshold") == {"PR": 0.5, "QA": 1.0}
+    assert with_thresholds(own, 0.01, "--threshold") == {"PR": 0.01, "QA": 0.01}
+    for wrong in ({"XX": 0.5}, 0.0, {"PR": 1.01}):
+        with pytest.raises(InputError, match=r"--threshold: (the model knows no such category|this is no threshold)"):
+            with_thresholds(own, wrong, "--threshold")

@@ -424,7 +424,7 @@ def test_a_wrong_tracking_address_is_told_before_anything_is_there(
 
 def test_a_run_starts_from_another_run_and_hours_end_it_early(whole: Run, place: Path, dataset: Dataset) -> None:
     said: list[str] = []
-    options = Options(steps=40, max_hours=1e-9, start_from="whole", batch_size=2, learning_rate=0.004)
+    options = Options(max_hours=1e-9, start_from="whole", batch_size=2, learning_rate=0.004)
     recipe = small_recipe(place)
     run, _ = train(recipe, dataset.folder, "second", options, said.append)
     assert [line.split()[0] for line in said[:2]] == ["--batch-size", "--learning-rate"]
