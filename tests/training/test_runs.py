@@ -185,6 +185,7 @@ def test_damaged_weights_are_told_wherever_they_are_used(store: Path) -> None:
     data = run.folder / f"weights/ckpt-{STEPS}.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:-100])
     judged = {"step": STEPS, "metrics": {"AP": 0.2, "AP50": 0.4}, "thresholds": dict.fromkeys(run.classes, 0.5)}
+    judged["threshold_chosen"] = "given"
     write_json(run.folder / "evaluation_val.json", judged)
     with pytest.raises(InputError, match="checkpoint is damaged"):
         promote(run)
@@ -224,14 +225,14 @@ def test_a_run_that_is_being_set_up_is_told_as_well(store: Path) -> None:
 
 def test_the_list_says_what_became_of_a_run(store: Path) -> None:
     run = load_run("first")
-    assert "interrupted step       8 of       8  AP 0.250 at step 4" in call("runs", "list").stdout
+    assert "interrupted step       8 of       8  AP 0.250, weights of step 4" in call("runs", "list").stdout
     State().save(run)
     shutil.rmtree(run.checkpoints)
     assert "interrupted step       0 of       8  not evaluated yet" in call("runs", "list").stdout
     told = json.loads(call("runs", "list", "--json").stdout)["runs"][0]
     assert (told["status"], told["step"], told["best_ap"]) == ("interrupted", 0, None)
     State("finished", 8, 1.0, 8, 8, 0.0).save(run)
-    assert "finished    step       8 of       8  AP 0.000 at step 8" in call("runs", "list").stdout
+    assert "finished    step       8 of       8  AP 0.000, weights of step 8" in call("runs", "list").stdout
     with locked("first", Path("mlruns"), TRAINING):
         assert "training    step       0 of" in call("runs", "list").stdout
 
@@ -294,7 +295,7 @@ def tracked(dataset: Dataset) -> Run:
     """The run, known to MLflow."""
     run = load_run("first")
     tracker = start_tracking(open_tracking(Path("mlruns")), "first", {}, {}, run.metrics_log)
-    assert tracker.finish("FINISHED", [])
+    assert tracker.finish("FINISHED", [], {})
     run = replace(run, run_id=tracker.run_id)
     run.save()
     return run
