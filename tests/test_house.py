@@ -48,6 +48,13 @@ def test_importing_loads_no_heavy_package(module: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+def test_windows_is_told_where_sealpin_runs() -> None:
+    code = "import sys; sys.platform = 'win32'; import sealpin_edge.cli"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert "WSL2" in done.stderr
+
+
 def commands(group: click.Group, path: str) -> list[tuple[str, click.Command]]:
     """All commands below a group, by their path."""
     found = []

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from sealpin.cli import main
 from sealpin_edge.model import Model
 from sealpin_edge.photo import decode_photo, stretch
-from tests.chain.conftest import FEWER_STEPS, Walk, blocks
+from sealpin_training.recipe import shipped_recipes
+from tests.chain.conftest import CLASSES, NOT_RUN, Walk, blocks
 
 
 def test_every_block_was_run(walked: Walk) -> None:
@@ -21,7 +22,7 @@ def test_every_block_was_run(walked: Walk) -> None:
         line
         for block in blocks("sh")
         for line in block.splitlines()
-        if not line.startswith(("source", "sealpin-edge run"))
+        if not line.startswith((*NOT_RUN, "sealpin-edge run"))
     ]
     assert sorted(walked.printed) == sorted(commands)
     assert len(commands) >= 8
@@ -48,7 +49,7 @@ def test_the_run_is_in_mlflow_with_what_repeats_it(walked: Walk) -> None:
             step for (step,) in db.execute("SELECT step FROM metrics WHERE key = 'train/total_loss' ORDER BY step")
         ]
         metrics = {key for (key,) in db.execute("SELECT DISTINCT key FROM metrics")}
-    assert (params["steps"], params["differences"]) == (FEWER_STEPS.split()[1], "none")
+    assert (params["steps"], params["differences"]) == ("4", "none")
     assert tags["dataset_digest"] == run["dataset_digest"]
     assert steps == [1, 2, 3, 4]
     assert {"train/learning_rate", "val/AP", "val/AP50"} <= metrics
@@ -63,7 +64,7 @@ def test_the_saved_model_has_the_apis_signature(walked: Walk) -> None:
     count = int(outputs["num_detections"][0])
     assert outputs["detection_boxes"].shape[0] == 1
     assert outputs["detection_boxes"].shape[2] == 4
-    assert set(outputs["detection_classes"][0, :count].numpy()) <= {1.0, 2.0}
+    assert set(outputs["detection_classes"][0, :count].numpy()) <= {1.0, 2.0, 3.0}
 
 
 PEER = """
@@ -94,7 +95,7 @@ def test_a_bare_interpreter_finds_what_sealpin_finds(walked: Walk, tmp_path: Pat
         [sys.executable, "-c", PEER, str(path), str(tmp_path / "photo.npy")], capture_output=True, text=True, check=True
     )
     peer = json.loads(done.stdout)
-    assert peer["labels"] == list(model.card.classes) == ["PR", "QA"]
+    assert peer["labels"] == list(model.card.classes) == sorted(CLASSES)
     assert "uint8" in peer["dtype"]
     found = model.detect(photo)
     assert len(found) == peer["count"]
@@ -115,7 +116,7 @@ def test_the_metadata_reader_tells_labels_and_normalisation(walked: Walk) -> Non
     assert units[0]["options"] == {"mean": [0.0], "std": [1.0]}
     outputs = {tensor["name"] for tensor in metadata["output_tensor_metadata"]}
     assert outputs == {"location", "category", "score", "number of detections"}
-    assert displayer.get_associated_file_buffer("labels.txt").decode().split() == ["PR", "QA"]
+    assert displayer.get_associated_file_buffer("labels.txt").decode().split() == sorted(CLASSES)
 
 
 def test_evaluate_answers_scripts(walked: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,22 +125,22 @@ def test_evaluate_answers_scripts(walked: Walk, monkeypatch: pytest.MonkeyPatch)
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     assert {"AP", "AP50", "AP75", "thresholds", "parts", "escapes", "false_rejects"} <= set(document)
-    assert document["thresholds"] == {"PR": 0.5, "QA": 0.5}
+    assert document["thresholds"] == dict.fromkeys(sorted(CLASSES), 0.5)
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["train", "none.config", "--dataset", "dataset", "--run", "x"], "no such recipe"),
-        (["train", "DEMO", "--dataset", "photos", "--run", "x"], "not a converted dataset"),
-        (["train", "DEMO", "--dataset", "dataset", "--run", "../x"], "cannot name a run"),
-        (["train", "DEMO", "--dataset", "dataset", "--run", "first"], "a run of this name"),
+        (["train", "FIRST", "--dataset", "photos", "--run", "x"], "not a converted dataset"),
+        (["train", "FIRST", "--dataset", "dataset", "--run", "../x"], "cannot name a run"),
+        (["train", "FIRST", "--dataset", "dataset", "--run", "first", "--start-from", "scratch"], "a run of this name"),
         (["train", "ORIGINAL", "--dataset", "dataset", "--run", "x"], "sealpin pretrained get ssd_mobilenet_v2"),
         (["train", "ONE_CLASS", "--dataset", "dataset", "--run", "x"], "model.ssd.num_classes"),
         (["evaluate", "nobody"], "no such run"),
         (["export", "nobody", "--out", "x"], "no such run"),
         (["export", "first", "--out", "export"], "in the way"),
-        (["bundle", "photos/part_0000.jpg", "--station", "station.toml", "--out", "x"], "not a whole TFLite file"),
+        (["bundle", "photos/photo_00.jpg", "--station", "station.toml", "--out", "x"], "not a whole TFLite file"),
         (["bundle", "export/model.tflite", "--station", "none.toml", "--out", "x"], "no such station config"),
     ],
 )
@@ -147,20 +148,22 @@ def test_a_mistake_gets_one_clear_message_and_leaves_nothing(
     walked: Walk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str], told: str
 ) -> None:
     monkeypatch.chdir(walked.folder)
-    demo = Path("pipelines/ssd_mobilenet_v2_fpnlite_320x320_demo.config")
     one_class = tmp_path / "one_class.config"
-    one_class.write_text(demo.read_text().replace("num_classes: 2", "num_classes: 1"))
+    one_class.write_text(Path("first.config").read_text().replace("num_classes: 3", "num_classes: 1"))
+    original = tmp_path / "original.config"
+    shipped = shipped_recipes() / "ssd_mobilenet_v2_fpnlite_640x640_120k.config"
+    original.write_text(shipped.read_text().replace("num_classes: 2", "num_classes: 3"))
     places = {
-        "DEMO": str(demo),
-        "ORIGINAL": "pipelines/ssd_mobilenet_v2_fpnlite_640x640_120k.config",
+        "FIRST": "first.config",
+        "ORIGINAL": str(original),
         "ONE_CLASS": str(one_class),
     }
-    before = sorted(path for path in walked.folder.rglob("*") if "pipelines" not in path.parts)
+    before = sorted(walked.folder.rglob("*"))
     result = CliRunner().invoke(main, [places.get(argument, argument) for argument in arguments])
     assert result.exit_code == 2, result.output
     assert told in result.output
     assert "Traceback" not in result.output
-    assert sorted(path for path in walked.folder.rglob("*") if "pipelines" not in path.parts) == before
+    assert sorted(walked.folder.rglob("*")) == before
 
 
 def test_a_float_model_gives_the_scores_of_the_checkpoint(walked: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
