@@ -24,6 +24,8 @@ from sealpin_training.quiet import tensorflow
 MAX_DROP = 0.01
 # A file loses no more than this share of the network's AP, whatever that is, nor of the boxes of a class that count
 MAX_SHARE_LOST = 0.1
+# Less AP than this is the order of a few boxes that find nothing
+LEAST_DROP = 0.001
 # A verdict is certain when the odds of the score that decides it are this many times off the threshold's
 CERTAIN_ODDS = 3.0
 
@@ -68,7 +70,7 @@ class Gate:
     @property
     def allowed_drop(self) -> float:
         """How much AP it may lose: `max_drop`, or where the network has little, a share of that."""
-        return min(self.max_drop, MAX_SHARE_LOST * max(0.0, self.ap[0]))
+        return min(self.max_drop, max(LEAST_DROP, MAX_SHARE_LOST * self.ap[0]))
 
     @property
     def certain_flips(self) -> int:
