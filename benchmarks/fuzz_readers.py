@@ -225,17 +225,20 @@ def run_files(folder: Path) -> tuple[Sequence[bytes], Read]:
     """A run's run.json, state.json and evaluation."""
     from sealpin_training import run as runs
 
-    run = runs.Run("r", "0" * 32, "demo", "0" * 64, 0, ("PR", "QA"), "data", "0" * 64, "sealpin train", 4, None, "")
-    seeds = [json.dumps(asdict(one)).encode() for one in (run, runs.State(step=8, best_step=4, best_ap=0.5))] + [
-        b'{"step": 4, "AP": 0.5, "thresholds": {"PR": 0.5}}'
-    ]
-    runs.STORE = folder / "mlruns"
-    place = runs.STORE / "runs/r"
+    run = runs.Run(
+        "r", "0" * 32, "demo", "0" * 64, 0, ("PR", "QA"), "data", "0" * 64, "sealpin train", 4, None, "",
+        store=folder / "mlruns",
+    )  # fmt: skip
+    place = run.folder
     place.mkdir(parents=True)
+    run.save()
+    runs.State(step=8, best_step=4, best_ap=0.5).save(run)
+    seeds = [(place / name).read_bytes() for name in ("run.json", "state.json")]
+    seeds.append(b'{"step": 4, "AP": 0.5, "thresholds": {"PR": 0.5}}')
 
     def read(data: bytes) -> None:
         for name, reader in (
-            ("run.json", lambda: runs.load_run("r")),
+            ("run.json", lambda: runs.load_run("r", run.store)),
             ("state.json", lambda: runs.State.load(run)),
             ("evaluation_val.json", lambda: run.last_evaluation("val")),
         ):

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -69,7 +68,8 @@ def test_numbers_that_no_float_or_int_holds_are_refused_in_words(number: str, tm
 
 
 @pytest.mark.parametrize(
-    "content", [asdict(RUN), {"step": "4"}, {"step": None}, {"status": 1}, {"step": True}, {"steps": 4}, [4], 4]
+    "content",
+    [{"name": "r", "seed": 0}, {"step": "4"}, {"step": None}, {"status": 1}, {"step": True}, {"steps": 4}, [4], 4],
 )
 def test_a_state_that_is_none_is_refused(content: object, run_folder: Path) -> None:
     (run_folder / "state.json").write_text(json.dumps(content))
