@@ -79,7 +79,8 @@ def run_demo(out: Path) -> None:
         ("sealpin", "dataset", "convert", "labelled", "dataset"),
         ("sealpin", "train", str(recipe), "--dataset", "dataset", "--run", RUN),
         ("sealpin", "evaluate", RUN, "--split", "test"),
-        ("sealpin", "export", RUN, "--out", "export", "--quantize", "int8"),
+        # Of 31 boxes on val, one that fits less well is 0.01 AP already
+        ("sealpin", "export", RUN, "--out", "export", "--quantize", "int8", "--max-drop", "0.03"),
     ):
         _command(command, out)
     shutil.copyfile(out / "export/model.tflite", out / "model.tflite")
