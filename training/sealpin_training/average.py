@@ -19,8 +19,8 @@ class WeightAverage(tf.Module):  # type: ignore[misc]
     def __init__(self, model: Any) -> None:
         """Made in the strategy's scope. Every replica keeps its own, equal to the others': no step waits for it."""
         super().__init__()
-        self.updates = _replicas_own(0, tf.int64)
-        self.values = [_replicas_own(variable.numpy(), variable.dtype) for variable in model.variables]
+        self.updates = replicas_own(0, tf.int64)
+        self.values = [replicas_own(variable.numpy(), variable.dtype) for variable in model.variables]
 
     def begin(self, model: Any) -> None:
         """Average from the weights that there are now."""
@@ -36,11 +36,12 @@ class WeightAverage(tf.Module):  # type: ignore[misc]
             value.assign_add(share * (variable - value))
 
 
-def _replicas_own(value: Any, dtype: Any) -> Any:
+def replicas_own(value: Any, dtype: Any, aggregation: Any = tf.VariableAggregation.ONLY_FIRST_REPLICA) -> Any:
+    """A variable of which each replica has its own; `aggregation` is what they come to when they are saved."""
     return tf.Variable(
         value,
         trainable=False,
         dtype=dtype,
         synchronization=tf.VariableSynchronization.ON_READ,
-        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        aggregation=aggregation,
     )

@@ -55,7 +55,7 @@ def check_batch(batch: int) -> None:
             where="train_config.batch_size",
             found=f"{batch}, for {devices} devices",
             allowed=f"a multiple of {devices}",
-            hint="change batch_size, or show fewer GPUs: CUDA_VISIBLE_DEVICES=0",
+            advice="change batch_size, or show fewer GPUs: CUDA_VISIBLE_DEVICES=0",
         )
 
 
@@ -80,5 +80,5 @@ def _tf_config() -> tuple[dict[str, list[str]], str, int]:
             where="TF_CONFIG",
             found=text[:200],
             allowed='{"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}',
-            hint="unset TF_CONFIG to train on this machine alone",
+            advice="unset TF_CONFIG to train on this machine alone",
         ) from None

@@ -32,7 +32,7 @@ def check_memory(recipe: Recipe, model: Any, workers: int) -> float:
             where="train_config.batch_size",
             found=f"{recipe.train.batch_size}, which needs {needed / 1e9:.1f} GB here; {free / 1e9:.1f} GB are free",
             allowed=f"at most {fits * workers}" if fits >= 1 else "a smaller input: not even one photo fits",
-            hint="lower batch_size, and with it the learning rate; or free memory",
+            advice="lower batch_size, and with it the learning rate; or free memory",
         )
     return free - needed
 

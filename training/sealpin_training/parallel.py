@@ -46,7 +46,9 @@ class Workers:
                 yield waiting.popleft().result()
         except BrokenProcessPool:
             raise EnvironmentFault(
-                "a working process was ended", allowed="enough memory for every core", hint="try again with --workers 1"
+                "a working process was ended",
+                allowed="enough memory for every core",
+                advice="try again with --workers 1",
             ) from None
         finally:
             for future in waiting:

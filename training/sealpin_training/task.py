@@ -4,7 +4,7 @@ from typing import Any
 
 from official.vision.tasks import retinanet
 
-from .average import WeightAverage
+from .average import WeightAverage, replicas_own
 from .input import TrainingPhotos, batches
 from .network.model import build_network
 from .recipe import Recipe
@@ -24,9 +24,9 @@ class DetectionTask(retinanet.RetinaNetTask):  # type: ignore[misc]
         super().__init__(config)
         self._recipe, self._photos, self._seed, self._first_step = recipe, photos, seed, first_step
         # The first step whose loss was no number or exploded, counted from 1; 0 while there was none
-        self.broken_step = _replicas_own(0, tf.int64)
-        self.steps_done = _replicas_own(first_step, tf.int64)
-        self.first_loss = _replicas_own(0.0, tf.float32)
+        self.broken_step = replicas_own(0, tf.int64, tf.VariableAggregation.SUM)
+        self.steps_done = replicas_own(first_step, tf.int64, tf.VariableAggregation.SUM)
+        self.first_loss = replicas_own(0.0, tf.float32, tf.VariableAggregation.SUM)
         self.average: WeightAverage | None = None
 
     def build_model(self) -> Any:
@@ -83,14 +83,3 @@ class DetectionTask(retinanet.RetinaNetTask):  # type: ignore[misc]
         broken = tf.math.is_nan(model_loss) | tf.math.is_inf(model_loss) | exploded
         self.broken_step.assign(tf.where(broken & (self.broken_step == 0), step, self.broken_step))
         return total, classification, localisation, model_loss
-
-
-def _replicas_own(value: float, dtype: Any) -> Any:
-    """A variable of which each replica has its own."""
-    return tf.Variable(
-        value,
-        trainable=False,
-        dtype=dtype,
-        synchronization=tf.VariableSynchronization.ON_READ,
-        aggregation=tf.VariableAggregation.SUM,
-    )

@@ -188,7 +188,9 @@ def _example(
         data = file.read()
     if hashlib.sha256(data).hexdigest() != photo.sha256:
         raise EnvironmentFault(
-            "this photo changed while it was converted", where=photo.name, hint="let it come to rest and convert again"
+            "this photo changed while it was converted",
+            where=photo.name,
+            advice="let it come to rest and convert again",
         )
     boxes, width, height = photo.boxes, photo.width, photo.height
     name = photo.name.encode(errors="replace")
