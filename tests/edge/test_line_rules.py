@@ -150,6 +150,19 @@ def test_a_heartbeat_that_stands_is_reported_also_while_ready_and_ready_counts_n
     assert len(player.violations) == 1
 
 
+def test_a_station_that_has_taken_leave_is_not_a_dead_one(
+    cut_off: list[Callable[[], None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sealpin_edge.simulation.line.STATION_DEAD_S", 0.3)
+    player = Player(cut_off)
+    player.say(ready=True)
+    player.driver.write(BLOCK.at(STATION_OFFSET), bytes(16))
+    threading.Event().wait(1.0)
+    assert player.violations == []
+    player.say(ready=True)
+    player.until(lambda: bool(player.violations))
+
+
 def test_in_simple_mode_the_trigger_is_low_for_its_time_and_a_well_behaved_station_breaks_no_rule(
     cut_off: list[Callable[[], None]],
 ) -> None:

@@ -241,7 +241,9 @@ class Line:
     def _check(self, before: Outputs, now: Outputs) -> None:
         if now.heartbeat != before.heartbeat:
             self._dead = False
-        if now.heartbeat != before.heartbeat or not self._station_beat_at:
+        if now == Outputs():
+            self._station_beat_at = 0.0  # it has taken leave, or has just come: it promises nothing that it could break
+        elif now.heartbeat != before.heartbeat or not self._station_beat_at:
             self._station_beat_at = time.monotonic()
         if self._block and self._plc.read(self._block, STATION_OFFSET) != encode_inputs(self._inputs):
             self._report(["the station wrote to the PLC's bytes"])
