@@ -12,6 +12,7 @@ from .findings import Finding
 
 Edges = tuple[float, float, float, float]
 """xmin, ymin, xmax, ymax."""
+MAX_SIDE_DIGITS = 8
 
 
 class Box(NamedTuple):
@@ -66,6 +67,19 @@ class RawLabels:
     def tells_of_objects(self) -> bool:
         """Are there objects, or what was meant as one and could not be read? Then the photo shows no good part."""
         return bool(self.objects) or any(fault.number for fault in self.findings)
+
+
+def whole_number(given: object) -> int | None:
+    """A side of a photo in pixels, or its depth, as a file gives it: text or a number. None when it is none.
+
+    Whole, not negative, and of MAX_SIDE_DIGITS digits at most: any number may come from outside.
+    """
+    if isinstance(given, float) and given.is_integer():
+        given = int(given)
+    text = str(given) if isinstance(given, int) and abs(given) < 10**MAX_SIDE_DIGITS else given
+    if not isinstance(text, str) or not text.isdecimal() or len(text) > MAX_SIDE_DIGITS:
+        return None
+    return int(text)
 
 
 Given = str | RawLabels

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..files import Files, PhotoNames, read_label_text, undecoded
 from ..findings import Finding
-from ..labels import Edges, LabelSource, RawLabels, RawObject
+from ..labels import Edges, LabelSource, RawLabels, RawObject, whole_number
 from .foreign import json_program, looks_like_json_labels, pass_over
 
 LOOKS_LIKE = "a COCO JSON file with images, annotations and categories"
@@ -174,11 +174,8 @@ def _around(segmentation: Any) -> Edges | None:
 
 
 def _size(item: dict[str, Any]) -> tuple[int, int] | None:
-    width, height = item.get("width"), item.get("height")
-    for side in (width, height):
-        if isinstance(side, bool) or not isinstance(side, int | float) or not side > 0 or side != side // 1:
-            return None
-    return int(width or 0), int(height or 0)
+    width, height = (whole_number(item.get(side)) for side in ("width", "height"))
+    return (width, height) if width and height else None
 
 
 def _key(number: Any) -> str:

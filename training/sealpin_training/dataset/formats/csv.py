@@ -12,7 +12,7 @@ import re
 
 from ..files import PHOTO_ENDINGS, Files, PhotoNames, read_label_text, undecoded
 from ..findings import Finding
-from ..labels import LabelSource, RawLabels, RawObject
+from ..labels import LabelSource, RawLabels, RawObject, whole_number
 from .foreign import pass_over
 
 LOOKS_LIKE = "CSV files with the columns filename, width, height, class, xmin, ymin, xmax, ymax"
@@ -62,9 +62,9 @@ def _add(labels: RawLabels, photo: str, number: int, row: Row) -> None:
     if more := row.get(""):
         fault("line-unreadable", f"more cells than columns: {more}"[:80])
         return
-    width, height = row.get("width", ""), row.get("height", "")
-    if all(side.isdecimal() and len(side) < 9 and int(side) for side in (width, height)):
-        size = (int(width), int(height))
+    width, height = (whole_number(row.get(side)) for side in ("width", "height"))
+    if width and height:
+        size = (width, height)
         if labels.size not in (None, size):
             fault("labels-differ", f"{photo}: {width}x{height} here, {labels.size} on an earlier line")
         labels.size = size

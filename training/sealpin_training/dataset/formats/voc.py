@@ -16,7 +16,7 @@ from sealpin_edge.errors import raise_all
 from ..boxes import check_boxes
 from ..files import Files, match, read_whole
 from ..findings import Finding
-from ..labels import Box, LabelSource, RawLabels, RawObject
+from ..labels import Box, LabelSource, RawLabels, RawObject, whole_number
 from .foreign import pass_over, xml_program
 
 MAX_BYTES = 4 << 20
@@ -186,7 +186,7 @@ def _as_utf8(text: bytes) -> bytes:
 def _size(tree: Any, fault: Any) -> tuple[tuple[int, int] | None, int | None]:
     """Width and height, and depth."""
     texts = [(tree.findtext(f"size/{tag}") or "").strip() for tag in ("width", "height", "depth")]
-    width, height, depth = (int(text) if text.isdecimal() and len(text) < 9 else None for text in texts)
+    width, height, depth = (whole_number(text) for text in texts)
     if width is None or height is None:
         fault("size-missing", "nothing" if not any(texts) else f"{texts[0]!r} x {texts[1]!r}")
         return None, depth
