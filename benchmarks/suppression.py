@@ -55,7 +55,7 @@ def measure(run: Run, photo: Path, photos: int, work: Path) -> list[dict[str, ob
         graph.SUPPRESSED = anchors
         changed = with_boxes(run, kept)
         path = work / f"{anchors}_{kept}.tflite"
-        write_model(changed, model_card(changed, "none"), path.with_suffix(""), path)
+        write_model(changed, graph.trained_network(changed), model_card(changed, "none"), path.with_suffix(""), path)
         model = Model(path)
         found = [model.detect(decode_photo(record.data, record.name)) for record in records]
         ap = coco_score(records, found, run.classes).metrics["AP"]

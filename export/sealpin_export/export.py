@@ -20,7 +20,7 @@ from sealpin_training.quiet import tensorflow
 from sealpin_training.run import AVERAGED, Run, State, write_json
 
 from .gate import MAX_DROP, Gate, judge_file, network_detections
-from .graph import DEFAULT, serving_module, tflite_module
+from .graph import DEFAULT, serving_module, tflite_module, trained_network
 from .metadata import add_metadata
 from .report import write_report
 from .sensitivity import Sensitivity
@@ -119,12 +119,13 @@ def export(
         new_folder(out, run.folder, dataset.folder, over=GATE if force else "") as folder,
         TemporaryDirectory(dir=out.parent, prefix=".export.") as work,
     ):
-        steps, saved_model = _Steps(out, tell), folder / "saved_model"
-        steps.do("SavedModel", saved_model, _save, *serving_module(run), saved_model)
+        steps, saved_model, model = _Steps(out, tell), folder / "saved_model", trained_network(run)
+        steps.do("SavedModel", saved_model, _save, *serving_module(run.recipe(), model), saved_model)
         files: dict[str, Path] = {}
         for which, card in cards.items():
             files[which] = path = folder / (f"model_{which}.tflite" if files else MODEL)
-            steps.do(f"TFLite, {which}", path, write_model, run, card, Path(work, which), path, keep_float)
+            read = Path(work, "int8" if which == "int8" else "float")
+            steps.do(f"TFLite, {which}", path, write_model, run, model, card, read, path, keep_float)
         network = steps.do("network on val", saved_model, network_detections, saved_model, records, run.classes)
         judged = [
             steps.do(f"{path.name} on val", path, judge_file, path, records, network, max_drop)
@@ -149,12 +150,17 @@ class _Refused(Exception):
     """Leaves nothing in the new folder's place."""
 
 
-def write_model(run: Run, card: ModelCard, saved_model: Path, path: Path, keep_float: int = 0) -> None:
-    """Write one model file, unproven; `saved_model` is a new folder for what the converter reads."""
+def write_model(run: Run, model: Any, card: ModelCard, saved_model: Path, path: Path, keep_float: int = 0) -> None:
+    """Write one file of the run's network `model`, unproven.
+
+    `saved_model` is the folder of what the converter reads, made unless it is there: all float kinds read the same,
+    int8 its own.
+    """
     int8 = card.quantisation == "int8"
     least = min(LEAST_SCORE, min(card.thresholds.values()) / 4)
-    module = tflite_module(run, float_input=int8, least_score=least)
-    _save(module, {DEFAULT: module.function}, saved_model)
+    if not saved_model.exists():
+        module = tflite_module(run.recipe(), model, float_input=int8, least_score=least)
+        _save(module, {DEFAULT: module.function}, saved_model)
     if int8 and keep_float:
         data = Sensitivity(saved_model, run).keep_float(keep_float)
     else:

@@ -25,8 +25,18 @@ DEFAULT, ENCODED, EXAMPLE = "serving_default", "encoded_image_string_tensor", "t
 SUPPRESSED = 300
 
 
-def serving_module(run: Run) -> tuple[Any, dict[str, Any]]:
-    """A tf.Module that is called as the Object Detection API's exported models are, and its signatures.
+def trained_network(run: Run) -> Any:
+    """The run's best network. Keras counts its layers' names anew, so that they are the same every time."""
+    from sealpin_training.tf import tf_keras
+
+    tf_keras.backend.clear_session()
+    model = build_network(run.recipe())
+    restore(model, run.weights())
+    return model
+
+
+def serving_module(recipe: Recipe, model: Any) -> tuple[Any, dict[str, Any]]:
+    """The network as a tf.Module that is called as the Object Detection API's exported models are, and its signatures.
 
     Input `input_tensor`: uint8 RGB [1, height, width, 3] of any size (`serving_default`), or photos as files or as
     tf.Example [B]. Out: `detection_boxes` [B, N, 4] (ymin, xmin, ymax, xmax in 0..1), `detection_scores`,
@@ -34,7 +44,6 @@ def serving_module(run: Run) -> tuple[Any, dict[str, Any]]:
     """
     tf = tensorflow()
 
-    recipe, model = _network(run)
     height, width = recipe.resizer.height, recipe.resizer.width
 
     # A function of its own, so that the network stands in the file once
@@ -73,15 +82,15 @@ def serving_module(run: Run) -> tuple[Any, dict[str, Any]]:
     return module, {DEFAULT: images, ENCODED: of_each(read), EXAMPLE: of_each(example)}
 
 
-def tflite_module(run: Run, *, float_input: bool, least_score: float) -> Any:
-    """A tf.Module for the TFLite converter: one photo of the model's size in, TFLite_Detection_PostProcess at the end.
+def tflite_module(recipe: Recipe, model: Any, *, float_input: bool, least_score: float) -> Any:
+    """The network as a tf.Module for the TFLite converter, with TFLite_Detection_PostProcess at the end.
 
-    The photo is uint8, or float32 of 0..255 for a converter that makes the input uint8 itself. Classes count from 0.
-    Boxes below `least_score` are left out, or below the recipe's score_threshold, where that is higher.
+    One photo of the model's size goes in: uint8, or float32 of 0..255 for a converter that makes the input uint8
+    itself. Classes count from 0. Boxes below `least_score` are left out, or below the recipe's score_threshold, where
+    that is higher.
     """
     tf = tensorflow()
 
-    recipe, model = _network(run)
     shape = [1, recipe.resizer.height, recipe.resizer.width, 3]
     kind = tf.float32 if float_input else tf.uint8
     post_process = _post_processing(recipe, max(recipe.nms.score_threshold, least_score))
@@ -107,17 +116,6 @@ def tflite_module(run: Run, *, float_input: bool, least_score: float) -> Any:
         }
 
     return _module(model, detect)
-
-
-def _network(run: Run) -> tuple[Recipe, Any]:
-    """The run's recipe and best network. Keras counts its layers' names anew, so that they are the same every time."""
-    from sealpin_training.tf import tf_keras
-
-    tf_keras.backend.clear_session()
-    recipe = run.recipe()
-    model = build_network(recipe)
-    restore(model, run.weights())
-    return recipe, model
 
 
 def _module(model: Any, function: Any) -> Any:

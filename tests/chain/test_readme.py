@@ -164,22 +164,3 @@ def test_a_mistake_gets_one_clear_message_and_leaves_nothing(
     assert told in result.output
     assert "Traceback" not in result.output
     assert sorted(walked.folder.rglob("*")) == before
-
-
-def test_a_float_model_gives_the_scores_of_the_checkpoint(walked: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sealpin_training.dataset.records import read_records
-    from sealpin_training.evaluation.detect import detect_photos, trained_detector
-    from sealpin_training.run import load_run
-
-    monkeypatch.chdir(walked.folder)
-    result = CliRunner().invoke(main, ["export", "first", "--out", "float", "--quantize", "none", "--json"])
-    assert result.exit_code == 0, result.output
-    model = Model(walked.folder / json.loads(result.stdout)["model"])
-    assert model.card.quantisation == "float32"
-    run = load_run("first")
-    records = list(read_records(run.load_dataset().folder, "test", run.classes))[:2]
-    detected = detect_photos(run.recipe(), trained_detector(run), records, run.classes)
-    for record, wanted in zip(records, detected, strict=True):
-        found = model.detect(decode_photo(record.data))
-        assert len(found) == len(wanted) > 0
-        np.testing.assert_allclose([one.score for one in found], [one.score for one in wanted], atol=1e-4)

@@ -17,11 +17,12 @@ from sealpin_edge.model import Model
 from sealpin_edge.photo import decode_photo, encode_jpeg
 from sealpin_edge.tflite_file import read_tflite
 from sealpin_edge.verdict import Rule
-from sealpin_export.export import export, model_card
+from sealpin_export.export import LEAST_SCORE, export, model_card
 from sealpin_export.gate import judge_file
 from sealpin_export.metadata import add_metadata
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record, RecordFile
+from sealpin_training.evaluation.detect import detect_photos, trained_detector
 from sealpin_training.run import Run
 from tests.conftest import CELL, SIDE, part_photo, toy_card
 
@@ -91,6 +92,21 @@ def test_every_file_tells_what_it_is_and_judges_as_the_network(run: Run, exporte
     page = (exported / "report.html").read_text()
     assert page.count("<img") == 4
     assert "REFUSED" not in page
+
+
+def test_a_float_file_gives_the_scores_of_the_checkpoint(run: Run, exported: Path) -> None:
+    dataset, model = run.load_dataset(), Model(exported / "model_float32.tflite")
+    assert model.card.quantisation == "float32"
+    records = list(RecordFile(dataset.folder, "test", dataset.classes))
+    compared = 0
+    for record, wanted in zip(
+        records, detect_photos(run.recipe(), trained_detector(run), records, run.classes), strict=True
+    ):
+        sure = [one.score for one in wanted if one.score >= 2 * LEAST_SCORE]
+        found = [one.score for one in model.detect(decode_photo(record.data))][: len(sure)]
+        np.testing.assert_allclose(found, sure, atol=1e-3)
+        compared += len(sure)
+    assert compared >= len(records) / 2
 
 
 def test_the_same_weights_give_the_same_bytes(run: Run, exported: Path, tmp_path: Path) -> None:

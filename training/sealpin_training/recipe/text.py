@@ -231,7 +231,7 @@ def _message_class() -> Any:
     add(Pipeline)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(proto)
-    return message_factory.MessageFactory(pool).GetPrototype(pool.FindMessageTypeByName(f"{_PACKAGE}.Pipeline"))
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Pipeline"))
 
 
 def _to_dataclass(cls: Any, message: Any) -> Any:
