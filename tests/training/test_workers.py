@@ -35,10 +35,10 @@ def test_two_workers_have_the_loss_curve_of_one(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     recipe = small_recipe(tmp_path, *MOMENTUM)
-    train(recipe, dataset.folder, "one", Options(evaluate_every=4), print)
+    train(recipe, dataset.folder, "one", Options(evaluate_every=8), print)
     addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
     program = Path(sys.executable).with_name("sealpin")
-    words = [program, "train", recipe, "--dataset", dataset.folder, "--run", "two", "--evaluate-every", "4"]
+    words = [program, "train", recipe, "--dataset", dataset.folder, "--run", "two", "--evaluate-every", "8"]
     workers = []
     for index in range(2):
         config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
