@@ -35,23 +35,20 @@ RESULTS = ROOT / "benchmarks/results/mutation.json"
 EDGE, DATASET = "edge/sealpin_edge", "training/sealpin_training/dataset"
 HELD = {
     f"{EDGE}/verdict.py": ("edge/test_verdict.py",),
-    f"{EDGE}/golden.py": ("edge/test_checks.py", "edge/test_bundle.py"),
+    f"{EDGE}/golden.py": ("edge/test_golden.py",),
     f"{EDGE}/store_schema.py": ("edge/test_outbox.py",),
     f"{EDGE}/outbox.py": ("edge/test_outbox.py",),
     f"{EDGE}/delivery.py": ("edge/test_delivery.py", "edge/test_bad_servers.py", "edge/test_courier.py"),
     f"{EDGE}/lane.py": ("edge/test_courier.py", "edge/test_bad_servers.py"),
     f"{EDGE}/plc/handshake.py": ("edge/test_plc.py", "edge/test_plc_faults.py", "edge/test_deadline.py"),
     f"{EDGE}/simulation/line.py": ("edge/test_line_rules.py", "edge/test_plc.py"),
-    f"{EDGE}/simulation/rules.py": ("edge/test_line_rules.py",),
-    "export/sealpin_export/gate.py": (
-        "edge/test_verdict.py",
-        "export/test_export.py::test_a_verdict_that_turns_is_refused_when_it_was_certain",
-    ),
+    f"{EDGE}/simulation/rules.py": ("edge/test_rules.py",),
+    "export/sealpin_export/gate.py": ("edge/test_verdict.py", "export/test_gate.py"),
     f"{DATASET}/split.py": ("training/dataset/test_split.py",),
     f"{DATASET}/boxes.py": ("training/dataset/test_boxes.py",),
     **dict.fromkeys(
         (f"{DATASET}/formats/{name}.py" for name in ("coco", "csv", "voc", "yolo")),
-        ("training/dataset/test_convert.py", "training/dataset/test_check.py", "training/dataset/test_oddities.py"),
+        tuple(f"training/dataset/test_{name}.py" for name in ("listings", "yolo", "check", "oddities", "convert")),
     ),
 }
 # What the tests load from elsewhere, loaded once

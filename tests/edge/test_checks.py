@@ -1,4 +1,4 @@
-"""Photos that must not be judged, what is learned from good ones, and golden photos that prove a model."""
+"""Photos that must not be judged, and what is learned from good ones."""
 
 import json
 from pathlib import Path
@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 
 from sealpin_edge.checks import LIMITS_FILE, Checks, Limits, learn, load_limits, save_limits
 from sealpin_edge.errors import InputError
-from sealpin_edge.golden import prove_on_golden
-from sealpin_edge.model import Model
 from sealpin_edge.photo import Photo
 from sealpin_edge.plc.block import ErrorCode
-from tests.conftest import part_photo, write_parts
+from tests.conftest import part_photo
 
 
 def part(seed: int) -> Photo:
@@ -119,55 +117,6 @@ def test_too_few_photos_or_several_sizes_teach_nothing() -> None:
         learn(part(seed) for seed in range(4))
     with pytest.raises(InputError, match="2 sizes"):
         learn([*(part(seed) for seed in range(5)), part(9)[:100]])
-
-
-def golden(folder: Path, model: Model) -> Path:
-    write_parts(folder, [[("PR", 2, 3)], []])
-    photos = []
-    for file in sorted(folder.glob("*.jpg")):
-        from sealpin_edge.photo import read_photo
-
-        found = model.detect(read_photo(file))
-        boxes = [
-            {"category": one.category, "score": one.score, "box": [one.xmin, one.ymin, one.xmax, one.ymax]}
-            for one in found
-        ]
-        photos.append({"photo": file.name, "verdict": "NG" if boxes else "OK", "detections": boxes})
-    (folder / "golden.json").write_text(json.dumps({"photos": photos}))
-    return folder
-
-
-def test_golden_photos_prove_the_model_and_tell_when_it_finds_something_else(toy_model: Path, tmp_path: Path) -> None:
-    model = Model(toy_model)
-    rule = model.rule()
-    folder = golden(tmp_path / "golden", model)
-    assert prove_on_golden(model, rule, folder) == 2
-    known = json.loads((folder / "golden.json").read_text())
-    burr = next(one for one in known["photos"] if one["detections"])
-    for change in ({"box": [0, 0, 9, 9]}, {"category": "QA"}, {"score": 0.5}):
-        burr["detections"][0] |= change
-        (folder / "golden.json").write_text(json.dumps(known))
-        with pytest.raises(InputError, match="what it found when it was released"):
-            prove_on_golden(model, rule, folder)
-        burr["detections"][0] |= {"category": "PR"}
-    burr["detections"] = []
-    (folder / "golden.json").write_text(json.dumps(known))
-    with pytest.raises(InputError, match="what it found when it was released"):
-        prove_on_golden(model, rule, folder)
-    (folder / "golden.json").write_text("{}")
-    with pytest.raises(InputError, match="cannot be used"):
-        prove_on_golden(model, rule, folder)
-
-
-@pytest.mark.parametrize(("threshold", "notice"), [(0.9999, set()), (None, {"PR"})])
-def test_a_config_that_makes_a_golden_bad_part_good_is_refused(
-    toy_model: Path, tmp_path: Path, threshold: float | None, notice: set[str]
-) -> None:
-    model = Model(toy_model)
-    folder = golden(tmp_path / "golden", model)
-    with pytest.raises(InputError, match="a golden photo of a bad part would be OK on this station"):
-        prove_on_golden(model, model.rule(threshold, notice), folder)
-    assert prove_on_golden(model, model.rule(notice={"QA"}), folder) == 2
 
 
 def test_a_toy_part_passes_the_checks_of_an_untaught_station() -> None:

@@ -11,20 +11,14 @@ from click.testing import CliRunner, Result
 
 from sealpin.cli import main
 from sealpin_edge.card import read_card
-from sealpin_edge.detection import Detection
 from sealpin_edge.errors import InputError
 from sealpin_edge.model import Model
-from sealpin_edge.photo import decode_photo, encode_jpeg
+from sealpin_edge.photo import decode_photo
 from sealpin_edge.tflite_file import read_tflite
-from sealpin_edge.verdict import Rule
 from sealpin_export.export import LEAST_SCORE, export, model_card
-from sealpin_export.gate import judge_file
-from sealpin_export.metadata import add_metadata
-from sealpin_training.dataset.labels import Box
-from sealpin_training.dataset.records import Record, RecordFile
+from sealpin_training.dataset.records import RecordFile
 from sealpin_training.evaluation.detect import detect_photos, trained_detector
 from sealpin_training.run import Run
-from tests.conftest import CELL, SIDE, part_photo, toy_card
 
 
 def sealpin(*words: object) -> Result:
@@ -148,66 +142,6 @@ def test_the_worst_layers_stay_float_when_asked(run: Run, exported: Path, tmp_pa
     ]
     assert shown[1]["inputs"][0]["type"] == "uint8"
     assert shown[1]["operators"]["DEQUANTIZE"] > shown[0]["operators"]["DEQUANTIZE"]
-
-
-def test_a_verdict_that_turns_is_refused_when_it_was_certain(toy_model: Path, tmp_path: Path) -> None:
-    bad = part_photo(("PR", 2, 3))
-    records = [
-        Record("bad.jpg", encode_jpeg(bad), SIDE, SIDE, (Box("PR", 2 * CELL, 3 * CELL, 3 * CELL, 4 * CELL),)),
-        Record("good.jpg", encode_jpeg(part_photo()), SIDE, SIDE, ()),
-    ]
-    own = [Model(toy_model).detect(decode_photo(record.data)) for record in records]
-    gate = judge_file(toy_model, records, own).gate
-    assert (gate.faults, gate.flips, gate.lost, gate.ap_drop) == ([], (), 0, 0.0)
-    burr = Detection("QA", 0.6, 0, 0, 50, 50)
-    doubtful = judge_file(toy_model, records, [own[0], [burr]]).gate
-    assert ([flip.certain for flip in doubtful.flips], doubtful.faults, doubtful.lost) == ([False], [], 1)
-    sure = judge_file(toy_model, records, [own[0], [Detection("QA", 0.9, 0, 0, 50, 50)]]).gate
-    assert sure.faults == ["good.jpg: OK instead of NG, score 0.00 instead of 0.90"]
-
-
-def drawn_and_labelled(*labels: Box) -> Record:
-    """A photo with a red square in cell 2, 3, and these labels."""
-    return Record("part.jpg", encode_jpeg(part_photo(("PR", 2, 3))), SIDE, SIDE, labels)
-
-
-def test_a_network_of_little_ap_must_not_lose_all_of_it(toy_model: Path) -> None:
-    places = [(x, y) for x in range(0, SIDE, 20) for y in range(0, SIDE, 20)]
-    record = drawn_and_labelled(*(Box("PR", x, y, x + 10, y + 10) for x, y in places))
-    (x, y), *_ = places
-    gate = judge_file(toy_model, [record], [[Detection("PR", 0.45, x, y, x + 10, y + 10), *burrs(record, toy_model)]])
-    assert gate.gate.flips == ()
-    before, after = gate.gate.ap
-    assert (0 < before < 0.01, after) == (True, 0.0), "less than --max-drop allows"
-    assert gate.gate.faults == [f"AP 0.0000 instead of {before:.4f}: more than 0.001 is lost"]
-
-
-def burrs(record: Record, model: Path) -> list[Detection]:
-    return Model(model).detect(decode_photo(record.data))
-
-
-def test_boxes_that_count_must_not_be_lost_though_no_verdict_turns(toy_model: Path) -> None:
-    record = drawn_and_labelled()
-    own = burrs(record, toy_model)
-    others = [Detection("PR", 0.9, x, 0, x + 10, 10) for x in (0, 20)]
-    assert judge_file(toy_model, [record], [[*own, others[0]]]).gate.faults == [], "one more or less is no proof"
-    lost = judge_file(toy_model, [record], [[*own, *others]]).gate
-    assert lost.counting == {"PR": (3, 2), "QA": (0, 0)}
-    assert lost.faults == ["PR: 2 of 3 boxes that count are lost, more than 10%"]
-    weak = [Detection("PR", 0.4, x, 0, x + 10, 10) for x in (0, 20)]
-    assert judge_file(toy_model, [record], [[*own, *weak]]).gate.faults == [], "they do not count"
-
-
-def test_what_is_only_shown_makes_no_verdict_certain(toy_tflite: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "model.tflite"
-    path.write_bytes(add_metadata(toy_tflite, toy_card(notice=("QA",))))
-    record = Record("good.jpg", encode_jpeg(part_photo()), SIDE, SIDE, ())
-    shown = Detection("QA", 0.99, 0, 0, 9, 9)
-    judged = judge_file(path, [record], [[shown, Detection("PR", 0.55, 20, 20, 29, 29)]])
-    assert judged.rule == Rule({"PR": 0.5, "QA": 0.5}, {"QA"})
-    (flip,) = judged.gate.flips
-    assert (flip.network, flip.file, flip.certain, flip.scores[0]) == ("NG", "OK", False, 0.55)
-    assert judge_file(path, [record], [[shown]]).gate.flips == ()
 
 
 def test_the_rule_of_val_goes_into_the_card_and_is_what_the_file_is_judged_by(run: Run, tmp_path: Path) -> None:

@@ -1,0 +1,177 @@
+"""The gate: what a file may lose of the network it was made from, and what it may not."""
+
+import json
+from dataclasses import replace
+from math import log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sealpin_edge.detection import Detection
+from sealpin_edge.model import Model
+from sealpin_edge.photo import decode_photo, encode_jpeg
+from sealpin_edge.verdict import Rule
+from sealpin_export.gate import CERTAIN_ODDS, MAX_DROP, Flip, Gate, judge_file, margin, network_detections
+from sealpin_export.metadata import add_metadata
+from sealpin_training.dataset.labels import Box
+from sealpin_training.dataset.records import Record
+from tests.conftest import CELL, SIDE, part_photo, toy_card
+
+SOUND = Gate("model.tflite", 4, (0.9, 0.9), {}, (0.0, 0.0), (0.0, 0.0), 0, 0, {}, (), MAX_DROP)
+
+
+def test_a_verdict_that_turns_is_refused_when_it_was_certain(toy_model: Path, tmp_path: Path) -> None:
+    bad = part_photo(("PR", 2, 3))
+    records = [
+        Record("bad.jpg", encode_jpeg(bad), SIDE, SIDE, (Box("PR", 2 * CELL, 3 * CELL, 3 * CELL, 4 * CELL),)),
+        Record("good.jpg", encode_jpeg(part_photo()), SIDE, SIDE, ()),
+    ]
+    own = [Model(toy_model).detect(decode_photo(record.data)) for record in records]
+    gate = judge_file(toy_model, records, own).gate
+    assert (gate.faults, gate.flips, gate.lost, gate.ap_drop) == ([], (), 0, 0.0)
+    burr = Detection("QA", 0.6, 0, 0, 50, 50)
+    doubtful = judge_file(toy_model, records, [own[0], [burr]]).gate
+    assert ([flip.certain for flip in doubtful.flips], doubtful.faults, doubtful.lost) == ([False], [], 1)
+    sure = judge_file(toy_model, records, [own[0], [Detection("QA", 0.9, 0, 0, 50, 50)]]).gate
+    assert sure.faults == ["good.jpg: OK instead of NG, score 0.00 instead of 0.90"]
+
+
+def drawn_and_labelled(*labels: Box) -> Record:
+    """A photo with a red square in cell 2, 3, and these labels."""
+    return Record("part.jpg", encode_jpeg(part_photo(("PR", 2, 3))), SIDE, SIDE, labels)
+
+
+def test_a_network_of_little_ap_must_not_lose_all_of_it(toy_model: Path) -> None:
+    places = [(x, y) for x in range(0, SIDE, 20) for y in range(0, SIDE, 20)]
+    record = drawn_and_labelled(*(Box("PR", x, y, x + 10, y + 10) for x, y in places))
+    (x, y), *_ = places
+    gate = judge_file(toy_model, [record], [[Detection("PR", 0.45, x, y, x + 10, y + 10), *burrs(record, toy_model)]])
+    assert gate.gate.flips == ()
+    before, after = gate.gate.ap
+    assert (0 < before < 0.01, after) == (True, 0.0), "less than --max-drop allows"
+    assert gate.gate.faults == [f"AP 0.0000 instead of {before:.4f}: more than 0.001 is lost"]
+
+
+def burrs(record: Record, model: Path) -> list[Detection]:
+    return Model(model).detect(decode_photo(record.data))
+
+
+def test_boxes_that_count_must_not_be_lost_though_no_verdict_turns(toy_model: Path) -> None:
+    record = drawn_and_labelled()
+    own = burrs(record, toy_model)
+    others = [Detection("PR", 0.9, x, 0, x + 10, 10) for x in (0, 20)]
+    assert judge_file(toy_model, [record], [[*own, others[0]]]).gate.faults == [], "one more or less is no proof"
+    lost = judge_file(toy_model, [record], [[*own, *others]]).gate
+    assert lost.counting == {"PR": (3, 2), "QA": (0, 0)}
+    assert lost.faults == ["PR: 2 of 3 boxes that count are lost, more than 10%"]
+    weak = [Detection("PR", 0.4, x, 0, x + 10, 10) for x in (0, 20)]
+    assert judge_file(toy_model, [record], [[*own, *weak]]).gate.faults == [], "they do not count"
+
+
+def test_what_is_only_shown_makes_no_verdict_certain(toy_tflite: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(add_metadata(toy_tflite, toy_card(notice=("QA",))))
+    record = Record("good.jpg", encode_jpeg(part_photo()), SIDE, SIDE, ())
+    shown = Detection("QA", 0.99, 0, 0, 9, 9)
+    judged = judge_file(path, [record], [[shown, Detection("PR", 0.55, 20, 20, 29, 29)]])
+    assert judged.rule == Rule({"PR": 0.5, "QA": 0.5}, {"QA"})
+    (flip,) = judged.gate.flips
+    assert (flip.network, flip.file, flip.certain, flip.scores[0]) == ("NG", "OK", False, 0.55)
+    assert judge_file(path, [record], [[shown]]).gate.flips == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "passes"),
+    [
+        (0.9, 0.8901, True), (0.9, 0.8899, False), (0.9, 0.95, True), (0.04, 0.0361, True), (0.04, 0.0359, False),
+        (0.0005, 0.0, True), (0.0015, 0.0004, False), (0.0, 0.0, True),
+    ],
+)  # fmt: skip
+def test_a_file_may_lose_a_hundredth_of_ap_and_less_where_there_is_little(
+    before: float, after: float, passes: bool
+) -> None:
+    gate = replace(SOUND, ap=(before, after))
+    assert (gate.faults == []) is passes
+    told = gate.as_dict()
+    assert (told["passed"], told["ap_drop"]) == (passes, round(before - after, 5))
+    assert json.loads(json.dumps(told))["ap"] == [before, after]
+
+
+def test_what_a_file_may_lose_is_the_users_to_say() -> None:
+    lossy = replace(SOUND, ap=(0.9, 0.87))
+    assert lossy.faults == ["AP 0.8700 instead of 0.9000: more than 0.01 is lost"]
+    assert replace(lossy, max_drop=0.03 + 1e-9).faults == []
+
+
+@pytest.mark.parametrize(
+    ("count", "lost", "passes"),
+    [(1, 1, True), (5, 1, True), (5, 2, False), (15, 2, False), (20, 2, True), (20, 3, False)],
+)
+def test_a_tenth_of_the_boxes_that_count_may_be_lost_or_one(count: int, lost: int, passes: bool) -> None:
+    assert (replace(SOUND, counting={"PR": (9, 0), "QA": (count, lost)}).faults == []) is passes
+
+
+def test_only_verdicts_that_were_certain_may_not_turn() -> None:
+    flips = tuple(Flip(f"{certain}.jpg", "NG", "OK", (0.9, 0.2), certain) for certain in (True, False, True))
+    gate = replace(SOUND, flips=flips)
+    assert gate.certain_flips == 2
+    assert gate.faults == ["True.jpg: OK instead of NG, score 0.20 instead of 0.90"] * 2
+
+
+def test_a_verdict_is_certain_when_its_odds_are_three_times_the_thresholds(toy_model: Path) -> None:
+    record = Record("good.jpg", encode_jpeg(part_photo()), SIDE, SIDE, ())
+
+    def certain(score: float) -> bool:
+        (flip,) = judge_file(toy_model, [record], [[Detection("QA", score, 0, 0, 50, 50)]]).gate.flips
+        return flip.certain
+
+    even = CERTAIN_ODDS / (1 + CERTAIN_ODDS)  # odds of 3 to 1, the threshold being at 1 to 1
+    assert not certain(even - 1e-6)
+    assert certain(even + 1e-6)
+    rule = Rule({"PR": 0.5, "QA": 0.25}, set())
+    found = [Detection("PR", 0.4, 0, 0, 9, 9), Detection("QA", 0.5, 0, 0, 9, 9)]
+    assert margin(found, rule) == pytest.approx(log(1) - log(0.25 / 0.75))
+    assert margin([], rule) == -float("inf")
+    assert margin([Detection("PR", 1.0, 0, 0, 9, 9)], rule) == pytest.approx(log(1e9), rel=1e-6)
+
+
+def test_differences_are_of_counterparts_and_of_what_counts_or_nearly_does(toy_model: Path) -> None:
+    record = drawn_and_labelled()
+    (own,) = burrs(record, toy_model)
+    moved = replace(own, score=own.score - 0.25, xmin=own.xmin + 3, ymax=own.ymax - 2)
+    weak = Detection("QA", 0.24, 0, 0, 9, 9)
+    gate = judge_file(toy_model, [record, record], [[moved], [own, weak]]).gate
+    assert gate.score_difference == pytest.approx((0.25, 0.125), abs=1e-6)
+    assert gate.box_difference == pytest.approx((3, 1.5), abs=1e-4)
+    assert (gate.compared, gate.lost, gate.photos) == (2, 0, 2)
+    nearly = Detection("QA", 0.26, 0, 0, 9, 9)
+    lost = judge_file(toy_model, [record], [[own, nearly]]).gate
+    assert (lost.compared, lost.lost, lost.counting) == (2, 1, {"PR": (1, 0), "QA": (0, 0)})
+    nothing = judge_file(toy_model, [record], [[]]).gate
+    assert (nothing.score_difference, nothing.box_difference, nothing.compared) == ((0.0, 0.0), (0.0, 0.0), 0)
+    assert gate.by_category["PR"][0] <= gate.ap[0] <= 1.0
+
+
+def test_what_a_saved_model_finds_is_read_in_pixels_of_the_photo(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    class Fixed(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec([1, None, None, 3], tf.uint8, name="input_tensor")])  # type: ignore[untyped-decorator]
+        def serve(self, input_tensor: Any) -> dict[str, Any]:
+            return {
+                "detection_boxes": tf.constant([[[0.1, 0.2, 0.5, 1.0], [0.0, 0.0, 0.5, 0.5], [0.0, 0.0, 1.0, 1.0]]]),
+                "detection_scores": tf.constant([[0.9, 0.5, 0.1]]),
+                "detection_classes": tf.constant([[2.0, 1.0, 1.0]]),
+                "num_detections": tf.constant([2.0]),
+            }
+
+    module = Fixed()
+    tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"serving_default": module.serve})
+    wide = np.zeros((100, 200, 3), np.uint8)
+    (found,) = network_detections(tmp_path / "saved", [Record("a.jpg", encode_jpeg(wide), 200, 100, ())], ("PR", "QA"))
+    assert [one.category for one in found] == ["QA", "PR"]
+    np.testing.assert_allclose([one.score for one in found], [0.9, 0.5], atol=1e-6)
+    edges = [(one.xmin, one.ymin, one.xmax, one.ymax) for one in found]
+    np.testing.assert_allclose(edges, [(40, 10, 200, 50), (0, 0, 100, 50)], atol=1e-4)
