@@ -151,7 +151,9 @@ def test_differences_are_of_counterparts_and_of_what_counts_or_nearly_does(toy_m
     assert (lost.compared, lost.lost, lost.counting) == (2, 1, {"PR": (1, 0), "QA": (0, 0)})
     nothing = judge_file(toy_model, [record], [[]]).gate
     assert (nothing.score_difference, nothing.box_difference, nothing.compared) == ((0.0, 0.0), (0.0, 0.0), 0)
-    assert gate.by_category["PR"][0] <= gate.ap[0] <= 1.0
+    labelled = drawn_and_labelled(Box("PR", 2 * CELL, 3 * CELL, 3 * CELL, 4 * CELL))
+    gate = judge_file(toy_model, [labelled], [[replace(own, xmin=own.xmin + CELL / 4)]]).gate
+    assert gate.by_category["PR"] == pytest.approx((0.6, 1.0), abs=0.01), "an overlap of 0.75: six thresholds of ten"
 
 
 def test_what_a_saved_model_finds_is_read_in_pixels_of_the_photo(tmp_path: Path) -> None:
