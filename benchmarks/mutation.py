@@ -5,7 +5,8 @@
 Each worker has a copy of the repository. Comparisons, boolean and arithmetic operators, numbers and truth values are
 turned, conditions negated, statements left out, returned values replaced by None, and in SQL its operators turned. The
 tests that hold a file are those of HELD. A mutant is caught when one of them fails, or does not end in ten times the
-processor time that they take otherwise. Wording is not mutated: tests do not hold every word.
+processor time that they take otherwise. Wording is not mutated: tests do not hold every word. Nor are `frozen` and
+`strict`, which guard against a slip of the programmer, nor a returned truth value but into the other one.
 
 Results are in benchmarks/results/mutation.json; a survivor's `why`, written there by hand, outlives the next run.
 """
@@ -130,7 +131,9 @@ def mutants(file: str) -> Iterator[Mutant]:
                 for found in SQL_OPERATOR.finditer(text) if SQL.match(text) else ():
                     new = text[: found.start()] + SQL_TURNED[found[0]] + text[found.end() :]
                     yield change(node, new, text)
-            case ast.Return(value=ast.expr() as value) if not (isinstance(value, ast.Constant) and value.value is None):
+            case ast.Return(value=ast.expr() as value) if not (
+                isinstance(value, ast.Constant) and isinstance(value.value, bool | None)
+            ):
                 yield change(node, "return None")
             case ast.Expr(value=ast.Call()) | ast.Raise() | ast.AugAssign() | ast.Continue() | ast.Break():
                 yield change(node, "pass")
@@ -145,6 +148,8 @@ def mutants(file: str) -> Iterator[Mutant]:
         yield from of(node)
         if isinstance(node, ast.JoinedStr):
             return  # Python 3.11 does not know where its parts stand
+        if isinstance(node, ast.keyword) and node.arg in ("frozen", "strict", "slots"):
+            return
         for name, value in ast.iter_fields(node):
             if name in ("annotation", "returns"):
                 continue

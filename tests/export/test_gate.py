@@ -13,7 +13,7 @@ from sealpin_edge.detection import Detection
 from sealpin_edge.model import Model
 from sealpin_edge.photo import decode_photo, encode_jpeg
 from sealpin_edge.verdict import Rule
-from sealpin_export.gate import CERTAIN_ODDS, MAX_DROP, Flip, Gate, judge_file, margin, network_detections
+from sealpin_export.gate import MAX_DROP, Flip, Gate, judge_file, margin, network_detections
 from sealpin_export.metadata import add_metadata
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
@@ -97,12 +97,14 @@ def test_a_file_may_lose_a_hundredth_of_ap_and_less_where_there_is_little(
     told = gate.as_dict()
     assert (told["passed"], told["ap_drop"]) == (passes, round(before - after, 5))
     assert json.loads(json.dumps(told))["ap"] == [before, after]
+    assert replace(SOUND, ap=(1 / 3, 0.0)).as_dict()["ap_drop"] == 0.33333
 
 
 def test_what_a_file_may_lose_is_the_users_to_say() -> None:
     lossy = replace(SOUND, ap=(0.9, 0.87))
     assert lossy.faults == ["AP 0.8700 instead of 0.9000: more than 0.01 is lost"]
     assert replace(lossy, max_drop=0.03 + 1e-9).faults == []
+    assert replace(SOUND, ap=(1.0, 0.9375), max_drop=0.0625).faults == [], "as much as it says"
 
 
 @pytest.mark.parametrize(
@@ -127,9 +129,8 @@ def test_a_verdict_is_certain_when_its_odds_are_three_times_the_thresholds(toy_m
         (flip,) = judge_file(toy_model, [record], [[Detection("QA", score, 0, 0, 50, 50)]]).gate.flips
         return flip.certain
 
-    even = CERTAIN_ODDS / (1 + CERTAIN_ODDS)  # odds of 3 to 1, the threshold being at 1 to 1
-    assert not certain(even - 1e-6)
-    assert certain(even + 1e-6)
+    assert not certain(0.749), "odds of less than 3 to 1, the threshold being at 1 to 1"
+    assert certain(0.751)
     rule = Rule({"PR": 0.5, "QA": 0.25}, set())
     found = [Detection("PR", 0.4, 0, 0, 9, 9), Detection("QA", 0.5, 0, 0, 9, 9)]
     assert margin(found, rule) == pytest.approx(log(1) - log(0.25 / 0.75))
@@ -146,7 +147,7 @@ def test_differences_are_of_counterparts_and_of_what_counts_or_nearly_does(toy_m
     assert gate.score_difference == pytest.approx((0.25, 0.125), abs=1e-6)
     assert gate.box_difference == pytest.approx((3, 1.5), abs=1e-4)
     assert (gate.compared, gate.lost, gate.photos) == (2, 0, 2)
-    nearly = Detection("QA", 0.26, 0, 0, 9, 9)
+    nearly = Detection("QA", 0.25, 0, 0, 9, 9)
     lost = judge_file(toy_model, [record], [[own, nearly]]).gate
     assert (lost.compared, lost.lost, lost.counting) == (2, 1, {"PR": (1, 0), "QA": (0, 0)})
     nothing = judge_file(toy_model, [record], [[]]).gate
@@ -154,6 +155,18 @@ def test_differences_are_of_counterparts_and_of_what_counts_or_nearly_does(toy_m
     labelled = drawn_and_labelled(Box("PR", 2 * CELL, 3 * CELL, 3 * CELL, 4 * CELL))
     gate = judge_file(toy_model, [labelled], [[replace(own, xmin=own.xmin + CELL / 4)]]).gate
     assert gate.by_category["PR"] == pytest.approx((0.6, 1.0), abs=0.01), "an overlap of 0.75: six thresholds of ten"
+    blank = replace(labelled, data=encode_jpeg(part_photo()))
+    assert judge_file(toy_model, [blank], [[own]]).gate.by_category["PR"] == pytest.approx((1.0, 0.0))
+
+
+@pytest.mark.parametrize(("red", "lost"), [(155, 0), (145, 1)])
+def test_a_box_that_nearly_counts_in_the_file_is_not_lost(toy_model: Path, red: int, lost: int) -> None:
+    photo = part_photo()
+    photo[3 * CELL : 4 * CELL, 2 * CELL : 3 * CELL] = (red, 70, 70)
+    record = Record("pale.jpg", encode_jpeg(photo), SIDE, SIDE, ())
+    (found,) = burrs(record, toy_model)
+    assert (0.25 < found.score < 0.5) is (lost == 0)
+    assert judge_file(toy_model, [record], [[replace(found, score=0.6)]]).gate.counting["PR"] == (1, lost)
 
 
 def test_what_a_saved_model_finds_is_read_in_pixels_of_the_photo(tmp_path: Path) -> None:

@@ -154,7 +154,8 @@ def test_a_training_goes_on_with_its_average_and_its_loss_scale(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(fit, "_MEASURED_FROM", 0)
-    recipe = small_recipe(tmp_path, ("batch_size: 4", "batch_size: 4 mixed_precision: FLOAT16"))
+    half = ("batch_size: 4", "batch_size: 4 mixed_precision: FLOAT16")  # which processors are slow at
+    recipe = small_recipe(tmp_path, half, ("height: 96 width: 96", "height: 64 width: 64"))
 
     def counted(run: Run) -> tuple[int, int, float]:
         state = tf.train.load_checkpoint(str(run.checkpoints))
