@@ -125,6 +125,24 @@ def test_an_evaluation_of_an_earlier_sealpin_still_counts(run: Run, said: float,
     assert judged(run, MIXED).threshold_chosen.endswith("counted as 5 false rejects")
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"thresholds": {"PR": 0.5}}, {"thresholds": {"PR": 0.5, "QA": 2.0}}, {"thresholds": {"PR": 0.5, "QA": 0.0}},
+        {"thresholds": {"PR": 0.5, "QA": "high"}}, {"thresholds": [0.5, 0.5]}, {"thresholds": {"PR": 0.5, "QA": None}},
+        {"thresholds": {"PR": 0.5, "QA": float("nan")}}, {"notice": list(CLASSES)}, {"notice": ["ZZ"]}, {"notice": 7},
+        {"thresholds": None}, {"threshold_chosen": ...},
+    ],
+)  # fmt: skip
+def test_a_kept_rule_that_is_none_is_refused_before_it_reaches_a_model_file(run: Run, damage: dict[str, Any]) -> None:
+    judged(run, MIXED)
+    file = run.folder / "evaluation_val.json"
+    kept_then = json.loads(file.read_text()) | damage
+    file.write_text(json.dumps({key: value for key, value in kept_then.items() if value is not ...}))
+    with pytest.raises(InputError, match=r"has chosen cannot be used(.|\n)*next: .*sealpin evaluate"):
+        kept_rule(run)
+
+
 def test_everything_may_be_rejected_and_the_threshold_is_still_one_that_a_station_takes(run: Run) -> None:
     chosen = judged(run, MIXED, choice=Choice(max_false_rejects=1000.0)).rule
     assert set(chosen.thresholds.values()) == {LEAST}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sealpin_edge.detection import Detection
-from sealpin_edge.errors import InputError
+from sealpin_edge.errors import InputError, in_words
 from sealpin_edge.verdict import Rule, Thresholds, check_rule, with_thresholds
 
 from ..dataset.records import Record
@@ -64,12 +64,24 @@ AS_CHOSEN = Choice()
 def kept_rule(run: Run) -> tuple[Rule, str]:
     """The rule that was chosen on val, and how, in words.
 
-    Raises InputError when the run's best network was not evaluated there.
+    Raises InputError when the run's best network was not evaluated there, or what was kept is no rule.
     """
     said = run.evaluation("val")
-    # An evaluation of an earlier sealpin has one threshold for all, which could be 0, and no notice
-    thresholds = said.get("thresholds") or dict.fromkeys(run.classes, max(LEAST, float(said["threshold"])))
-    return Rule(thresholds, frozenset(said.get("notice", ()))), str(said["threshold_chosen"])
+    try:
+        # An evaluation of an earlier sealpin has one threshold for all, which could be 0, and no notice
+        given = said.get("thresholds") or dict.fromkeys(run.classes, max(LEAST, float(said["threshold"])))
+        thresholds = {name: float(given[name]) for name in run.classes}
+        chosen = str(said["threshold_chosen"])
+        rule = Rule(with_thresholds(thresholds, thresholds, "thresholds"), frozenset(said.get("notice", ())))
+        check_rule(rule, "notice")
+    except (KeyError, TypeError, ValueError, InputError) as error:
+        raise InputError(
+            "what an evaluation on val has chosen cannot be used",
+            where=str(run.folder / "evaluation_val.json"),
+            found=in_words(error),
+            hint=f"sealpin evaluate {run.words} --split val",
+        ) from None
+    return rule, chosen
 
 
 def choose_rule(
