@@ -1,8 +1,10 @@
 """What both command lines share: errors told without a traceback, exit codes, output for scripts."""
 
+import _thread
 import functools
 import json
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,7 @@ class Program(Ordered):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        before, sys.unraisablehook = sys.unraisablehook, _unraisable
         try:
             return super().invoke(ctx)
         except SealpinError as error:
@@ -63,6 +66,21 @@ class Program(Ordered):
             where = f"{error.filename}: " if error.filename else ""
             click.echo(f"error: {where}{in_words(error)}", err=True)
             sys.exit(ENVIRONMENT)
+        finally:
+            sys.unraisablehook = before
+
+
+def _unraisable(what: Any) -> None:
+    """Of what Python drops when it is raised where nobody can catch it, in a callback of its own: Ctrl-C comes again.
+
+    A moment later, for this is still the callback.
+    """
+    if what.exc_type is KeyboardInterrupt:
+        again = threading.Timer(0.01, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(what)
 
 
 json_option: Callable[[Any], Any] = click.option(

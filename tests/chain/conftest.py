@@ -58,7 +58,7 @@ def environment() -> dict[str, str]:
 def walked(tmp_path_factory: pytest.TempPathFactory) -> Walk:
     """All commands of the README on photos of three classes and no good part, as `sealpin label` would leave them.
 
-    The training is of a few steps on small photos and starts from nothing; ports are free ones.
+    The training is of a few steps and starts from nothing; ports are free ones.
     """
     walk = Walk(tmp_path_factory.mktemp("walk"))
     write_labelled(walk.folder / "photos")
@@ -71,7 +71,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Walk:
         if line.startswith(NOT_RUN):
             continue
         command = line.replace("1102", str(plc)).replace("--run first", f"--run first {FEWER_STEPS}")
-        command = command.replace("--size 320", "--size 160 --batch-size 4")
+        command = command.replace("--size 320", "--size 320 --batch-size 4")
         arguments = shlex.split(command.removesuffix("&"))
         if command.endswith("&") or arguments[:2] == ["sealpin-edge", "run"]:
             process = subprocess.Popen(
