@@ -168,7 +168,7 @@ def test_no_bad_part_becomes_a_good_one_by_being_fixed(
     of = dict(zip(names(items, split), items, strict=True))
     good = {photo.name for photo in copy.photos if not photo.boxes} - copy.unlabelled
     kept = {photo.name for photo in copy.photos}
-    # Of two copies of a shot, a bad one whose labels are of another size is left out and a good one stays: not mended yet
+    # Not mended yet: of two copies of a shot, a bad one whose labels are of another size is left out, a good one stays
     left_out = {photo.shot for name, photo in of.items() if photo.objects and not photo.resized and name not in kept}
     bad = {of[photo.name].shot for photo in copy.photos if photo.boxes}
     if any(of[name].shot in bad for name in good):  # as it was in the source, too, and it is told
