@@ -128,10 +128,9 @@ def test_an_evaluation_of_an_earlier_sealpin_still_counts(run: Run, said: float,
 @pytest.mark.parametrize(
     "damage",
     [
-        {"thresholds": {"PR": 0.5}}, {"thresholds": {"PR": 0.5, "QA": 2.0}}, {"thresholds": {"PR": 0.5, "QA": 0.0}},
-        {"thresholds": {"PR": 0.5, "QA": "high"}}, {"thresholds": [0.5, 0.5]}, {"thresholds": {"PR": 0.5, "QA": None}},
-        {"thresholds": {"PR": 0.5, "QA": float("nan")}}, {"notice": list(CLASSES)}, {"notice": ["ZZ"]}, {"notice": 7},
-        {"thresholds": None}, {"threshold_chosen": ...},
+        *({"thresholds": dict.fromkeys(CLASSES, 0.5) | {"QA": odd}} for odd in (2.0, 0.0, "high", None, 10**400)),
+        {"thresholds": dict.fromkeys(CLASSES, float("nan"))}, {"thresholds": {"PR": 0.5}}, {"thresholds": [0.5] * 3},
+        {"thresholds": None}, {"notice": list(CLASSES)}, {"notice": ["ZZ"]}, {"notice": 7}, {"threshold_chosen": ...},
     ],
 )  # fmt: skip
 def test_a_kept_rule_that_is_none_is_refused_before_it_reaches_a_model_file(run: Run, damage: dict[str, Any]) -> None:
@@ -141,6 +140,8 @@ def test_a_kept_rule_that_is_none_is_refused_before_it_reaches_a_model_file(run:
     file.write_text(json.dumps({key: value for key, value in kept_then.items() if value is not ...}))
     with pytest.raises(InputError, match=r"has chosen cannot be used(.|\n)*next: .*sealpin evaluate"):
         kept_rule(run)
+    judged(run, MIXED, choice=Choice(notice=frozenset()))
+    assert kept_rule(run)[0].thresholds.keys() == set(CLASSES), "the command that it names mends it"
 
 
 def test_everything_may_be_rejected_and_the_threshold_is_still_one_that_a_station_takes(run: Run) -> None:

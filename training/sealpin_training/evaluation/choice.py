@@ -74,12 +74,12 @@ def kept_rule(run: Run) -> tuple[Rule, str]:
         chosen = str(said["threshold_chosen"])
         rule = Rule(with_thresholds(thresholds, thresholds, "thresholds"), frozenset(said.get("notice", ())))
         check_rule(rule, "notice")
-    except (KeyError, TypeError, ValueError, InputError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, InputError) as error:
         raise InputError(
             "what an evaluation on val has chosen cannot be used",
             where=str(run.folder / "evaluation_val.json"),
             found=in_words(error),
-            hint=f"sealpin evaluate {run.words} --split val",
+            hint=f'sealpin evaluate {run.words} --split val --notice ""',  # which may be what is wrong
         ) from None
     return rule, chosen
 
