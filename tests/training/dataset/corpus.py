@@ -432,6 +432,12 @@ def the_same_photo_with_other_labels(folder: Path) -> None:
     voc.write(folder / "p50.xml", "p50.jpg", WIDTH, HEIGHT, [box(7)])
 
 
+@plants("photo-good-and-bad", "p50.jpg")
+def a_good_part_that_is_a_bad_one_elsewhere(folder: Path) -> None:
+    (folder / "p50.jpg").write_bytes((folder / "p01.jpg").read_bytes())
+    voc.write(folder / "p50.xml", "p50.jpg", WIDTH, HEIGHT, [])
+
+
 @plants("photo-near-duplicate", "p50.jpg")
 def the_same_photo_saved_again(folder: Path) -> None:
     labelled(folder, "p50.jpg", encoded(Image.open(folder / "p01.jpg"), "JPEG", quality=60))

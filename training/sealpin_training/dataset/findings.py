@@ -354,6 +354,13 @@ KINDS: dict[str, Kind] = {
         "one set of labels",
         "remove the wrong one; convert keeps both in one split",
     ),
+    "photo-good-and-bad": Kind(
+        "error",
+        "this photo is there twice: as a good part here, with objects elsewhere",
+        "one set of labels",
+        "remove the wrong one",
+        "leave out the good one",
+    ),
     "photo-near-duplicate": Kind(
         "warning", "this photo is nearly another one", "each part once", "convert keeps both in one split"
     ),

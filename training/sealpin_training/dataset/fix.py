@@ -105,7 +105,7 @@ def fix(
 def _orders(found: Survey, rename: Mapping[str, str]) -> Orders:
     left_out: dict[str, tuple[str, str]] = {}
     for one in found.findings:
-        if one.kind == "photo-duplicate":
+        if one.kind in ("photo-duplicate", "photo-good-and-bad"):
             left_out[one.file] = (one.kind, one.found)
     left_out |= _one_split_each(found)
     names: dict[str, str] = {}

@@ -65,8 +65,8 @@ class RawLabels:
 
     @property
     def tells_of_objects(self) -> bool:
-        """Are there objects, or what was meant as one and could not be read? Then the photo shows no good part."""
-        return bool(self.objects) or any(fault.number for fault in self.findings)
+        """Are there objects, or may there be: one that could not be read, a broken file? Then this is no good part."""
+        return bool(self.objects) or any(fault.number or fault.severity == "error" for fault in self.findings)
 
 
 def whole_number(given: object) -> int | None:

@@ -44,10 +44,10 @@ class Survey:
 
     `photos`: every photo that could be decoded, in name order, with the boxes that are in order. `unlabelled`:
     names of those without labels, or with proposals only. `unplaced`: names of those whose labels tell of objects
-    of which none is among the boxes, or are a proposal: no good parts, whatever else is taken for one. `twins`:
-    pairs of positions in `photos` of the same shot. `folder_split`: the split of each photo where the folders give
-    one. `named`: the photos of each class name as it is written, one for each object. `wrong`: the class names that
-    are wrong, with the fault and what to use instead.
+    of which none is among the boxes, or are a proposal, or of which a copy is bad: no good parts, whatever else is
+    taken for one. `twins`: pairs of positions in `photos` of the same shot. `folder_split`: the split of each photo
+    where the folders give one. `named`: the photos of each class name as it is written, one for each object.
+    `wrong`: the class names that are wrong, with the fault and what to use instead.
     """
 
     source: Source
@@ -244,19 +244,30 @@ def _check_twins(result: Survey, prints: Fingerprints) -> list[Finding]:
     def across(one: LabelledPhoto, other: LabelledPhoto) -> bool:
         return bool(split) and split[one.name] != split[other.name]
 
+    def is_bad(photo: LabelledPhoto) -> bool:
+        return bool(photo.boxes) or (photo.name in result.unplaced and photo.name not in result.unlabelled)
+
     for group in exact_duplicates([photo.sha256 for photo in photos]):
-        # The labelled copy is the one that counts
-        first, *others = sorted(group, key=lambda at: (photos[at].name in result.unlabelled, at))
+        # A copy that is labelled counts before one that is not, and what is bad on one of them is good on none
+        first, *others = sorted(
+            group, key=lambda at: (photos[at].name in result.unlabelled, not is_bad(photos[at]), at)
+        )
+        one = photos[first]
         for other in others:
-            one, two = photos[first], photos[other]
+            two = photos[other]
             result.twins.append((first, other))
             again.add(other)
-            if across(one, two):
+            contradicted = is_bad(one) and not is_bad(two)
+            if contradicted and two.name not in result.unlabelled:
+                kind = "photo-good-and-bad"
+            elif across(one, two):
                 kind = "photo-across-splits"
             elif two.name in result.unlabelled or same_labels(one, two):
                 kind = "photo-duplicate"
             else:
                 kind = "photo-duplicate-labels"
+            if contradicted:
+                result.unplaced.add(two.name)
             findings.append(Finding(two.name, kind, one.name))
     once = [index for index in range(len(photos)) if index not in again]
     for first, other in near_duplicates(prints, once):
