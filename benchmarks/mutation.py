@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -211,12 +212,12 @@ def tests(copy: Path, file: str, cpu_s: float) -> str:
 _copy = Path()
 
 
-def _begin() -> None:
-    """Give this worker its copy of the repository."""
+def _begin(place: str) -> None:
+    """Give this worker its copy of the repository, below the folder `place`."""
     global _copy
     for name in PRELOADED:
         importlib.import_module(name)
-    _copy = Path(tempfile.mkdtemp(prefix="mutation."))
+    _copy = Path(tempfile.mkdtemp(dir=place))
     ignored = shutil.ignore_patterns(".venv*", ".git", "__pycache__", ".*_cache", ".hypothesis", "demo", "mlruns")
     shutil.copytree(ROOT, _copy, ignore=ignored, dirs_exist_ok=True)
     for name in (".venv", ".venv-peers"):
@@ -225,8 +226,7 @@ def _begin() -> None:
     compileall.compile_dir(str(_copy), quiet=2, rx=re.compile(r"/\.venv"))
 
 
-def _try(asked: tuple[Mutant, float]) -> tuple[Mutant, str]:
-    mutant, cpu_s = asked
+def _try(mutant: Mutant, cpu_s: float) -> tuple[Mutant, str]:
     path = _copy / mutant.file
     source = (ROOT / mutant.file).read_bytes()
     path.write_bytes(source[: mutant.start] + mutant.new.encode() + source[mutant.end :])
@@ -238,10 +238,10 @@ def _try(asked: tuple[Mutant, float]) -> tuple[Mutant, str]:
 
 
 def _base(file: str) -> float:
-    """The processor time of a file's tests as it is. Ends the program when they do not pass."""
+    """The processor time of a file's tests as it is. Raises RuntimeError when they do not pass."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     if tests(_copy, file, 1000) != "passed":
-        sys.exit(f"the tests of {file} do not pass as it is: {' '.join(HELD[file])}")
+        raise RuntimeError(f"the tests of {file} do not pass as it is: {' '.join(HELD[file])}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -252,12 +252,17 @@ def main() -> None:
     parser.add_argument("files", nargs="*", metavar="FILE", help="as in HELD; all of it without")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    with get_context("fork").Pool(options.workers, _begin) as pool:
+    with (
+        tempfile.TemporaryDirectory(prefix="mutation.") as place,
+        # Not multiprocessing's Pool, whose workers may not start processes: tests do
+        ProcessPoolExecutor(options.workers, get_context("fork"), _begin, (place,)) as pool,
+    ):
         for file in options.files or HELD:
             began, made = time.monotonic(), list(mutants(file))
-            base = pool.apply(_base, (file,))
+            base = pool.submit(_base, file).result()
             survivors, outcomes = [], {"failed": 0, "endless": 0, "passed": 0}
-            for mutant, outcome in pool.imap_unordered(_try, [(one, max(LEAST_CPU_S, SLOWER * base)) for one in made]):
+            tried = [pool.submit(_try, one, max(LEAST_CPU_S, SLOWER * base)) for one in made]
+            for mutant, outcome in (one.result() for one in as_completed(tried)):
                 outcomes[outcome] += 1
                 if outcome == "passed":
                     survivors.append(mutant)

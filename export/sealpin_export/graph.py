@@ -47,7 +47,7 @@ def serving_module(recipe: Recipe, model: Any) -> tuple[Any, dict[str, Any]]:
     height, width = recipe.resizer.height, recipe.resizer.width
 
     # A function of its own, so that the network stands in the file once
-    @tf.function(input_signature=[tf.TensorSpec([None, height, width, 3], tf.float32)])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[tf.TensorSpec([None, height, width, 3], tf.float32)], autograph=False)  # type: ignore[untyped-decorator]
     def detect(photos: Any) -> dict[str, Any]:
         boxes, scores, classes, count = detections(recipe, model, preprocess(recipe, photos))
         return {
@@ -65,12 +65,12 @@ def serving_module(recipe: Recipe, model: Any) -> tuple[Any, dict[str, Any]]:
         fields = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
         return read(tf.io.parse_single_example(data, fields)["image/encoded"])
 
-    @tf.function(input_signature=[tf.TensorSpec([1, None, None, 3], tf.uint8, name="input_tensor")])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[tf.TensorSpec([1, None, None, 3], tf.uint8, name="input_tensor")], autograph=False)  # type: ignore[untyped-decorator]
     def images(input_tensor: Any) -> dict[str, Any]:
         return dict(detect(stretch_in_graph(input_tensor, height, width)))
 
     def of_each(photo: Any) -> Any:
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="input_tensor")])  # type: ignore[untyped-decorator]
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="input_tensor")], autograph=False)  # type: ignore[untyped-decorator]
         def serve(input_tensor: Any) -> dict[str, Any]:
             kind = tf.TensorSpec([height, width, 3], tf.float32)
             return dict(detect(tf.map_fn(photo, input_tensor, fn_output_signature=kind)))
@@ -97,7 +97,7 @@ def tflite_module(recipe: Recipe, model: Any, *, float_input: bool, least_score:
     anchors = _AnchorTable(recipe)
     count = min(SUPPRESSED, anchors.count)
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, kind, name="images")])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[tf.TensorSpec(shape, kind, name="images")], autograph=False)  # type: ignore[untyped-decorator]
     def detect(images: Any) -> dict[str, Any]:
         encoded, logits = raw_outputs(recipe, forward(model, preprocess(recipe, images)))
         logits = logits[..., 1:] / recipe.logit_scale
@@ -184,7 +184,7 @@ def _post_processing(recipe: Recipe, least_score: float) -> Any:
     for key, value in attributes.items():
         words.append(f'attr {{ key: "{key}" value {{ {fields[type(value)]}: {str(value).lower()} }} }}')
 
-    @tf.function(experimental_implements=" ".join(words))  # type: ignore[untyped-decorator]
+    @tf.function(experimental_implements=" ".join(words), autograph=False)  # type: ignore[untyped-decorator]
     def post_process(encoded: Any, scores: Any, anchors: Any) -> Any:
         return tuple(tf.constant(0.0, name=name) for name in ("boxes", "classes", "scores", "count"))
 

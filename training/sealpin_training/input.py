@@ -22,7 +22,7 @@ from .dataset.records import RecordFile
 from .network.model import preprocess
 from .recipe import Recipe
 from .targets import assigner
-from .tf import tf
+from .tf import no_autograph, tf
 
 # Decoded photos are kept up to this size and what memory allows, so that small datasets are decoded once
 CACHE_BYTES = 1 << 30
@@ -127,6 +127,7 @@ def batches(recipe: Recipe, photos: TrainingPhotos, seed: int, first_step: int, 
         most = recipe.train.max_number_of_boxes
         return pixels, view.boxes[:most].astype(np.float32), view.labels[:most]
 
+    @no_autograph  # type: ignore[untyped-decorator]
     def example(position: Any) -> Any:
         step, slot = first_step + position // own, position % own
         number = step * batch + worker * own + slot

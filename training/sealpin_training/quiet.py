@@ -40,6 +40,8 @@ def tensorflow() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # TensorFlow would take all of every GPU at once, so that no second program finds room
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    # TF-Vision is built on Keras 2; without this Keras 3 is loaded as well, for a second
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     # TF-Vision hands the FPN's whole dictionary to a head that wants some of its levels
     warnings.filterwarnings("ignore", "Input dict contained keys", UserWarning)
     with quiet_stderr():

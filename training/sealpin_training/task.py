@@ -10,7 +10,7 @@ from .network.model import build_network
 from .recipe import Recipe
 from .schedule import build_optimizer
 from .targets import losses
-from .tf import tf
+from .tf import no_autograph, tf
 
 # Times the loss that a run began with: from there none was seen to come back
 EXPLODED = 1000.0
@@ -45,6 +45,7 @@ class DetectionTask(retinanet.RetinaNetTask):  # type: ignore[misc]
         if not restored or not any(name.startswith("average/") for name, _ in tf.train.list_variables(restored)):
             self.average.begin(trainer.model)
 
+    @no_autograph  # type: ignore[untyped-decorator]
     def train_step(self, inputs: Any, model: Any, optimizer: Any, metrics: Any = None) -> Any:
         """TF-Vision's step, and then the average's."""
         logs = super().train_step(inputs, model, optimizer, metrics)

@@ -9,4 +9,7 @@ tf = tensorflow()
 
 import tf_keras  # noqa: E402  # TensorFlow first, quietly
 
-__all__ = ["tf", "tf_keras"]
+# No Python here decides by a tensor, and AutoGraph would read the source of all that a function calls, for seconds
+no_autograph = tf.autograph.experimental.do_not_convert
+
+__all__ = ["no_autograph", "tf", "tf_keras"]

@@ -14,7 +14,7 @@ from sealpin_edge.errors import InputError
 from ..anchors import Anchors
 from ..checkpoints import check_whole
 from ..recipe import Recipe
-from ..tf import tf, tf_keras
+from ..tf import no_autograph, tf, tf_keras
 from .backbones import build_backbone
 from .fpn import build_fpn
 from .head import build_head
@@ -23,6 +23,7 @@ from .head import build_head
 RESNET_MEANS = (123.68, 116.779, 103.939)
 
 
+@no_autograph  # type: ignore[untyped-decorator]
 def build_network(recipe: Recipe, *, synchronized: bool = False) -> Any:
     """The recipe's network, randomly initialised: TF-Vision's RetinaNetModel of the API's backbone, FPN and head.
 
@@ -126,7 +127,8 @@ def detector(recipe: Recipe, model: Any) -> Any:
     """
 
     @tf.function(  # type: ignore[untyped-decorator]
-        input_signature=[tf.TensorSpec([None, recipe.resizer.height, recipe.resizer.width, 3], tf.uint8)]
+        input_signature=[tf.TensorSpec([None, recipe.resizer.height, recipe.resizer.width, 3], tf.uint8)],
+        autograph=False,
     )
     def detect(photos: Any) -> Any:
         return detections(recipe, model, preprocess(recipe, photos))

@@ -19,7 +19,7 @@ class Statistics:
         """Every worker of `strategy` must call `renew` at the same time."""
         self._norms = [layer for layer in model.submodules if isinstance(layer, tf_keras.layers.BatchNormalization)]
 
-        @tf.function  # type: ignore[untyped-decorator]
+        @tf.function(autograph=False)  # type: ignore[untyped-decorator]
         def forward(photos: Any) -> None:
             strategy.run(lambda: model(photos, training=True))
 
