@@ -155,6 +155,7 @@ def look(folder: Path) -> Survey:
 @example("voc", [Photo(0, ("another",)), Photo(0, ("another",)), Photo(0, ())], False, False)
 @example("voc", [Photo(0, (), "test"), Photo(0, ("sound",), "train"), Photo(1, (), "val")], True, False)
 @example("voc", [Photo(0, ()), Photo(0, ("sound",), resized=True), Photo(1, ("sound",))], False, False)
+@example("voc", [Photo(0, None), Photo(0, ("sound",)), Photo(1, ("sound",))], False, False)
 @example("coco", [Photo(0, ()), Photo(0, ("sound",)), Photo(1, ("sound",))], False, False)
 @settings(deadline=None, max_examples=60)
 def test_no_bad_part_becomes_a_good_one_by_being_fixed(
@@ -163,6 +164,7 @@ def test_no_bad_part_becomes_a_good_one_by_being_fixed(
     with written(kind, items, split, astray) as src:
         out = src.parent / "fixed"
         try:
+            before = look(src)
             _, changes = fix(src, out, processes=1)
             copy = look(out)
         except InputError:  # no labels to begin with, or none is left
@@ -178,6 +180,8 @@ def test_no_bad_part_becomes_a_good_one_by_being_fixed(
     for name in {photo.name for photo in copy.photos if not photo.boxes} - copy.unplaced:
         assert not of[name].objects, name
         assert of[name].shot not in shots, "the same shot is a bad part's"
+    for name in {photo.name for photo in before.photos if not photo.boxes} & before.unlabelled - before.unplaced:
+        assert of[name].shot not in shots, "--unlabelled good takes it"
     # What lost its labels is told by its own name
     told = {change.file for change in changes if change.kind == "labels-proposed"}
     assert {name for name in copy.unlabelled if of[name].objects} <= told
