@@ -185,6 +185,7 @@ def _fit(figure: Any, stats: Stats) -> None:
 
 
 def _heat_map(figure: Any, found: Survey, stats: Stats) -> None:
+    figure.set_figwidth(1.3 * figure.get_figheight())  # a square and its scale
     axes = figure.subplots()
     axes.imshow(_mean_photo(found), cmap="gray", extent=(0, 1, 1, 0))
     heat = np.where(stats.heat > 0, stats.heat, np.nan)

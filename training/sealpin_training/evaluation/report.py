@@ -155,7 +155,9 @@ def _over_thresholds(figure: Any, evaluation: Evaluation) -> None:
     for score in sorted({evaluation.rule.thresholds[name] for name in reject}):
         names = ", ".join(name for name in reject if evaluation.rule.thresholds[name] == score)
         axes.axvline(score, color="#444444", linestyle="--")
-        axes.annotate(f" {names}", (score, 0.98), xycoords=("data", "axes fraction"), va="top", fontsize=9)
+        # Upright, since thresholds lie close together
+        place = {"xycoords": ("data", "axes fraction"), "xytext": (2, 0), "textcoords": "offset points"}
+        axes.annotate(names, (score, 0.98), rotation=90, va="top", fontsize=8, **place)
     axes.set(xlabel="threshold", ylabel="per 1,000", xlim=(0, 1), ylim=(0, None))
     axes.grid(alpha=0.3)
     if axes.lines:
