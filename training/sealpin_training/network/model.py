@@ -32,12 +32,25 @@ def build_network(recipe: Recipe, *, synchronized: bool = False) -> Any:
     """
     from official.vision.modeling import retinanet_model
 
-    backbone = build_backbone(recipe, synchronized=synchronized)
-    fpn = build_fpn(recipe, backbone.output_specs, synchronized=synchronized)
-    head = build_head(recipe, {level: tensor.shape for level, tensor in fpn.output.items()}, synchronized=synchronized)
-    model = retinanet_model.RetinaNetModel(backbone, fpn, head, detection_generator=None)
-    model(tf_keras.Input([recipe.resizer.height, recipe.resizer.width, 3]), training=True)
+    with tf.variable_creator_scope(_read_of_one_replica):
+        backbone = build_backbone(recipe, synchronized=synchronized)
+        fpn = build_fpn(recipe, backbone.output_specs, synchronized=synchronized)
+        shapes = {level: tensor.shape for level, tensor in fpn.output.items()}
+        head = build_head(recipe, shapes, synchronized=synchronized)
+        model = retinanet_model.RetinaNetModel(backbone, fpn, head, detection_generator=None)
+        model(tf_keras.Input([recipe.resizer.height, recipe.resizer.width, 3]), training=True)
     return model
+
+
+def _read_of_one_replica(create: Any, **asked: Any) -> Any:
+    """Make a variable; of means and variances one replica's are read, since every replica's are the same.
+
+    Keras would read their mean over the replicas: among workers a message for each of a hundred, whenever the network
+    is judged or saved.
+    """
+    if asked.get("synchronization") is tf.VariableSynchronization.ON_READ:
+        asked["aggregation"] = tf.VariableAggregation.ONLY_FIRST_REPLICA
+    return create(**asked)
 
 
 def named_variables(model: Any) -> dict[str, Any]:
