@@ -41,7 +41,7 @@ HELD = {
     f"{EDGE}/store_schema.py": ("edge/test_store_schema.py", "edge/test_outbox.py"),
     f"{EDGE}/outbox.py": ("edge/test_outbox.py",),
     f"{EDGE}/delivery.py": ("edge/test_delivery.py", "edge/test_bad_servers.py", "edge/test_courier.py"),
-    f"{EDGE}/lane.py": ("edge/test_courier.py", "edge/test_bad_servers.py"),
+    f"{EDGE}/lane.py": ("edge/test_lane.py", "edge/test_courier.py", "edge/test_bad_servers.py"),
     f"{EDGE}/plc/handshake.py": ("edge/test_plc.py", "edge/test_plc_faults.py", "edge/test_deadline.py"),
     f"{EDGE}/simulation/line.py": ("edge/test_line_rules.py", "edge/test_plc.py"),
     f"{EDGE}/simulation/rules.py": ("edge/test_rules.py", "edge/test_line_rules.py"),
