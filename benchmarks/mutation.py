@@ -39,7 +39,7 @@ HELD = {
     f"{EDGE}/verdict.py": ("edge/test_verdict.py",),
     f"{EDGE}/golden.py": ("edge/test_golden.py",),
     f"{EDGE}/store_schema.py": ("edge/test_store_schema.py", "edge/test_outbox.py"),
-    f"{EDGE}/outbox.py": ("edge/test_outbox.py",),
+    f"{EDGE}/outbox.py": ("edge/test_outbox_health.py", "edge/test_outbox.py"),
     f"{EDGE}/delivery.py": ("edge/test_delivery.py", "edge/test_bad_servers.py", "edge/test_courier.py"),
     f"{EDGE}/lane.py": ("edge/test_lane.py", "edge/test_courier.py", "edge/test_bad_servers.py"),
     f"{EDGE}/plc/handshake.py": ("edge/test_plc.py", "edge/test_plc_faults.py", "edge/test_deadline.py"),
