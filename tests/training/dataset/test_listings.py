@@ -465,6 +465,21 @@ def test_a_csv_with_cells_too_many_is_not_read_a_column_off(src: Path) -> None:
     assert found(src, "line-unreadable") == [("labels.csv", "more cells than columns: 60 0 70 0")]
 
 
+@pytest.mark.parametrize("labels", [as_voc, as_yolo])
+@pytest.mark.parametrize("folder", ["labels", "old/annotations"])
+def test_a_second_label_file_in_another_folder_is_not_taken_for_another_photo_s(
+    src: Path, labels: Callable[[Path], None], folder: str
+) -> None:
+    labels(src)
+    (file,) = (path for path in src.iterdir() if path.stem == "p3" and path.suffix in (".xml", ".txt"))
+    other = src / folder / file.name
+    other.parent.mkdir(parents=True)
+    other.write_bytes(file.with_stem("p1").read_bytes())  # the good part's own is empty
+    assert found(src, "labels-without-photo") == []
+    assert found(src, "labels-several") == [("p3.jpg", f"{file.name}, {folder}/{file.name}")]
+    assert "p3.jpg" not in boxes(repaired(src))
+
+
 @pytest.mark.parametrize("labels", [as_voc, as_yolo, as_csv, as_coco])
 def test_names_with_percent_signs_are_decoded_when_no_photo_is_called_so(
     src: Path, labels: Callable[[Path], None]

@@ -86,10 +86,12 @@ def match(labels: Iterable[str], photos: Sequence[str]) -> tuple[dict[str, str |
             by_stem[plain] = by_stem.pop(stem)
     matched: dict[str, str | RawLabels] = {}
     claims: dict[str, list[str]] = {}
+    called: dict[str, list[str]] = defaultdict(list)
     for photo in photos:
         candidates = by_stem.get(_key(photo))
         if not candidates:
             continue
+        called[_key(photo)].append(photo)
         nearest = candidates
         if len(candidates) > 1:
             distances = [_distance(photo, name) for name in candidates]
@@ -107,6 +109,15 @@ def match(labels: Iterable[str], photos: Sequence[str]) -> tuple[dict[str, str |
                         del matched[photo]
                 elif len(owners) > 1:
                     matched[photo] = _dispute(photo, "photos-several", [name, *owners])
+    # A label file that is nobody's nearest says something of a photo of its name all the same
+    for stem, namesakes in called.items():
+        for name in [name for name in by_stem[stem] if name not in claims]:
+            distances = [_distance(photo, name) for photo in namesakes]
+            for photo, far in zip(namesakes, distances, strict=True):
+                if far == min(distances):
+                    own = [other for other in by_stem[stem] if photo in claims.get(other, ())]
+                    matched[photo] = _dispute(photo, "labels-several", [*own, name])
+                    claims.setdefault(name, []).append(photo)
     folders = {photo.rpartition("/")[0] for photo in photos}
     astray = [
         Finding(name, "labels-astray", f"of {photo}")
