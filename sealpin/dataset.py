@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sealpin_edge.errors import InputError, quote
-from sealpin_edge.program import Ordered, answer, json_option
+from sealpin_edge.program import Ordered, answer, check_place, json_option
 
+from .options import force_option
 from .rule import threshold_option
 
 if TYPE_CHECKING:
@@ -127,9 +128,10 @@ def fix(src: Path, out: Path, rename: tuple[str, ...], classes: str, workers: in
 @click.argument("src", type=PATH)
 @recipe_option
 @click.option("--report", type=PATH, metavar="HTML", help="Also write a page with charts and examples.")
+@force_option
 @workers_option
 @json_option
-def stats(src: Path, recipe: Path | None, report: Path | None, workers: int | None, as_json: bool) -> None:
+def stats(src: Path, recipe: Path | None, report: Path | None, force: bool, workers: int | None, as_json: bool) -> None:
     """Tell what is below SRC: counts, sizes of boxes against the recipe's anchors, where they sit, good and bad."""
     from sealpin_training.anchors import Anchors
     from sealpin_training.dataset.report import table, write_report
@@ -138,6 +140,7 @@ def stats(src: Path, recipe: Path | None, report: Path | None, workers: int | No
     from sealpin_training.parallel import workers as processes
     from sealpin_training.recipe import load_recipe
 
+    check_place(report, force)
     anchors = [Anchors.of(load_recipe(recipe))] if recipe else [Anchors(), Anchors(320, 320)]
     with processes(workers) as pool:
         found = survey(src, _rules("", None), pool)

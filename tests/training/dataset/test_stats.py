@@ -167,3 +167,12 @@ def test_proposals_skip_a_photo_that_cannot_be_read(tmp_path: Path, toy_model: P
     (tmp_path / "photos").mkdir()
     told = CliRunner().invoke(main, ["dataset", "prelabel", str(tmp_path / "photos"), "--model", str(toy_model)])
     assert told.exit_code == 2
+
+
+def test_a_page_takes_the_place_of_no_file(tmp_path: Path, source: Path) -> None:
+    labels = next(source.glob("*.xml"))
+    before = labels.read_bytes()
+    refused = CliRunner().invoke(main, ["dataset", "stats", str(source), "--report", str(labels)])
+    assert refused.exit_code == 2, refused.output
+    assert "in the way" in refused.output
+    assert labels.read_bytes() == before
