@@ -257,17 +257,17 @@ def _check_twins(result: Survey, prints: Fingerprints) -> list[Finding]:
             two = photos[other]
             result.twins.append((first, other))
             again.add(other)
-            contradicted = is_bad(one) and not is_bad(two)
-            if contradicted and two.name not in result.unlabelled:
+            unlabelled = two.name in result.unlabelled
+            if is_bad(one) and unlabelled:
+                result.unplaced.add(two.name)
+            if is_bad(one) and not is_bad(two) and not unlabelled:
                 kind = "photo-good-and-bad"
             elif across(one, two):
                 kind = "photo-across-splits"
-            elif two.name in result.unlabelled or same_labels(one, two):
+            elif unlabelled or same_labels(one, two):
                 kind = "photo-duplicate"
             else:
                 kind = "photo-duplicate-labels"
-            if contradicted:
-                result.unplaced.add(two.name)
             findings.append(Finding(two.name, kind, one.name))
     once = [index for index in range(len(photos)) if index not in again]
     for first, other in near_duplicates(prints, once):
