@@ -303,6 +303,19 @@ def models(folder: Path) -> tuple[Sequence[bytes], Read]:
     return [tiny_model()], read
 
 
+def gates(folder: Path) -> tuple[Sequence[bytes], Read]:
+    """The gate.json beside a model file."""
+    from sealpin_export.gate import GATE, Gate, check_proven
+
+    gate = Gate("model.tflite", 4, (0.9, 0.9), {"PR": (0.9, 0.9)}, (0.0, 0.0), (0.0, 0.0), 1, 0, {}, (), 0.01, "0" * 64)
+
+    def read(data: bytes) -> None:
+        (folder / GATE).write_bytes(data)
+        check_proven(folder / "model.tflite", gate.sha256)
+
+    return [json.dumps([gate.as_dict()], indent=1).encode()], read
+
+
 def bundles(folder: Path) -> tuple[Sequence[bytes], Read]:
     """A bundle: archive, manifest, members."""
     path = folder / "b.sealpin"
@@ -494,6 +507,7 @@ READERS = {
         Reader("tflite", tflite),
         Reader("model", models, room_mb=1024),
         Reader("card", cards),
+        Reader("gate", gates),
         Reader("bundle", bundles, room_mb=1024),
         Reader("bundle-manifest", manifests),
         Reader("signature", signatures),

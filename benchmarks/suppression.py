@@ -35,7 +35,7 @@ SUPPRESSION = "batch_non_max_suppression {"
 
 def with_boxes(run: Run, kept: int) -> Run:
     """A copy of the run below the current folder, its recipe with so many boxes of a class."""
-    copy = replace(run, name=f"kept_{kept}")
+    copy = replace(run, name=f"kept_{kept}", trained_sha256=())
     text = KEPT.sub("", (copy.folder / "recipe.config").read_text())
     (copy.folder / "recipe.config").write_text(
         text.replace(SUPPRESSION, f"{SUPPRESSION} max_detections_per_class: {kept}")

@@ -8,6 +8,8 @@ import click
 from sealpin_edge.errors import InputError, quote
 from sealpin_edge.program import Ordered, answer, json_option
 
+from .options import force_option
+
 PATH = click.Path(path_type=Path)
 
 
@@ -46,6 +48,7 @@ def bundle() -> None:
 @click.option("--no-wheels", is_flag=True, help="No packages: the station keeps those that it runs with.")
 @click.option("--key", type=PATH, help="The key to sign with [the one of `sealpin keys new`].")
 @click.option("--out", type=PATH, required=True, help="The bundle file to write.")
+@force_option
 def make(
     model: Path,
     station: Path,
@@ -59,6 +62,7 @@ def make(
     no_wheels: bool,
     key: Path | None,
     out: Path,
+    force: bool,
 ) -> None:
     """Pack MODEL, a station's config, golden photos and packages into one signed file."""
     from sealpin_edge.label_file import read_labels
@@ -78,7 +82,7 @@ def make(
         _day(expires),
         budget_ms or 0,
     )
-    manifest = make_bundle(contents, out, key)
+    manifest = make_bundle(contents, out, key, force)
     click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {manifest.release}")
     if key is None:
         click.echo("not signed, so no station takes it by deploy: sealpin keys new", err=True)

@@ -140,7 +140,7 @@ def stats(src: Path, recipe: Path | None, report: Path | None, force: bool, work
     from sealpin_training.parallel import workers as processes
     from sealpin_training.recipe import load_recipe
 
-    check_place(report, force)
+    check_place(report, force=force, ending=".html")
     anchors = [Anchors.of(load_recipe(recipe))] if recipe else [Anchors(), Anchors(320, 320)]
     with processes(workers) as pool:
         found = survey(src, _rules("", None), pool)

@@ -61,10 +61,10 @@ def evaluate(
 
     if sum(choice is not None for choice in (threshold, escape_cost, max_false_rejects)) > 1:
         raise click.UsageError("--threshold, --escape-cost and --max-false-rejects exclude each other")
-    check_place(report, force)
+    check_place(report, force=force, ending=".html")
     choice = Choice(threshold, escape_cost, max_false_rejects, notice)
     found = trained_run(run, store, dataset)
-    evaluation = evaluate_run(found, split, choice, report)
+    evaluation = evaluate_run(found, split, choice, report, anew=force)
     if report and (missed := log_page(found, report, "evaluation")):
         click.echo(f"MLflow did not take the page: {missed}", err=True)
     text = table(evaluation) + (f"\nreport: {report}" if report else "")
@@ -83,7 +83,7 @@ def compare(runs: tuple[str, ...], split: str, report: Path | None, force: bool,
     """Put RUNS side by side: figures, speed on this machine, size, training time, and where their recipes differ."""
     from sealpin_training.evaluation.compare import compare_runs, write_report
 
-    check_place(report, force)
+    check_place(report, force=force, ending=".html")
     comparison = compare_runs(runs, split, store)
     if report:
         write_report(comparison, report)

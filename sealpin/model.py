@@ -7,6 +7,7 @@ import click
 
 from sealpin_edge.program import Ordered, answer, json_option
 
+from .options import force_option
 from .rule import notice_option, threshold_option
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def show(file: Path, labels: Path | None, as_json: bool) -> None:
 @click.argument("photos", type=PATH)
 @click.option("--overlays", type=PATH, help="A folder for the photos with verdict and boxes drawn in.")
 @click.option("--xml", type=PATH, help="A folder for the boxes as Pascal VOC XML.")
+@force_option
 @threshold_option("Score from which a box counts; else the model's own.")
 @notice_option("A category that is shown and does not reject; else the model's own.")
 @labels_option
@@ -48,6 +50,7 @@ def predict(
     photos: Path,
     overlays: Path | None,
     xml: Path | None,
+    force: bool,
     threshold: "Thresholds | None",
     notice: frozenset[str] | None,
     labels: Path | None,
@@ -60,7 +63,7 @@ def predict(
 
     detector = Model(file, labels=read_labels(labels))
     rule = detector.rule(threshold, notice, where="--{}")
-    found = list(predict_photos(detector, photos, rule=rule, overlays=overlays, xml=xml))
+    found = list(predict_photos(detector, photos, rule=rule, overlays=overlays, xml=xml, force=force))
     lines = [
         f"{one.verdict.value:<14}{one.photo}  "
         + (one.why or ", ".join(f"{box.category} {box.score:.0%}" for box in one.detections))

@@ -11,8 +11,10 @@ from sealpin.cli import main
 from sealpin_edge.cli import main as edge
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import check_apart, new_folder
+from sealpin_training.dataset.formats import voc
+from sealpin_training.dataset.labels import Box
 
-from .conftest import write_parts
+from .conftest import SIDE, write_parts
 from .edge.test_config import GOOD
 from .test_next import fault
 from .training.dataset.corpus import write_clean
@@ -65,6 +67,46 @@ def test_no_command_writes_into_what_it_reads(toy_model: Path, tmp_path: Path, m
         assert "rm " not in done.output
     done = run("results", "export", "--config", "station.toml", "--csv", "station.toml", program=edge)
     assert (done.exit_code, "this is the source itself" in done.output) == (2, True)
+    assert content(tmp_path) == before
+
+
+def test_what_is_there_is_overwritten_by_force_alone_and_by_its_own_sort(
+    toy_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_parts(Path("parts"), [[("PR", 2, 3)]] * 5)
+    Path("model.tflite").write_bytes(toy_model.read_bytes())
+    Path("station.toml").write_text(GOOD)
+    Path("dataset.json").write_text("{}")
+    judge = ("predict", "model.tflite", "parts", "--overlays", "marked", "--xml", "labels")
+    pack = ("bundle", "make", "model.tflite", "--station", "station.toml", "--no-wheels", "--out", "a.sealpin")
+    for words, told in (
+        (judge, r"marked/part_000.jpg, marked/part_001.jpg, marked/part_002.jpg and 2 more: these are in the way"),
+        (pack, r"a.sealpin: this is in the way"),
+    ):
+        assert run(*words).exit_code == 0
+        before = content(tmp_path)
+        refused = run(*words)
+        assert refused.exit_code == 2
+        assert re.search(rf"{told}(.|\n)*--force", refused.output), refused.output
+        assert content(tmp_path) == before
+        assert run(*words, "--force").exit_code == 0
+    drawn = [Path(f"labels/part_{number:03d}.xml") for number in (1, 4)]
+    for path in drawn:
+        voc.write(path, path.with_suffix(".jpg").name, SIDE, SIDE, [Box("PR", 1, 2, 30, 40)])
+    before = content(tmp_path)
+    for force in ((), ("--force",)):
+        refused = run("predict", "model.tflite", "parts", "--xml", "labels", *force)
+        assert refused.exit_code == 2, refused.output
+        assert "labels/part_001.xml, labels/part_004.xml: these are in the way" in refused.output
+        assert "labels that a person has saved are never overwritten" in refused.output
+    for words in (
+        (*pack[:-1], "dataset.json", "--force"),
+        ("dataset", "stats", "parts", "--report", drawn[0], "--force"),
+    ):
+        refused = run(*words)
+        assert refused.exit_code == 2, refused.output
+        assert "in the way" in refused.output and "with --force that of a ." in refused.output
     assert content(tmp_path) == before
 
 

@@ -14,6 +14,8 @@ from typing import Any, TextIO
 
 from .errors import InputError
 
+SHOWN = 3
+
 
 def read_text(path: Path) -> str:
     """The text of a file that a person may have written on any system: UTF-8, with or without a byte-order mark.
@@ -117,13 +119,15 @@ def new_text_file(path: Path, encoding: str = "utf-8") -> Iterator[TextIO]:
         partial.unlink(missing_ok=True)
 
 
-def in_the_way(path: Path) -> InputError:
-    """What is said of an output whose name is taken."""
+def in_the_way(*paths: Path, allowed: str = "") -> InputError:
+    """What is said of outputs whose names are taken; `allowed`, if not any name that is free."""
+    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
     return InputError(
-        "this is in the way",
-        where=str(path),
-        allowed="a name that is free, or an empty folder" if path.is_dir() else "a name that is free",
-        advice="choose another name, or look whether it may be removed; --force, where a command has it, overwrites it",
+        "this is in the way" if len(paths) == 1 else "these are in the way",
+        where=", ".join(map(str, paths[:SHOWN])) + more,
+        allowed=allowed or "a name that is free" + (", or an empty folder" if paths[0].is_dir() else ""),
+        advice="choose another name, or look whether it may be removed"
+        + ("" if allowed else "; --force, where a command has it, overwrites it"),
     )
 
 

@@ -102,13 +102,27 @@ def with_config(command: Callable[..., None]) -> Callable[..., None]:
     return read
 
 
-def check_place(path: Path | None, force: bool) -> None:
-    """Raise InputError when a file to be written after long work would have no folder, or is there, without `force`."""
-    if path and path.exists() and not (force and path.is_file()):
-        raise in_the_way(path)
-    if path and not path.parent.is_dir():
-        hint = f"mkdir -p {quote(path.parent)}"
-        raise InputError("there is no such folder to write into", where=str(path), hint=hint)
+def check_place(
+    *paths: Path | None,
+    force: bool,
+    ending: str,
+    ours: Callable[[Path], bool] = Path.is_file,
+    sort: str = "",
+) -> None:
+    """Raise InputError when a file to be written after long work would have no folder, or is there.
+
+    With `force` it may be there, if it is of the same sort as what is written, `sort` in words: its name has the same
+    `ending`, and it is one of `ours`.
+    """
+    there = [path for path in paths if path and path.exists()]
+    if others := [path for path in there if not (path.is_file() and path.suffix.lower() == ending and ours(path))]:
+        raise in_the_way(*others, allowed=f"a name that is free, or with --force that of {sort or f'a {ending} file'}")
+    if there and not force:
+        raise in_the_way(*there)
+    for path in paths:
+        if path and not path.parent.is_dir():
+            hint = f"mkdir -p {quote(path.parent)}"
+            raise InputError("there is no such folder to write into", where=str(path), hint=hint)
 
 
 def answer(document: dict[str, Any], as_json: bool, text: str) -> None:

@@ -13,7 +13,7 @@ import click
 
 from .config import StationConfig
 from .errors import InputError
-from .program import Ordered, answer, json_option, with_config
+from .program import Ordered, answer, check_place, json_option, with_config
 
 PLACE = click.Path(path_type=Path)
 COLUMNS = (
@@ -34,13 +34,15 @@ def results() -> None:
 @from_option
 @to_option
 @click.option("--csv", "out", type=PLACE, required=True, help="The file to write, or - for standard output.")
-def export(config: StationConfig, begin: str, end: str, out: Path) -> None:
+@click.option("--force", is_flag=True, help="Overwrite what an earlier call has written there.")
+def export(config: StationConfig, begin: str, end: str, out: Path, force: bool) -> None:
     """Write the results of a time as CSV, which spreadsheets read; nothing is deleted."""
     from .archive import Archive
     from .files import check_apart, new_text_file
 
     check_apart(out, config.path, config.own)
     found = Archive(config.station.data_dir).results(*_period(begin, end))
+    check_place(None if str(out) == "-" else out, force=force, ending=".csv")
     target = nullcontext(sys.stdout) if str(out) == "-" else new_text_file(out, encoding="utf-8-sig")
     with target as file:
         count = _write(file, found)

@@ -21,8 +21,10 @@ from sealpin_edge.files import check_apart, read_text, write_whole
 from sealpin_edge.golden import GOLDEN_FILE
 from sealpin_edge.model import Model, read_model
 from sealpin_edge.preflight import VERSIONS
+from sealpin_edge.program import check_place
 from sealpin_edge.signature import sign
 
+from .gate import check_proven
 from .metadata import with_labels
 from .predict import predict
 from .wheels import download_wheels, extras_for, unit
@@ -50,16 +52,19 @@ class Contents:
     budget_ms: int = 0
 
 
-def make_bundle(contents: Contents, out: Path, key: Path | None = None) -> Manifest:
+def make_bundle(contents: Contents, out: Path, key: Path | None = None, force: bool = False) -> Manifest:
     """Write the bundle `out`, signed with `key` where there is one; the same contents give the same bytes.
 
-    [model] file, sha256 and golden of the station's config are filled in, the rest stays as it is. Raises
-    InputError when a station cannot run the model, or config, version or golden photos have a fault.
+    [model] file, sha256 and golden of the station's config are filled in, the rest stays as it is. With `force`, an
+    earlier bundle at `out` is overwritten. Raises InputError when a station cannot run the model or it is another than
+    was proven, when config, version or golden photos have a fault, or `out` is taken.
     """
     check_apart(out, contents.model, contents.station, contents.golden, contents.camera_limits, key)
+    check_place(out, force=force, ending=".sealpin")
     version_order(contents.version)
     config = load_config(contents.station, template=True)
     model = read_model(contents.model)
+    check_proven(contents.model, hashlib.sha256(model).hexdigest())
     card = Model(contents.model, labels=contents.labels).card
     if contents.labels:
         model = with_labels(model, contents.labels, str(contents.model))

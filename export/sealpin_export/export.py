@@ -19,7 +19,7 @@ from sealpin_training.evaluation.choice import kept_rule
 from sealpin_training.quiet import tensorflow
 from sealpin_training.run import AVERAGED, Run, State, write_json
 
-from .gate import MAX_DROP, Gate, judge_file, network_detections
+from .gate import GATE, MAX_DROP, Gate, judge_file, network_detections
 from .graph import DEFAULT, serving_module, tflite_module, trained_network
 from .metadata import add_metadata
 from .report import write_report
@@ -29,7 +29,7 @@ from .tflite import LEAST_CALIBRATION, convert_float, convert_int8
 QUANTISATIONS = ("float32", "float16", "dynamic", "int8")
 # Recipes keep boxes down to 1e-8 for COCO's curves. On the line they only cost time: suppression sorts every one
 LEAST_SCORE = 0.01
-MODEL, REPORT, GATE = "model.tflite", "report.html", "gate.json"
+MODEL, REPORT = "model.tflite", "report.html"
 P = ParamSpec("P")
 T = TypeVar("T")
 

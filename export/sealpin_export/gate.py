@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from sealpin_edge.detection import Detection
+from sealpin_edge.errors import InputError, in_words
+from sealpin_edge.files import parse_json
 from sealpin_edge.model import Model
 from sealpin_edge.photo import decode_photo
 from sealpin_edge.verdict import Rule, Verdict, counted, judge
@@ -21,6 +23,7 @@ from sealpin_training.evaluation.confusion import LEAST_OVERLAP, overlap
 from sealpin_training.progress import progress
 from sealpin_training.quiet import tensorflow
 
+GATE = "gate.json"
 MAX_DROP = 0.01
 # A file loses no more than this share of the network's AP, whatever that is, nor of the boxes of a class that count
 MAX_SHARE_LOST = 0.1
@@ -47,7 +50,8 @@ class Gate:
 
     Differences are the largest and the mean, of scores in 0..1 and of box edges in pixels of the photo, over detections
     that count or nearly do; `lost` of them have no counterpart. `counting` has, by category, how many of the network's
-    boxes count, and how many of those the file has lost: none of its own there counts or nearly does.
+    boxes count, and how many of those the file has lost: none of its own there counts or nearly does. `sha256` is the
+    file's; gates of an earlier sealpin have none.
     """
 
     file: str
@@ -61,6 +65,7 @@ class Gate:
     counting: Mapping[str, tuple[int, int]]
     flips: tuple[Flip, ...]
     max_drop: float
+    sha256: str = ""
 
     @property
     def ap_drop(self) -> float:
@@ -154,8 +159,40 @@ def judge_file(
         _counting(network, found, rule),
         tuple(flip for flip in flips if flip),
         max_drop,
+        model.sha256,
     )
     return Judged(gate, rule, found)
+
+
+def check_proven(path: Path, sha256: str) -> None:
+    """Raise InputError when the gate.json beside a model file has proven another file of this name than this one.
+
+    Of a file without one beside it, as of someone else's, nothing is known.
+    """
+    beside = path.with_name(GATE)
+    if not beside.is_file():
+        return
+    try:
+        proven = [str(gate["sha256"]) for gate in parse_json(beside.read_bytes()) if gate["file"] == path.name]
+    except KeyError:  # of an earlier sealpin
+        return
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            "this file of an export is damaged",
+            where=str(beside),
+            found=in_words(error),
+            allowed="what sealpin wrote",
+            hint="sealpin export RUN --out DIR",
+        ) from None
+    if proven not in ([], [sha256]):
+        raise InputError(
+            "this is not the model file that the export has proven",
+            where=str(path),
+            found=f"SHA-256 {sha256}",
+            allowed=f"SHA-256 {proven[0]}, as in {beside}",
+            advice="copy the export again, or make it anew; a model of another origin belongs into a folder of its own",
+            hint="sealpin export RUN --out DIR",
+        )
 
 
 def margin(found: Sequence[Detection], rule: Rule) -> float:

@@ -12,6 +12,7 @@ from sealpin_edge.files import check_apart, write_whole
 from sealpin_edge.model import Model
 from sealpin_edge.overlay import draw_overlay
 from sealpin_edge.photo import encode_jpeg, read_photo
+from sealpin_edge.program import check_place
 from sealpin_edge.verdict import Rule, Verdict, judge
 from sealpin_training.dataset.boxes import clip
 from sealpin_training.dataset.files import PHOTO_ENDINGS, find_files
@@ -53,17 +54,19 @@ def predict(
     rule: Rule | None = None,
     overlays: Path | None = None,
     xml: Path | None = None,
+    force: bool = False,
 ) -> Iterator[Prediction]:
     """Judge a photo, or every photo below a folder; the model's own thresholds hold unless a `rule` is given.
 
-    `overlays` and `xml` are folders for marked photos and Pascal VOC labels, named and nested as the photos are. Raises
-    InputError when there are no photos, or the folders would overwrite them; a photo that cannot be read, or of which
+    `overlays` and `xml` are folders for marked photos and Pascal VOC labels, named and nested as the photos are; with
+    `force`, what an earlier call has written there is overwritten. Raises InputError when there are no photos, or
+    something would be overwritten: labels that a person has saved never are. A photo that cannot be read, or of which
     the model gives no judgement, is NOT INSPECTED.
     """
     files = _photos(photos)
     folder = photos if photos.is_dir() else photos.parent
     rule = rule or model.rule()
-    _check_places(photos, files, overlays, xml)
+    _check_places(photos, files, overlays, xml, force)
     for name in progress(files, "predict", "photo"):
         try:
             photo = read_photo(folder / name)
@@ -74,13 +77,11 @@ def predict(
             yield Prediction(name, Verdict.NOT_INSPECTED, (), why)
             continue
         if overlays:
-            _write(overlays / Path(name).with_suffix(".jpg"), encode_jpeg(draw_overlay(photo, verdict, found)))
+            _write(_place(overlays, name, ".jpg"), encode_jpeg(draw_overlay(photo, verdict, found)))
         if xml:
             height, width = photo.shape[:2]
             boxes = [Box(one.category, *clip((one.xmin, one.ymin, one.xmax, one.ymax), width, height)) for one in found]
-            _write(
-                xml / Path(name).with_suffix(".xml"), voc.encode(Path(name).name, width, height, boxes, proposed=True)
-            )
+            _write(_place(xml, name, ".xml"), voc.encode(Path(name).name, width, height, boxes, proposed=True))
         yield Prediction(name, verdict, found)
 
 
@@ -95,7 +96,7 @@ def _photos(photos: Path) -> Sequence[str]:
     return found
 
 
-def _check_places(photos: Path, files: Sequence[str], overlays: Path | None, xml: Path | None) -> None:
+def _check_places(photos: Path, files: Sequence[str], overlays: Path | None, xml: Path | None, force: bool) -> None:
     source = photos if photos.is_dir() else photos.parent
     for option, out in (("--overlays", overlays), ("--xml", xml)):
         if out:
@@ -104,6 +105,20 @@ def _check_places(photos: Path, files: Sequence[str], overlays: Path | None, xml
     twice = [name for name in files if stems[str(Path(name).with_suffix(""))] > 1]
     if twice and (overlays or xml):
         raise InputError("two photos differ only by their ending", where=str(photos), found=", ".join(twice[:2]))
+    for out, ending, ours, sort in (
+        (overlays, ".jpg", Path.is_file, ""),
+        (xml, ".xml", _is_proposal, "a model's proposal: labels that a person has saved are never overwritten"),
+    ):
+        places = [_place(out, name, ending) for name in files] if out else []
+        check_place(*filter(Path.exists, places), force=force, ending=ending, ours=ours, sort=sort)
+
+
+def _is_proposal(path: Path) -> bool:
+    return voc.read(path.parent, path.name).proposed
+
+
+def _place(out: Path, name: str, ending: str) -> Path:
+    return out / Path(name).with_suffix(ending)
 
 
 def _write(path: Path, data: bytes) -> None:

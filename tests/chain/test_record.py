@@ -234,6 +234,13 @@ def test_results_can_be_had_without_an_api(site: Site, plc: Plc, tmp_path: Path)
     assert [row.split(",")[:2] for row in rows] == [["1", "11"], ["2", "12"]]
     assert edge(site, "results", "export", "--from", "2099-01-01", "--csv", tmp_path / "none.csv").returncode == 0
     assert len((tmp_path / "none.csv").read_text().splitlines()) == 1
+    before = out.read_bytes()
+    again = edge(site, "results", "export", "--csv", out)
+    assert (again.returncode, "in the way" in again.stderr, out.read_bytes()) == (2, True, before)
+    assert edge(site, "results", "export", "--csv", out, "--force").returncode == 0
+    (tmp_path / "notes.txt").write_text("mine")
+    assert edge(site, "results", "export", "--csv", tmp_path / "notes.txt", "--force").returncode == 2
+    assert (tmp_path / "notes.txt").read_text() == "mine"
     for name in ("2", "12"):
         told = edge(site, "part", name)
         assert told.returncode == 0, told.stderr

@@ -19,6 +19,7 @@ from sealpin_export.export import LEAST_SCORE, export, model_card
 from sealpin_training.dataset.records import RecordFile
 from sealpin_training.evaluation.detect import detect_photos, trained_detector
 from sealpin_training.run import Run
+from tests.edge.test_config import GOOD
 
 
 def sealpin(*words: object) -> Result:
@@ -221,6 +222,34 @@ def test_predict_marks_labels_and_answers(run: Run, exported: Path, tmp_path: Pa
     (photos / "deep/part.png").write_bytes(data)
     assert "differ only by their ending" in sealpin("predict", model, photos, "--xml", tmp_path / "two").output
     assert sealpin("predict", model, photos, "--labels", model).exit_code == 2
+
+
+def test_a_bundle_is_made_of_the_very_file_that_the_gate_has_proven(exported: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / "copy", ignore=shutil.ignore_patterns("saved_model")))
+    (tmp_path / "station.toml").write_text(GOOD)
+
+    def pack(model: Path) -> Result:
+        words = ("bundle", "make", model, "--station", tmp_path / "station.toml", "--no-wheels", "--force")
+        return sealpin(*words, "--out", tmp_path / "one.sealpin")
+
+    assert pack(folder / "model.tflite").exit_code == 0
+    data = bytearray((folder / "model.tflite").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "model.tflite").write_bytes(data)
+    told = pack(folder / "model.tflite")
+    assert (told.exit_code, "not the model file that the export has proven" in told.output) == (2, True), told.output
+    assert str(folder / "gate.json") in told.output
+    shutil.copy(folder / "model_float16.tflite", folder / "model.tflite")
+    assert pack(folder / "model.tflite").exit_code == 2
+    assert pack(folder / "model_float16.tflite").exit_code == 0
+    gates = json.loads((folder / "gate.json").read_text())
+    (folder / "gate.json").write_text(json.dumps(gates)[:-9])
+    damaged = pack(folder / "model.tflite")
+    assert (damaged.exit_code, "gate.json: this file of an export is damaged" in damaged.output) == (2, True)
+    for gate in gates:
+        del gate["sha256"]
+    (folder / "gate.json").write_text(json.dumps(gates))
+    assert pack(folder / "model.tflite").exit_code == 0, "an earlier sealpin's has proven it without saying which"
 
 
 def test_show_and_benchmark_answer_scripts(exported: Path) -> None:

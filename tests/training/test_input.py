@@ -97,8 +97,7 @@ def test_boxes_beyond_the_most_are_left_out_after_the_augmentations(dataset: Dat
         recipe = small_recipe(tmp_path, ("max_number_of_boxes: 100", f"max_number_of_boxes: {most}"))
         return float(sum((classes > 0).sum() for _, classes, _ in taken(dataset, recipe)))
 
-    assert matched(100) > 0
-    assert matched(0) == 0
+    assert 0 < matched(1) < matched(100)
 
 
 def test_records_of_another_class_list_are_refused(dataset: Dataset) -> None:

@@ -25,7 +25,7 @@ from sealpin_training.evaluation.choice import AS_CHOSEN, Choice, kept_rule
 from sealpin_training.evaluation.evaluate import Evaluation, judge_photos
 from sealpin_training.evaluation.report import MEANT, _over_thresholds, write_report
 from sealpin_training.evaluation.threshold import LEAST
-from sealpin_training.run import Run
+from sealpin_training.run import SEAL, Run
 
 CLASSES = ("PR", "QA", "XX")
 Photo = tuple[Record, list[Detection]]
@@ -136,7 +136,9 @@ def test_an_evaluation_of_an_earlier_sealpin_still_counts(run: Run, said: float,
 def test_a_kept_rule_that_is_none_is_refused_before_it_reaches_a_model_file(run: Run, damage: dict[str, Any]) -> None:
     judged(run, MIXED)
     file = run.folder / "evaluation_val.json"
-    kept_then = json.loads(file.read_text()) | damage
+    kept_then = (
+        json.loads(file.read_text()) | damage | {SEAL: ...}
+    )  # as an earlier sealpin wrote it, or one with a defect
     file.write_text(json.dumps({key: value for key, value in kept_then.items() if value is not ...}))
     with pytest.raises(InputError, match=r"has chosen cannot be used(.|\n)*next: .*sealpin evaluate"):
         kept_rule(run)

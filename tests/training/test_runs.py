@@ -1,9 +1,12 @@
 """Runs on disk: how far they are, by whom they are being trained, from elsewhere, renamed, removed, and in MLflow."""
 
 import json
+import shlex
 import shutil
+import subprocess
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -370,18 +373,22 @@ def test_options_override_the_recipe_and_say_so(dataset: Dataset, tmp_path: Path
 
 def test_outputs_that_are_there_are_overwritten_by_force_alone(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    check_place(page, force=False)
+    check_place(page, None, force=False, ending=".html")
     page.write_text("old")
     with pytest.raises(InputError, match=r"in the way(.|\n)*--force"):
-        check_place(page, force=False)
-    check_place(page, force=True)
+        check_place(page, force=False, ending=".html")
+    check_place(page, force=True, ending=".html")
     with pytest.raises(InputError, match="in the way"):
-        check_place(tmp_path, force=True)
+        check_place(tmp_path, force=True, ending=".html")
     with pytest.raises(InputError, match="no such folder"):
-        check_place(tmp_path / "no/page.html", force=True)
-    for report in (("evaluate", "x", "--report", page), ("compare", "x", "--report", page)):
-        told = call(*report)
-        assert (told.exit_code, "in the way" in told.stderr) == (2, True)
+        check_place(tmp_path / "no/page.html", force=True, ending=".html")
+    labels = tmp_path / "dataset.json"
+    labels.write_text("labels")
+    for command in ("evaluate", "compare"):
+        for words in (("--report", page), ("--report", labels), ("--report", labels, "--force")):
+            told = call(command, "x", *words)
+            assert (told.exit_code, "in the way" in told.stderr) == (2, True), told.stderr
+        assert "or with --force that of a .html file\n" in told.stderr
     out = tmp_path / "out"
     with new_folder(out) as folder:
         (folder / "gate.json").write_text("old")
@@ -409,3 +416,127 @@ def test_signals_are_noted_where_they_cannot_end_the_work_at_once() -> None:
         os.kill(os.getpid(), signal.SIGINT)
     assert interrupts.asked == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+JUDGED = {"metrics": {"AP": 0.2, "AP50": 0.4}, "threshold_chosen": "given", "split": "val"}
+
+
+@pytest.fixture
+def finished(store: Path) -> Run:
+    """The run as its training leaves it, in MLflow too, and judged on val by hand."""
+    run = load_run("first")
+    tracker = start_tracking(open_tracking(store), "first", {}, {}, run.metrics_log)
+    run = replace(run, run_id=tracker.run_id).keep(run.recipe())
+    State("finished", STEPS, 3.0, STEPS, STEPS, 0.25).save(run)
+    judge(run, 0.5)
+    assert tracker.finish("FINISHED", run.artifacts(), {})
+    return run
+
+
+def judge(run: Run, score: float) -> None:
+    said = {**JUDGED, **run.identity(), "thresholds": dict.fromkeys(run.classes, score), "choice": {"escape_cost": 3.0}}
+    write_json(run.folder / "evaluation_val.json", said, sealed=True)
+
+
+def next_command(told: Result) -> str:
+    assert told.exit_code == 2, told.output
+    return told.stderr.partition("  next:    ")[2].strip()
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "problem"),
+    [
+        ("recipe.config", "height: 96", "height: 128", "the recipe of this run was changed"),
+        ("recipe.config", "score_threshold: 0.01", "score_threshold: 2.0", "the recipe of this run was changed"),
+        ("run.json", '"burr",\n  "spatter"', '"spatter",\n  "burr"', "the classes of this run were changed"),
+        ("state.json", '"best_ap": 0.25', '"best_ap": 0.95', "this file of a run is damaged"),
+        ("state.json", '"best_ap": 0.25', "", "this file of a run is damaged"),
+    ],
+)
+def test_what_a_run_is_judged_and_exported_by_is_told_when_it_was_changed_and_put_back(
+    finished: Run, name: str, old: str, new: str, problem: str
+) -> None:
+    file = finished.folder / name
+    text = file.read_text()
+    assert old in text, text
+    file.write_text(text.replace(old, new))
+    for words in (("evaluate", "first", "--split", "val"), ("export", "first", "--out", "out"), ("compare", "first")):
+        told = call(*words)
+        assert f"{file}: {problem}" in told.stderr
+        command = next_command(told)
+    subprocess.run(shlex.split(command), check=True)
+    assert file.read_text() == text
+    assert call("evaluate", "first", "--split", "val").exit_code == 0
+
+
+def test_an_evaluation_that_was_changed_or_cut_is_no_rule_and_is_made_anew_by_force(finished: Run) -> None:
+    file = finished.folder / "evaluation_val.json"
+    text = file.read_text()
+    for damaged in (text.replace("0.5", "0.99"), text[:-40], ""):
+        file.write_text(damaged)
+        for words in (
+            ("export", "first", "--out", "out"),
+            ("evaluate", "first"),
+            ("evaluate", "first", "--split", "val"),
+            ("promote", "first"),
+            ("train", "--run", "first", "--resume", "--extend", 9),
+        ):
+            told = call(*words)
+            assert f"{file}: this file of a run is damaged" in told.stderr
+            assert next_command(told) == "sealpin evaluate first --split val --force"
+        assert file.read_text() == damaged
+    told = call(*shlex.split(next_command(told))[1:], "--json")
+    assert told.exit_code == 0, told.output
+    assert finished.evaluation("val")["thresholds"] == json.loads(told.stdout)["thresholds"]
+    assert finished.evaluation("val")["choice"]["escape_cost"] is None, "nothing of it is believed"
+    judge(finished, 0.5)
+    assert call("evaluate", "first", "--split", "val", "--force").exit_code == 0
+    assert finished.evaluation("val")["choice"]["escape_cost"] == 3, "a sound one is gone on from"
+
+
+def test_an_evaluation_of_another_runs_weights_or_of_another_recipe_is_told(finished: Run) -> None:
+    weights = finished.folder / f"weights/ckpt-{STEPS}.index"
+    kept = weights.read_bytes()
+    weights.write_bytes((finished.checkpoints / "ckpt-4.index").read_bytes())
+    told = call("export", "first", "--out", "out")
+    assert "was not evaluated on val, or not with these weights and this recipe" in told.stderr
+    assert next_command(told) == "sealpin evaluate first --split val"
+    weights.write_bytes(kept)
+    finished.evaluation("val")
+    finished.keep(finished.recipe().with_steps(STEPS + 1))
+    with pytest.raises(InputError, match="or not with these weights and this recipe"):
+        finished.evaluation("val")
+
+
+def test_a_kill_while_a_recipe_is_changed_leaves_a_run_that_goes_on(
+    finished: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sealpin_training import run as module
+
+    whole, longer = module.write_whole, finished.recipe().with_steps(STEPS + 1)
+    for killed_at, steps in ((1, STEPS), (2, STEPS), (2, STEPS), (3, STEPS + 1), (4, STEPS + 1)):
+        written: list[Path] = []
+
+        def write(path: Path, data: bytes, written: list[Path] = written, killed_at: int = killed_at) -> None:
+            written.append(path)
+            if len(written) == killed_at:
+                raise KeyboardInterrupt
+            whole(path, data)
+
+        with monkeypatch.context() as patched, suppress(KeyboardInterrupt):
+            patched.setattr(module, "write_whole", write)
+            load_run("first").keep(longer)
+        assert load_run("first").recipe().train.num_steps == steps
+    assert len(load_run("first").trained_sha256) == 1
+
+
+def test_a_run_of_an_earlier_sealpin_is_taken_as_it_is(store: Path) -> None:
+    run = load_run("first")
+    assert run.trained_sha256 == ()
+    write_json(run.folder / "state.json", {**asdict(State("finished", STEPS, 3.0, STEPS, STEPS, 0.25))})
+    recipe = run.folder / "recipe.config"
+    recipe.write_text(recipe.read_text().replace("epsilon: 1e-07", "epsilon: 1e-06"))
+    thresholds = dict.fromkeys(run.classes, 0.5)
+    write_json(run.folder / "evaluation_val.json", {**JUDGED, "step": STEPS, "thresholds": thresholds})
+    assert run.evaluation("val")["thresholds"] == thresholds
+    assert call("evaluate", "first", "--split", "val").exit_code == 0

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from math import ceil
 
-from sealpin_edge.errors import InputError
-
 from .dataset.manifest import Dataset
 from .recipe import Recipe
 
@@ -30,13 +28,6 @@ def overridden(
         recipe = recipe.with_batch_size(batch_size)
     if learning_rate:
         highest = recipe.highest_learning_rate
-        if not highest > 0:
-            raise InputError(
-                "this schedule has no learning rate to scale",
-                where="--learning-rate",
-                found=f"{highest:g} in the recipe",
-                allowed="a recipe whose learning rate is above 0",
-            )
         tell(f"--learning-rate {learning_rate:g} overrides the recipe's {highest:g}: its whole schedule is scaled")
         recipe = recipe.with_learning_rate(learning_rate)
     if epochs:

@@ -36,6 +36,7 @@ def resume(
     with locked(name, options.store, TRAINING) if is_chief() else nullcontext():
         run = load_run(name, options.store)
         state = State.load(run)
+        run.last_evaluation("val")  # which the next one goes on from: a damaged one is told before long work
         run, recipe = _recipe(run, recipe_path, accept_changes, options.accept_differences)
         dataset = _dataset(run, dataset_path, accept_changes)
         check_fits(recipe, str(run.folder / "recipe.config"), dataset)
@@ -74,13 +75,12 @@ def resume(
 
 def _recipe(run: Run, path: Path | None, accept_changes: bool, accept_differences: bool) -> tuple[Run, Recipe]:
     """The run's recipe, or with `accept_changes` the one at `path`, with as many steps as the run has."""
-    recipe = run.recipe()
     if path is None:
-        return run, recipe
+        return run, run.recipe()
     given = load_recipe(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest == run.recipe_sha256:
-        return run, recipe
+        return run, run.recipe()
     if not accept_changes:
         raise InputError(
             "this recipe is not the one that the run began with",
@@ -89,7 +89,7 @@ def _recipe(run: Run, path: Path | None, accept_changes: bool, accept_difference
             allowed=f"sha256 {run.recipe_sha256[:12]}, as in {run.folder / 'recipe.config'}",
             advice="leave it out, or go on with the new one: --accept-changes",
         )
-    recipe = given.with_steps(recipe.train.num_steps)
+    recipe = given.with_steps(load_recipe(run.folder / "recipe.config").train.num_steps)
     check_followed(recipe, str(path), accept_differences)
     return replace(run, recipe_sha256=digest), recipe
 
@@ -107,6 +107,7 @@ def _dataset(run: Run, path: Path | None, accept_changes: bool) -> Dataset:
             allowed=f"digest {run.dataset_digest[:12]}",
             advice="put the old one back, or go on with the new one: --accept-changes",
         )
+    run.check_classes(dataset)
     if dataset.classes != run.classes:
         raise InputError(
             "this dataset has other classes than the run was begun with",

@@ -4,11 +4,16 @@ run.json         what was run, on what, with what            recipe.config   the
 weights/         ckpt-N: best and last network              checkpoints/    the training's whole state, to resume
 metrics.jsonl    every metric that was reported              state.json      how far it is
 evaluation_<split>.json   curves.png                        warm_start.json what it started from
+
+What later stages decide by is held together: run.json has the SHA-256 of recipe.config, and its classes are the
+dataset's; state.json and evaluations have that of their own content, and an evaluation those of the weights and recipe
+that it judged. So an edit, a copy or a flipped bit is told; files of an earlier sealpin have none of it and are taken.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +22,11 @@ from sealpin_edge.files import parse_json, write_whole
 
 from .dataset.manifest import Dataset, load_dataset
 from .recipe import Recipe, load_recipe
+from .recipe.text import pipeline_text
 
 STORE = Path("mlruns")
+# What a file has the SHA-256 of its own content as
+SEAL = "sha256"
 # Which weights of a step were kept: the training's own, or their moving average
 RAW, AVERAGED = "raw", "averaged"
 
@@ -28,7 +36,8 @@ class Run:
     """One training run. `dataset` is the folder it was trained on; `recipe_sha256` is of the recipe as it was given.
 
     `start_from` is the checkpoint that its weights came from, empty for none. `resumed` has for each time that it was
-    gone on with: step, command line, and what was not as before. `store` is the mlruns/ that it was read from.
+    gone on with: step, command line, and what was not as before. `trained_sha256` is of recipe.config: of two, while
+    one takes the other's place; of none in a run of an earlier sealpin. `store` is the mlruns/ that it was read from.
     """
 
     name: str
@@ -46,6 +55,7 @@ class Run:
     max_hours: float | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     resumed: tuple[Mapping[str, object], ...] = ()
+    trained_sha256: tuple[str, ...] = ()
     store: Path = STORE
 
     @property
@@ -92,8 +102,49 @@ class Run:
         return path
 
     def recipe(self) -> Recipe:
-        """The recipe as it was trained, with the number of steps that this run was given."""
-        return load_recipe(self.folder / "recipe.config")
+        """The recipe as it was trained, with the number of steps that this run was given.
+
+        Raises InputError when it was changed since.
+        """
+        path = self.folder / "recipe.config"
+        if (found := _sha256(path)) and self.trained_sha256 and found not in self.trained_sha256:
+            raise InputError(
+                "the recipe of this run was changed since it was trained",
+                where=str(path),
+                found=f"sha256 {found[:12]}",
+                allowed=f"sha256 {str(self.trained_sha256[-1])[:12]}, as in run.json",
+                advice="put the old one back, or train on with this one: --resume --accept-changes",
+                hint=self.put_back("recipe.config"),
+            )
+        return load_recipe(path)
+
+    def keep(self, recipe: Recipe) -> "Run":
+        """Write recipe.config and run.json; returns the run, which knows that recipe by its hash."""
+        data = pipeline_text(recipe.pipeline).encode()
+        run = replace(self, trained_sha256=(hashlib.sha256(data).hexdigest(),))
+        # In this order: killed in between, the run is one that can be resumed as it was, or as it is to be
+        if (self.folder / "run.json").exists() and (before := load_run(self.name, self.store)).trained_sha256:
+            replace(before, trained_sha256=before.trained_sha256 + run.trained_sha256).save()
+        write_whole(self.folder / "recipe.config", data)
+        run.save()
+        return run
+
+    def check_classes(self, dataset: Dataset) -> None:
+        """Raise InputError when the classes in run.json are not those of the very dataset that it was trained on."""
+        if dataset.digest == self.dataset_digest and dataset.classes != self.classes:
+            raise InputError(
+                "the classes of this run were changed since it was trained",
+                where=str(self.folder / "run.json"),
+                found=", ".join(map(str, self.classes)),
+                allowed=f"{', '.join(dataset.classes)}, as in {dataset.folder}",
+                advice="put the old file back",
+                hint=self.put_back("run.json"),
+            )
+
+    def put_back(self, name: str) -> str:
+        """The command that puts a file back as MLflow has kept it when the training ended; "" when it is not here."""
+        kept = self.store / f"artifacts/{self.run_id}/artifacts/{name}"
+        return f"cp {quote(kept)} {quote(self.folder / name)}" if self.run_id and kept.is_file() else ""
 
     def load_dataset(self) -> Dataset:
         """The dataset it was trained on. Raises InputError when it is gone or was converted anew since."""
@@ -113,6 +164,7 @@ class Run:
                 allowed=f"digest {self.dataset_digest[:12]}",
                 advice="train again, or name the dataset that it was trained on: --dataset DATASET",
             )
+        self.check_classes(dataset)
         return dataset
 
     def save(self) -> None:
@@ -124,23 +176,41 @@ class Run:
     def evaluation(self, split: str) -> dict[str, Any]:
         """What `sealpin evaluate` (or the end of training, for val) wrote of the best network.
 
-        Raises InputError when there is none, or it is of a network that another one has surpassed since.
+        Raises InputError when there is none, or it is of a network that another one has surpassed since, or of another
+        recipe.
         """
-        found = self.last_evaluation(split)
-        if found.get("step") != State.load(self).best_step:
+        found, now = self.last_evaluation(split), self.identity()
+        # One of an earlier sealpin tells its step alone
+        if found.get("step") != now["step"] or any(found.get(key, value) != value for key, value in now.items()):
             raise InputError(
-                f"this run's best network was not evaluated on {split}",
+                f"this run's best network was not evaluated on {split}, or not with these weights and this recipe",
                 where=str(self.folder),
                 hint=f"sealpin evaluate {self.words} --split {split}",
             )
         return found
 
-    def last_evaluation(self, split: str) -> dict[str, Any]:
-        """What was written last, of whichever network; empty when nothing was."""
+    def identity(self) -> dict[str, Any]:
+        """What an evaluation of the best network is of: its step, and the SHA-256 of its weights' index and recipe."""
+        step = State.load(self).best_step
+        # TensorFlow's index has a check sum of every tensor
+        weights, recipe = self.folder / "weights" / f"ckpt-{step}.index", self.folder / "recipe.config"
+        return {"step": step, "weights_sha256": _sha256(weights), "recipe_sha256": _sha256(recipe)}
+
+    def last_evaluation(self, split: str, *, anew: bool = False) -> dict[str, Any]:
+        """What was written last, of whichever network; empty when nothing was.
+
+        Raises InputError when it is damaged; `anew` says that it may be, and counts for nothing then.
+        """
         try:
             return read_json(self.folder / f"evaluation_{split}.json")
         except FileNotFoundError:
             return {}
+        except InputError as error:
+            if anew:
+                return {}
+            error.advice = "judge it anew; how thresholds and notice were chosen is lost, unless it is said again"
+            error.hint = f"sealpin evaluate {self.words} --split {split} --force"
+            raise
 
 
 @dataclass(frozen=True)
@@ -171,15 +241,18 @@ class State:
         """The state of a run; of one that was killed before it had any, the state at step 0."""
         try:
             content = read_json(path := run.folder / "state.json")
+            if odd := sorted(name for name, value in content.items() if type(value) not in _KINDS.get(name, ())):
+                raise _damaged(path, f"{odd[0]} = {str(content[odd[0]])[:60]}")
         except FileNotFoundError:
             return cls()
-        if odd := sorted(name for name, value in content.items() if type(value) not in _KINDS.get(name, ())):
-            raise _damaged(path, f"{odd[0]} = {str(content[odd[0]])[:60]}")
+        except InputError as error:
+            error.advice, error.hint = "put the old file back", run.put_back("state.json")
+            raise
         return cls(**content)
 
     def save(self, run: Run) -> None:
         """Write state.json."""
-        write_json(run.folder / "state.json", asdict(self))
+        write_json(run.folder / "state.json", asdict(self), sealed=True)
 
 
 # What JSON has for each field of a State
@@ -188,20 +261,34 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
-def write_json(path: Path, content: Any) -> None:
-    """A JSON file, whole or not at all."""
+def write_json(path: Path, content: Any, *, sealed: bool = False) -> None:
+    """A JSON file, whole or not at all; a `sealed` one has a SHA-256 of what is in it."""
+    if sealed:
+        content = {**content, SEAL: _seal(content)}
     write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What `write_json` wrote. Raises InputError when it is damaged, FileNotFoundError when it is not there."""
+    """What `write_json` wrote. Raises InputError when it is damaged or changed, FileNotFoundError when it is gone."""
     try:
         content = parse_json(path.read_bytes())
-    except ValueError as error:
+        if not isinstance(content, dict):
+            raise ValueError(f"a {type(content).__name__}")
+        told = content.pop(SEAL, None)
+        if told is not None and told != _seal(content):
+            raise ValueError("it was changed since it was written")
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, str(error)) from None
-    if not isinstance(content, dict):
-        raise _damaged(path, f"a {type(content).__name__}")
     return content
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    """A file's SHA-256; "" when there is none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 def _damaged(path: Path, found: str) -> InputError:
@@ -256,7 +343,7 @@ def load_run(name: str, store: Path = STORE) -> Run:
             hint="sealpin train RECIPE --dataset DATASET --run NAME",
         ) from None
     try:
-        lists = {key: tuple(content.get(key, ())) for key in ("classes", "resumed")}
+        lists = {key: tuple(content.get(key, ())) for key in ("classes", "resumed", "trained_sha256")}
         return Run(**{**content, **lists, "name": name, "store": store})
     except (TypeError, AttributeError) as error:
         raise InputError("this run's record is damaged", where=str(path), found=str(error)) from None

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from sealpin_edge.errors import InputError, quote
-from sealpin_edge.files import write_whole
 
 from .checkpoints import steps_saved
 from .curves import plot_curves
@@ -23,7 +22,6 @@ from .interrupt import Interrupted
 from .manage import remove_run
 from .overrides import overridden
 from .recipe import Recipe, load_recipe
-from .recipe.text import pipeline_text
 from .recipe_check import slow_norms
 from .registry import dataset_input
 from .run import STORE, Run, State, load_run, read_json, run_folder, run_words, write_json
@@ -235,10 +233,8 @@ def fit_run(
             run = replace(run, run_id=tracker.run_id)
         if training.warm_start:
             write_json(run.folder / "warm_start.json", asdict(training.warm_start))
-        # In this order: killed in between, the run is one that can be resumed as it was, or as it is to be
         replace(state, status="running", why="").save(run)
-        write_whole(run.folder / "recipe.config", pipeline_text(recipe.pipeline).encode())
-        run.save()
+        run = run.keep(recipe)
     status = "FAILED"
     with training.interrupts.taken():
         try:

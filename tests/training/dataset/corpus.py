@@ -196,7 +196,7 @@ def two_label_files_for_one_photo(folder: Path) -> None:
     (folder / "p01.xml").unlink()
 
 
-@plants("labels-astray", "day1/p90.xml")
+@plants("labels-astray", "day2/p90.jpg")
 def labels_whose_own_photo_is_gone(folder: Path) -> None:
     add(folder / "day1", "p91", (), 917)
     add(folder / "day2", "p90", (), 918).with_suffix(".xml").rename(folder / "day1/p90.xml")
@@ -220,6 +220,13 @@ def a_csv_beside_the_xml(folder: Path) -> None:
 @plants("labels-given-twice", "labels.csv")
 def the_same_boxes_in_csv_and_xml(folder: Path) -> None:
     a_csv_beside_the_xml(folder)
+
+
+@plants("photo-near-good-and-bad", "p98.jpg")
+def a_brighter_copy_of_a_bad_part_called_good(folder: Path) -> None:
+    voc.write(folder / "p98.xml", "p98.jpg", WIDTH, HEIGHT, [])
+    brighter = np.asarray(Image.open(folder / "p01.jpg")).astype(np.int16) + 20
+    Image.fromarray(np.clip(brighter, 0, 255).astype(np.uint8)).save(folder / "p98.jpg", quality=95)
 
 
 @plants("labels-differ", "labels.csv")

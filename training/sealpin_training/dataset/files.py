@@ -16,7 +16,9 @@ from .findings import Finding
 from .labels import RawLabels
 
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic")
-LABEL_ENDINGS = (".xml", ".txt", ".json", ".csv", ".yaml", ".yml", ".names")
+TABLES, DOCUMENTS = (".csv", ".tsv"), (".json", ".jsonl", ".ndjson")
+LABEL_ENDINGS = (".xml", ".txt", *DOCUMENTS, *TABLES, ".yaml", ".yml", ".names")
+COVERED = (".xml", ".txt", ".json", ".csv")  # below another ending: a.xml.gz, or what Windows hides: a.xml.txt
 
 
 @dataclass
@@ -61,6 +63,12 @@ def find_files(root: Path) -> Files:
                 files.findings.append(Finding(name, "file-special", "a pipe, socket or device"))
             elif ending in PHOTO_ENDINGS:
                 files.photos.append(name)
+            elif ending == ".txt" or not known:
+                covered = os.path.splitext(os.path.splitext(entry.name)[0])[1].lower() in COVERED
+                if covered:
+                    files.findings.append(_covered(root, name, ending))
+                elif known:
+                    files.labels[ending].append(name)
             elif known:
                 files.labels[ending].append(name)
     files.photos.sort()
@@ -70,16 +78,16 @@ def find_files(root: Path) -> Files:
     return files
 
 
-def match(labels: Iterable[str], photos: Sequence[str]) -> tuple[dict[str, str | RawLabels], list[Finding], list[str]]:
+def match(labels: Iterable[str], photos: Sequence[str]) -> tuple[dict[str, str | RawLabels], list[str]]:
     """Which label file belongs to which photo, by name without ending: beside it, else the nearest in the folder.
 
-    Returns the label file of each photo that has one, or where it is in dispute RawLabels that say so; findings; and
-    the label files that belong to no photo.
+    Returns the label file of each photo that has one, or where it is in dispute RawLabels that say so; and the label
+    files that belong to no photo.
     """
     by_stem: dict[str, list[str]] = defaultdict(list)
     for name in labels:
-        by_stem[_key(name)].append(name)
-    stems = {_key(photo) for photo in photos} if any("%" in stem for stem in by_stem) else set()
+        by_stem[namesake(name)].append(name)
+    stems = {namesake(photo) for photo in photos} if any("%" in stem for stem in by_stem) else set()
     for stem in [stem for stem in by_stem if stem not in stems]:
         plain = _composed(_decoded(stem)).casefold()
         if plain in stems and plain not in by_stem:
@@ -88,10 +96,10 @@ def match(labels: Iterable[str], photos: Sequence[str]) -> tuple[dict[str, str |
     claims: dict[str, list[str]] = {}
     called: dict[str, list[str]] = defaultdict(list)
     for photo in photos:
-        candidates = by_stem.get(_key(photo))
+        candidates = by_stem.get(namesake(photo))
         if not candidates:
             continue
-        called[_key(photo)].append(photo)
+        called[namesake(photo)].append(photo)
         nearest = candidates
         if len(candidates) > 1:
             distances = [_distance(photo, name) for name in candidates]
@@ -119,12 +127,11 @@ def match(labels: Iterable[str], photos: Sequence[str]) -> tuple[dict[str, str |
                     matched[photo] = _dispute(photo, "labels-several", [*own, name])
                     claims.setdefault(name, []).append(photo)
     folders = {photo.rpartition("/")[0] for photo in photos}
-    astray = [
-        Finding(name, "labels-astray", f"of {photo}")
-        for photo, name in matched.items()
-        if isinstance(name, str) and photo.rpartition("/")[0] != name.rpartition("/")[0] in folders
-    ]
-    return matched, astray, [name for names in by_stem.values() for name in names if name not in claims]
+    for photo, given in matched.items():
+        # Among other photos they may be those of one that is gone
+        if isinstance(given, str) and photo.rpartition("/")[0] != given.rpartition("/")[0] in folders:
+            matched[photo] = _dispute(photo, "labels-astray", [given])
+    return matched, [name for names in by_stem.values() for name in names if name not in claims]
 
 
 def read_whole(path: str, most: int) -> bytes | int:
@@ -165,31 +172,59 @@ def undecoded(text: str) -> str:
 class PhotoNames:
     """Finds the photo that a label file names by a path or a bare name, as written on any system.
 
-    A name with percent signs, as web programs write blanks (`a%20b.jpg`), is decoded when no photo is called so.
+    A name with percent signs, as web programs write blanks (`a%20b.jpg`), is decoded when no photo is called so, and
+    `A.JPG` is `a.jpg` when there is no other. Folders that are here are meant: `good/a.jpg` is never `bad/a.jpg`.
     """
 
     def __init__(self, photos: Iterable[str]) -> None:
         self._by_name: dict[str, list[str]] = defaultdict(list)
+        self._folders: set[tuple[str, ...]] = set()
         for photo in photos:
-            self._by_name[_composed(PurePosixPath(photo).name)].append(photo)
+            *folders, name = _composed(photo).split("/")
+            self._by_name[name.casefold()].append(photo)
+            self._folders |= {tuple(folders[start:]) for start in range(len(folders))}
 
     def find(self, name: str, beside: str) -> str | None:
         """The photo called `name` in a label file `beside`; None when there is none, or no telling which."""
         name = name.replace("\\", "/")
-        candidates = self._by_name.get(_composed(name.rsplit("/", 1)[-1]), [])
+        candidates = self._called(name)
         if not candidates and "%" in name:
             name = "/".join(map(_decoded, name.split("/")))
-            candidates = self._by_name.get(_composed(name.rsplit("/", 1)[-1]), [])
+            candidates = self._called(name)
         words = set(re.split(r"[\W_]+", PurePosixPath(beside).stem))  # instances_train.json is about train/1.jpg
 
-        def far(photo: str) -> tuple[float, bool]:
+        def far(photo: str) -> tuple[float, bool, bool]:
             where = _distance(photo, f"{PurePosixPath(beside).parent}/{name}")
-            return where, not words & set(photo.split("/")[:-1])
+            *folders, last = photo.split("/")
+            return where, _composed(last) != _composed(name.rsplit("/", 1)[-1]), not words & set(folders)
 
         ranked = sorted((far(photo), photo) for photo in candidates)
         if not ranked or (len(ranked) > 1 and ranked[0][0] == ranked[1][0]):
             return None
         return ranked[0][1]
+
+    def _called(self, name: str) -> list[str]:
+        """The photos that may be meant: of that name, and in the folders of that name as far as there are such."""
+        *folders, last = _composed(name).split("/")
+        known = next((tail for start in range(len(folders)) if (tail := tuple(folders[start:])) in self._folders), ())
+        return [
+            photo
+            for photo in self._by_name.get(last.casefold(), [])
+            if not known or tuple(_composed(photo).split("/")[-1 - len(known) : -1]) == known
+        ]
+
+
+def namesake(name: str) -> str:
+    """What a photo and the labels of its own have in common: the name without folders and ending, in one spelling."""
+    start, end = name.rfind("/") + 1, name.rfind(".")
+    return _composed(name[start : end if end > start else None]).casefold()
+
+
+def _covered(root: Path, name: str, ending: str) -> Finding:
+    """Labels under another ending. A copy beside the labels themselves, as editors make, tells nothing new."""
+    if (root / name[: -len(ending)]).is_file():
+        return Finding(name, "file-passed-over", "a copy of labels that are here")
+    return Finding(name, "labels-not-read", f"labels under the ending {ending}: give the file its own")
 
 
 def _dispute(photo: str, kind: str, names: Iterable[str]) -> RawLabels:
@@ -234,10 +269,6 @@ def _decoded(name: str) -> str:
     except UnicodeDecodeError:
         return name
     return plain if plain.isprintable() and not set(plain) & {"/", "\\"} else name
-
-
-def _key(name: str) -> str:
-    return _composed(name[name.rfind("/") + 1 : name.rfind(".")]).casefold()
 
 
 def _distance(one: str, other: str) -> float:

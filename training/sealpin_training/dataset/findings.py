@@ -14,6 +14,7 @@ LABEL_AGAIN = "open the photo in labelImg and save it again"
 COPY_AGAIN = "copy it again from the camera, or take it out of the folder"
 LOOK = "look at it in labelImg"
 WRITTEN = "nothing reads it; sealpin dataset fix writes it"
+DROP = "drop it: photos that it may be about count as unlabelled"
 
 
 class Kind(NamedTuple):
@@ -43,7 +44,7 @@ KINDS: dict[str, Kind] = {
         "label it; convert leaves it out, or takes it as a good part with --unlabelled good",
     ),
     "labels-without-photo": Kind(
-        "error", "these labels have no photo", "a photo of the same name", "bring the photo, or remove the file", "drop"
+        "error", "these labels have no photo", "a photo of the same name", "bring the photo, or remove the file", DROP
     ),
     "labels-several": Kind(
         "error", "this photo has several label files", "one", "remove all but the right one", "leave the photo out"
@@ -52,10 +53,11 @@ KINDS: dict[str, Kind] = {
         "error", "several photos share one label file", "one", "rename one of the photos", "leave the photos out"
     ),
     "labels-astray": Kind(
-        "warning",
-        "these labels lie among other photos than theirs",
+        "error",
+        "this photo's labels lie among other photos: they may be those of a photo that is gone",
         "labels beside their photo, or in a folder of labels",
-        "is their own photo gone? then remove them",
+        "put them beside it if they are its own, else remove them",
+        "leave the photo out",
     ),
     "labels-other-format": Kind(
         "warning",
@@ -84,7 +86,7 @@ KINDS: dict[str, Kind] = {
         "these labels cannot be read",
         "labelImg's XML, COCO, YOLO, or the CSV of xml_to_csv.py",
         "export them as Pascal VOC or COCO, and take this file out of the folder",
-        "drop",
+        DROP,
     ),
     "file-passed-over": Kind(
         "note",
@@ -92,15 +94,15 @@ KINDS: dict[str, Kind] = {
         "labelImg's XML, COCO, YOLO, or the CSV of xml_to_csv.py",
         "nothing reads it",
     ),
-    "file-unreadable": Kind("error", "this file cannot be opened", "a file that may be read", "chmod u+r", "drop"),
-    "file-special": Kind("error", "this is no file but a pipe or device", "a file", "remove it", "drop"),
+    "file-unreadable": Kind("error", "this file cannot be opened", "a file that may be read", "chmod u+r", DROP),
+    "file-special": Kind("error", "this is no file but a pipe or device", "a file", "remove it", DROP),
     "file-hidden": Kind(
         "note", "a hidden file (macOS makes ._ copies)", "names that do not begin with a dot", "it is not read"
     ),
     "link-outside": Kind(
-        "error", "this link leads out of the folder", "files in the folder", "copy the file here", "drop"
+        "error", "this link leads out of the folder", "files in the folder", "copy the file here", DROP
     ),
-    "link-broken": Kind("warning", "this link leads nowhere", "a file", "remove it", "drop"),
+    "link-broken": Kind("error", "this link leads nowhere", "a file", "bring the file, or remove the link", DROP),
     "link-folder": Kind("note", "a link to a folder", "the folder itself", "it is not followed"),
     "name-clash": Kind("warning", "two names differ only by case", "names that Windows can tell apart", "rename one"),
     "name-not-nfc": Kind(
@@ -163,7 +165,7 @@ KINDS: dict[str, Kind] = {
         "this annotation belongs to no image of its file",
         "the id of one of the images",
         "export the labels again; until then any photo of the file without boxes counts as unlabelled",
-        "drop",
+        DROP,
     ),
     "annotation-id-twice": Kind(
         "warning",
@@ -360,6 +362,12 @@ KINDS: dict[str, Kind] = {
         "one set of labels",
         "remove the wrong one",
         "leave out the good one",
+    ),
+    "photo-near-good-and-bad": Kind(
+        "warning",
+        "this photo is nearly another one: one of the two is a good part, the other has objects",
+        "each part once",
+        "look at both: are the labels of one wrong? convert keeps both in one split",
     ),
     "photo-near-duplicate": Kind(
         "warning", "this photo is nearly another one", "each part once", "convert keeps both in one split"

@@ -50,10 +50,15 @@ class Change:
 
 @dataclass(frozen=True)
 class Orders:
-    """What the whole folder decides for its photos: names in the copy, which to leave out and why, class names."""
+    """What the whole folder decides for its photos.
+
+    Their names in the copy, which to leave out and why, which are no good parts though nothing is found on them, and
+    what classes are called.
+    """
 
     names: Mapping[str, str]
     left_out: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    unplaced: frozenset[str] = frozenset()
     classes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -85,7 +90,7 @@ def fix(
         changes += [
             Change(one.file, one.number, one.kind, one.found, "left out")
             for one in found.source.findings
-            if KINDS[one.kind].fix == "drop"
+            if KINDS[one.kind].fix.startswith("drop")
         ]
         entries = found.source.entries
         with progress_bar(len(entries), "fix", "photo") as bar:
@@ -122,7 +127,7 @@ def _orders(found: Survey, rename: Mapping[str, str]) -> Orders:
         taken.add(os.path.splitext(name)[0])
         names[photo.name] = name
     classes = {name: rename.get(instead, instead) for name, (_, instead) in found.wrong.items() if instead}
-    return Orders(names, left_out, {**classes, **rename})
+    return Orders(names, left_out, frozenset(found.unplaced), {**classes, **rename})
 
 
 def _one_split_each(found: Survey) -> dict[str, tuple[str, str]]:
@@ -187,14 +192,18 @@ def _repair_one(source: Source, orders: Orders, out: Path, entry: Entry, changes
         changes.append(Change(entry.photo, None, "name", entry.photo, f"renamed {name}"))
     width, height = _copy_photo(source.root / entry.photo, target, facts, changed)
     if labels is None:
-        return True
+        if entry.photo not in orders.unplaced:
+            return True
+        labels = RawLabels(entry.photo)
     boxes = _repair_objects(labels, facts, width, height, orders.classes, changed)
     for one in labels.findings:  # objects that are no objects, and what is written anew
         changed(one, KINDS[one.kind].fix or "written anew")
     checked, _ = check_boxes(replace_objects(labels, boxes), width, height)
-    lost = not checked and labels.tells_of_objects
+    in_doubt = entry.photo in orders.unplaced and not labels.proposed
+    lost = not checked and (labels.tells_of_objects or in_doubt)
     if lost:
-        changed(Finding(entry.photo, "labels-proposed", "no object is left"), "counts as unlabelled: label it again")
+        why = "no object is left" if labels.tells_of_objects else "labels that were left out may be its own"
+        changed(Finding(entry.photo, "labels-proposed", why), "counts as unlabelled: label it again")
     depth = 1 if facts.channels == 1 else 3
     proposed = labels.proposed or lost
     xml = voc.encode(PurePosixPath(name).name, width, height, checked, depth=depth, proposed=proposed)

@@ -47,7 +47,7 @@ def prelabel(photos: Path, model_file: Path, threshold: Thresholds | None = None
                 advice="write them as XML first",
                 hint=f"sealpin dataset fix {quote(photos)} FIXED",
             )
-    matched, _, _ = match(files.labels.get(".xml", ()), files.photos)
+    matched, _ = match(files.labels.get(".xml", ()), files.photos)
     rule = model.rule(threshold, where="--{}")
     written, boxes, unreadable = 0, 0, []
     for photo in progress([photo for photo in files.photos if photo not in matched], "prelabel", "photo"):

@@ -106,8 +106,7 @@ def open_source(root: Path) -> Source:
         Finding(".", "labels-other-format", f"{other.format} beside {chosen.format}, which labels most photos")
         for other in others
     ]
-    # Of another format, files that label no photo here may be anything
-    read = [chosen, *(other for other in others if other.of_photo)]
+    read = [chosen, *(_without_strangers(root, other) for other in others)]
     findings = [*files.findings, *findings, *(finding for labels in read for finding in labels.findings)]
     entries = [
         Entry(photo, tuple((labels.format, one) for labels in read for one in labels.of_photo.get(photo, ())))
@@ -117,6 +116,15 @@ def open_source(root: Path) -> Source:
     lists = {labels.format: labels.classes for labels in read}
     keypoints = max(labels.keypoints for labels in read)
     return Source(root.absolute(), chosen.format, entries, findings, lists, keypoints)
+
+
+def _without_strangers(root: Path, labels: LabelSource) -> LabelSource:
+    """A second format's labels. Where they are of no photo here, a file without an object may be anything."""
+    if labels.of_photo or not labels.orphans:
+        return labels
+    read = FORMATS[labels.format].read
+    orphans = [name for name in labels.orphans if read(root, name, labels.classes, labels.keypoints).objects]
+    return replace(labels, orphans=orphans)
 
 
 def split_by_folder(names: Sequence[str]) -> dict[str, str]:

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from ..parallel import Workers
 from ..progress import progress_bar
 from .boxes import check_boxes, check_names, check_size
-from .duplicates import Fingerprints, exact_duplicates, near_duplicates
-from .files import PHOTO_ENDINGS
+from .duplicates import Fingerprints, Groups, exact_duplicates, near_duplicates
+from .files import PHOTO_ENDINGS, namesake
 from .findings import KINDS, SEVERITIES, Finding
 from .labels import Box, LabelledPhoto
 from .names import check_classes
@@ -44,10 +44,11 @@ class Survey:
 
     `photos`: every photo that could be decoded, in name order, with the boxes that are in order. `unlabelled`:
     names of those without labels, or with proposals only. `unplaced`: names of those whose labels tell of objects
-    of which none is among the boxes, or are a proposal, or of which a copy is bad: no good parts, whatever else is
-    taken for one. `twins`: pairs of positions in `photos` of the same shot. `folder_split`: the split of each photo
-    where the folders give one. `named`: the photos of each class name as it is written, one for each object.
-    `wrong`: the class names that are wrong, with the fault and what to use instead.
+    of which none is among the boxes, or are a proposal, or may be among those that could not be read or have no
+    photo, or of which a copy is bad: no good parts, whatever else is taken for one. `twins`: pairs of positions in
+    `photos` of the same shot. `folder_split`: the split of each photo where the folders give one. `named`: the
+    photos of each class name as it is written, one for each object. `wrong`: the class names that are wrong, with
+    the fault and what to use instead.
     """
 
     source: Source
@@ -66,7 +67,10 @@ class Survey:
 
 
 class Looked(NamedTuple):
-    """What a process sends back of one entry; `photo` is None where there is none, or it could not be decoded."""
+    """What a process sends back of one entry; `photo` is None where there is none, or it could not be decoded.
+
+    `lost`: what labels without a photo, which tell of objects, call it.
+    """
 
     name: str
     photo: LabelledPhoto | None
@@ -75,6 +79,7 @@ class Looked(NamedTuple):
     grey: bool
     findings: list[Finding]
     names: list[str]
+    lost: tuple[str, ...] = ()
 
 
 def survey(src: Path, rules: Rules, pool: Workers) -> Survey:
@@ -82,12 +87,14 @@ def survey(src: Path, rules: Rules, pool: Workers) -> Survey:
     source = open_source(src)
     result = Survey(source, findings=list(source.findings))
     grey = []
+    lost: list[str] = []
     with Fingerprints() as prints, progress_bar(len(source.entries), "check", "photo") as bar:
         for looked, some_prints in pool.map(partial(_look, source.opened(), rules), source.entries, CHUNK):
             prints.append(some_prints)
             result.photos.append([one.photo for one in looked if one.photo])
             for one in looked:
                 result.findings += one.findings
+                lost += one.lost
                 for name in one.names:
                     result.named[name].append(one.name)
                 if one.photo:
@@ -98,6 +105,7 @@ def survey(src: Path, rules: Rules, pool: Workers) -> Survey:
                         result.unplaced.add(one.photo.name)
             bar.update(len(looked))
         twins = _check_twins(result, prints)
+        result.unplaced |= _in_doubt(result, lost)
     if len(grey) < len(result.photos):
         result.findings += [Finding(name, "photo-grey", "1 channel") for name in grey]
     result.findings += _check_classes(result, rules)
@@ -175,7 +183,30 @@ def _look_at_orphan(source: Source, entry: Entry) -> Looked:
         findings += check_names(labels, stem + (ending or PHOTO_ENDINGS[0]), str(source.root))
     if not labels.relative:
         findings += check_boxes(labels, *(labels.size or (0, 0)))[1]
-    return Looked(labels.file, None, False, False, False, findings, [])
+    lost = (labels.file, *filter(None, (labels.filename,))) if labels.tells_of_objects else ()
+    return Looked(labels.file, None, False, False, False, findings, [], lost)
+
+
+def _in_doubt(result: Survey, lost: list[str]) -> set[str]:
+    """Photos without boxes that labels may be about which could not be read, or have no photo.
+
+    These may be of any photo without labels. A file that could not be read at all may also speak against the labels of
+    the photo that is called like it, or of any when it is a listing. `lost`: names in labels without a photo.
+    """
+    stems = {namesake(photo.name) for photo in result.photos}
+    about = {namesake(name) for name in lost}
+    any_of_them = False
+    for one in result.source.findings:
+        if one.severity == "error" and KINDS[one.kind].fix.startswith("drop") and not one.file.endswith(PHOTO_ENDINGS):
+            about.add(namesake(one.file))
+            listing = one.kind not in ("labels-without-photo", "annotation-astray") and namesake(one.file) not in stems
+            any_of_them |= listing
+    return {
+        photo.name
+        for photo in result.photos
+        if not photo.boxes
+        and (any_of_them or namesake(photo.name) in about or (about and photo.name in result.unlabelled))
+    }
 
 
 def _check_scale(file: str, boxes: Iterable[tuple[int, Box]], width: int, height: int, rules: Rules) -> list[Finding]:
@@ -258,8 +289,6 @@ def _check_twins(result: Survey, prints: Fingerprints) -> list[Finding]:
             result.twins.append((first, other))
             again.add(other)
             unlabelled = two.name in result.unlabelled
-            if is_bad(one) and unlabelled:
-                result.unplaced.add(two.name)
             if is_bad(one) and not is_bad(two) and not unlabelled:
                 kind = "photo-good-and-bad"
             elif across(one, two):
@@ -273,8 +302,23 @@ def _check_twins(result: Survey, prints: Fingerprints) -> list[Finding]:
     for first, other in near_duplicates(prints, once):
         one, two = photos[first], photos[other]
         result.twins.append((first, other))
-        kind = "photo-near-across-splits" if across(one, two) else "photo-near-duplicate"
+        if across(one, two):
+            kind = "photo-near-across-splits"
+        elif is_bad(one) != is_bad(two) and not {one.name, two.name} & result.unlabelled:
+            kind = "photo-near-good-and-bad"
+        else:
+            kind = "photo-near-duplicate"
         findings.append(Finding(two.name, kind, one.name))
+    groups = Groups(len(photos))
+    for first, other in result.twins:
+        groups.join(first, other)
+    bad = {groups.of(at) for pair in result.twins for at in pair if is_bad(photos[at])}
+    result.unplaced |= {
+        photos[at].name
+        for pair in result.twins
+        for at in pair
+        if groups.of(at) in bad and photos[at].name in result.unlabelled
+    }
     return findings
 
 

@@ -115,13 +115,19 @@ class Evaluation:
 
 
 def evaluate(
-    run: Run, split: str, choice: Choice = AS_CHOSEN, report: Path | None = None, detect: Any = None
+    run: Run,
+    split: str,
+    choice: Choice = AS_CHOSEN,
+    report: Path | None = None,
+    detect: Any = None,
+    anew: bool = False,
 ) -> Evaluation:
     """Run the best network (`detect`, if it is loaded already) over a split and judge what it finds.
 
     val chooses the rule, thresholds and notice, that every other split and the export take; of a choice that is none of
-    val's, nothing is kept. `report` is an HTML file to write. Raises InputError when the split is empty, the dataset
-    has changed, the run has no checkpoint, or another split than val is to choose thresholds.
+    val's, nothing is kept. `report` is an HTML file to write. `anew` passes over a last evaluation that is damaged.
+    Raises InputError when it is and must not be, the split is empty, the dataset has changed, the run has no
+    checkpoint, or another split than val is to choose thresholds.
     """
     if split != "val" and (choice.escape_cost is not None or choice.max_false_rejects is not None):
         raise InputError(
@@ -131,10 +137,12 @@ def evaluate(
             hint=f"sealpin evaluate {run.words} --split val",
         )
     choice.check(run.classes)
-    if split != "val":
-        kept_rule(run)  # so that one that is not there is told before long work
+    if split == "val":  # what is not there, or damaged, is told before long work
+        run.last_evaluation("val", anew=anew)
+    else:
+        kept_rule(run)
     records, found = found_on(run, split, detect)
-    evaluation = judge_photos(run, split, without_photos(records), found, choice)
+    evaluation = judge_photos(run, split, without_photos(records), found, choice, anew)
     if report:
         from .report import write_report
 
@@ -160,10 +168,14 @@ def judge_photos(
     records: Sequence[Record],
     found: Sequence[Sequence[Detection]],
     choice: Choice = AS_CHOSEN,
+    anew: bool = False,
 ) -> Evaluation:
-    """What detections on a split's photos are worth; also written into the run, unless it is a what-if (`Choice`)."""
+    """What detections on a split's photos are worth; also written into the run, unless it is a what-if (`Choice`).
+
+    On val it goes on from what was chosen last; `anew` passes over that where it is damaged.
+    """
     if split == "val":
-        choice = choice.after(run.last_evaluation("val"))
+        choice = choice.after(run.last_evaluation("val", anew=anew))
     coco = coco_score(records, found, run.classes)
     rule, chosen = choose_rule(run, split, choice, coco, records, found)
     bad = bad_parts(records, rule.notice)
@@ -188,5 +200,6 @@ def judge_photos(
         confusion(records, found, run.classes, rule),
     )
     if choice.kept(split):  # a what-if must not become what export and the other splits take
-        write_json(run.folder / f"evaluation_{split}.json", evaluation.as_dict(run.classes))
+        content = {**evaluation.as_dict(run.classes), **run.identity()}
+        write_json(run.folder / f"evaluation_{split}.json", content, sealed=True)
     return evaluation

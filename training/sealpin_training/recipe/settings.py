@@ -5,20 +5,24 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from .schema.treatment import FIXED, IDLE
+from .schema.treatment import FIXED, IDLE, WITHIN
 
 HONOURED = "honoured"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One value of a recipe. `kind` is HONOURED, IDLE (no effect) or FIXED (training does `effect` instead)."""
+    """One value of a recipe. `kind` is HONOURED, IDLE (no effect) or FIXED (training does `effect` instead).
+
+    `allowed` is what the value may be, when it may not be this one: a recipe with such a value is refused.
+    """
 
     field: str
     value: Any
     default: bool
     kind: str
     effect: str
+    allowed: str = ""
 
     @property
     def shown(self) -> str:
@@ -42,7 +46,8 @@ def settings(message: Any, prefix: str = "") -> Iterator[Setting]:
                 kind, effect = IDLE, item.metadata[IDLE]
             elif FIXED in item.metadata and not default:
                 kind, effect = FIXED, item.metadata[FIXED]
-            yield Setting(name, value, default, kind, effect)
+            allowed = item.metadata[WITHIN].refusal(value, message) if WITHIN in item.metadata else ""
+            yield Setting(name, value, default, kind, effect, allowed)
 
 
 def differences(a: Any, b: Any) -> list[tuple[str, str, str]]:

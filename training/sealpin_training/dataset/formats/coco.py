@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from math import isfinite
 from typing import Any
 
-from ..files import Files, PhotoNames, read_label_text, undecoded
+from ..files import DOCUMENTS, Files, PhotoNames, read_label_text, undecoded
 from ..findings import Finding
 from ..labels import Edges, LabelSource, RawLabels, RawObject, whole_number
 from .foreign import json_program, looks_like_json_labels, pass_over
@@ -29,7 +29,7 @@ def find(files: Files) -> LabelSource | None:
     findings: list[Finding] = []
     classes: list[str] = []
     found = False
-    for file in files.labels.get(".json", ()):
+    for file in (name for ending in DOCUMENTS for name in files.labels.get(ending, ())):
         document = _load(files, file)
         if document is None:
             continue

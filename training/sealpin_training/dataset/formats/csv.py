@@ -10,7 +10,7 @@ import csv
 import io
 import re
 
-from ..files import PHOTO_ENDINGS, Files, PhotoNames, read_label_text, undecoded
+from ..files import PHOTO_ENDINGS, TABLES, Files, PhotoNames, read_label_text, undecoded
 from ..findings import Finding
 from ..labels import LabelSource, RawLabels, RawObject, whole_number
 from .foreign import pass_over
@@ -32,7 +32,7 @@ def find(files: Files) -> LabelSource | None:
     of_photo: dict[str, list[RawLabels]] = {}
     findings: list[Finding] = []
     found = False
-    for file in files.labels.get(".csv", ()):
+    for file in (name for ending in TABLES for name in files.labels.get(ending, ())):
         rows = _rows(files, file)
         if rows is None:
             continue

@@ -1,5 +1,6 @@
 """Labels of other programs, and files that only look like labels: they are named with the reason, and not read."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,12 @@ from ..files import Files
 from ..findings import Finding
 
 COCO_LISTS = ("images", "annotations", "categories")
+BOX_KEYS = ("shapes", "bbox", "bboxes", "bndbox", "box", "boxes", "objects", "polygon", "regions", "xmin")
 HEAD_BYTES = 4096
 
 
 def json_program(document: Any) -> str | None:
-    """Whose labels a JSON document holds, and what to do; None when it is no program's that is known here.
+    """Whose labels a JSON document may hold, and what to do; None when nothing in it is called as in labels.
 
     Formats: labelme 5, VGG Image Annotator 2, Label Studio's JSON and JSON-MIN, Create ML's object detection.
     """
@@ -21,9 +23,8 @@ def json_program(document: Any) -> str | None:
             return "Create ML's own JSON: export VOC or COCO"
         if "annotations" in first or {"image", "annotator"} <= first.keys():
             return "Label Studio's own JSON: export VOC or COCO there"
-        return None
     if not isinstance(document, dict):
-        return None
+        return _of_nobody(document)
     if {"shapes", "imagePath"} <= document.keys():
         return "labelme's own JSON: export VOC or COCO (labelme's labelme2voc.py, labelme2coco.py)"
     items = list(document.values())
@@ -34,12 +35,18 @@ def json_program(document: Any) -> str | None:
     if sum(key in document for key in COCO_LISTS) > 1:
         wrong = [key for key in COCO_LISTS if not isinstance(document.get(key), list)]
         return f"COCO's JSON, and no list of {' and '.join(wrong)} in it"
-    return None
+    return _of_nobody(document)
 
 
 def looks_like_json_labels(text: str) -> bool:
-    """May a text that is no JSON have been labels before it was cut off or edited?"""
-    return any(f'"{key}"' in text for key in (*COCO_LISTS, "shapes"))
+    """May a text that is no JSON have been labels, before it was cut off or edited, or be a document on each line?"""
+    return any(f'"{key}"' in text for key in (*COCO_LISTS, *BOX_KEYS))
+
+
+def _of_nobody(document: Any) -> str | None:
+    """Whether somewhere in a document something is called as a box is."""
+    found = looks_like_json_labels(json.dumps(document))
+    return "JSON of no program that is known here: export VOC or COCO" if found else None
 
 
 def xml_program(path: Path) -> str | None:

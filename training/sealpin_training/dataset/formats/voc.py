@@ -44,14 +44,14 @@ def find(files: Files) -> LabelSource | None:
     """The XML files of a folder, each with its photo; None where there are none."""
     if not files.labels.get(".xml"):
         return None
-    labels, findings, orphans = match(files.labels[".xml"], files.photos)
+    labels, orphans = match(files.labels[".xml"], files.photos)
     others = {name: program for name in orphans if (program := xml_program(files.root / name))}
     for name, program in others.items():
         pass_over(files, name, program)
     if len(others) == len(files.labels[".xml"]):
         return None
     of_photo = {photo: (given,) for photo, given in labels.items()}
-    return LabelSource("voc", of_photo, findings, [name for name in orphans if name not in others])
+    return LabelSource("voc", of_photo, orphans=[name for name in orphans if name not in others])
 
 
 def read(root: Path, file: str, classes: Sequence[str] = (), keypoints: int = 0) -> RawLabels:

@@ -12,7 +12,6 @@ confidence and a track's number on the line: no label, and never taken for an ou
 import os
 import re
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from sealpin_edge.errors import InputError
@@ -29,20 +28,29 @@ MAX_BYTES = 4 << 20
 ROUNDING = 1e-6  # what a division in float32 may be over 1 or under 0; nothing else is
 NAME_FILES = ("classes.txt", "labels.txt")
 
+NUMBERS = "a line of numbers that is none of YOLO's: export VOC or COCO"
+
 _LINE = re.compile(r"\s*\d+(\s+[-+.\deE]+){4,}\s*$")
 
 
 def find(files: Files) -> LabelSource | None:
     """The text files that look like YOLO's, each with its photo; None where there are none."""
-    texts = [name for name in files.labels.get(".txt", ()) if PurePosixPath(name).name not in NAME_FILES]
+    texts = [name for name in files.labels.get(".txt", ()) if not _is_list(files, name)]
     if not texts:
         return None
-    labels, findings, orphans = match(texts, files.photos)
+    labels, orphans = match(texts, files.photos)
     lost = [name for name in orphans if _is_yolo(files.root / name)]
-    if not any(isinstance(name, RawLabels) or _is_yolo(files.root / name) for name in labels.values()):
-        for name in labels.values():
-            pass_over(files, str(name), None, "the first line is none of YOLO's")
-        return None
+    read = any(isinstance(name, RawLabels) or _is_yolo(files.root / name) for name in labels.values())
+    for name in orphans:
+        if name not in lost and _has_numbers(files.root / name):
+            pass_over(files, name, NUMBERS)
+    if not read:
+        for name in map(str, labels.values()):
+            reason = NUMBERS if _has_numbers(files.root / name) else None
+            pass_over(files, name, reason, "the first line is none of YOLO's")
+        told = [name for name in lost if _first_line(files.root / name)]
+        return LabelSource("yolo", {}, orphans=told) if told else None
+    findings: list[Finding] = []
     lists, keypoints = _listings(files)
     classes = _one_list(files.root, lists)
     if not lists:
@@ -104,12 +112,28 @@ def _edges(fields: Sequence[str], keypoints: int) -> Edges | None:
 
 def _is_yolo(path: Path) -> bool:
     """Is the first line one of YOLO's? An empty file is a good part's."""
+    line = _first_line(path)
+    return line is not None and (not line or bool(_LINE.match(line)))
+
+
+def _has_numbers(path: Path) -> bool:
+    """May the first line be a label of a kind that is not known here: four numbers, whatever is between them?"""
+    words = re.split(r"[\s,;:\[\]()]+", _first_line(path) or "")
+    return sum(bool(re.fullmatch(r"[-+]?\d+(\.\d*)?", word)) for word in words) >= 4
+
+
+def _first_line(path: Path) -> str | None:
+    """The first line that is not blank; empty where all are, None where the file cannot be read."""
     try:
         with open(path, encoding="utf-8-sig", errors="replace") as file:
-            lines = list(islice((line for line in file if line.strip()), 1))
+            return next((line for line in file if line.strip()), "")
     except OSError:
-        return False
-    return not lines or bool(_LINE.match(lines[0]))
+        return None
+
+
+def _is_list(files: Files, name: str) -> bool:
+    """Is it a list of class names, a name a line?"""
+    return PurePosixPath(name).name in NAME_FILES and not _has_numbers(files.root / name)
 
 
 def _listings(files: Files) -> tuple[dict[str, tuple[str, ...]], int]:
@@ -126,7 +150,7 @@ def _listings(files: Files) -> tuple[dict[str, tuple[str, ...]], int]:
         if found.names is not None or found.keypoints:
             shapes[name] = found.keypoints or 0
     for name in (*files.labels.get(".txt", ()), *files.labels.get(".names", ())):
-        if PurePosixPath(name).name in NAME_FILES or name.endswith(".names"):
+        if name.endswith(".names") or _is_list(files, name):
             lists[name] = tuple(line.strip() for line in read_text(files.root / name).rstrip().splitlines())
     if len(set(shapes.values())) > 1:
         raise InputError(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .treatment import idle
+from .treatment import TINY, idle, within
 
 _KEYPOINTS = "a dataset of boxes has no keypoints"
 
@@ -10,44 +10,44 @@ _KEYPOINTS = "a dataset of boxes has no keypoints"
 @dataclass(frozen=True)
 class RandomHorizontalFlip:
     keypoint_flip_permutation: tuple[int, ...] = idle((), _KEYPOINTS)
-    probability: float = 0.5
+    probability: float = within(0.5, 0, 1)
 
 
 @dataclass(frozen=True)
 class RandomVerticalFlip:
     keypoint_flip_permutation: tuple[int, ...] = idle((), _KEYPOINTS)
-    probability: float = 0.5
+    probability: float = within(0.5, 0, 1)
 
 
 @dataclass(frozen=True)
 class RandomRotation90:
     keypoint_rot_permutation: tuple[int, ...] = idle((), _KEYPOINTS)
-    probability: float = 0.5
+    probability: float = within(0.5, 0, 1)
 
 
 @dataclass(frozen=True)
 class RandomRotation:
     """sealpin's own: a turn by up to so many degrees either way, with the edge pixels repeated outside."""
 
-    max_degrees: float = 5.0
-    probability: float = 1.0
+    max_degrees: float = within(5.0, 0, 180)
+    probability: float = within(1.0, 0, 1)
 
 
 @dataclass(frozen=True)
 class RandomPixelValueScale:
-    minval: float = 0.9
-    maxval: float = 1.1
+    minval: float = within(0.9, 0, 100)
+    maxval: float = within(1.1, 0, 100, "minval")
 
 
 @dataclass(frozen=True)
 class RandomImageScale:
-    min_scale_ratio: float = 0.5
-    max_scale_ratio: float = 2.0
+    min_scale_ratio: float = within(0.5, 0.01, 10)
+    max_scale_ratio: float = within(2.0, 0.01, 10, "min_scale_ratio")
 
 
 @dataclass(frozen=True)
 class RandomRGBtoGray:
-    probability: float = 0.1
+    probability: float = within(0.1, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -57,82 +57,82 @@ class RGBtoGray:
 
 @dataclass(frozen=True)
 class AdjustGamma:
-    gamma: float = 1.0
-    gain: float = 1.0
+    gamma: float = within(1.0, 0.01, 100)
+    gain: float = within(1.0, 0.01, 100)
 
 
 @dataclass(frozen=True)
 class RandomAdjustBrightness:
-    max_delta: float = 0.2
+    max_delta: float = within(0.2, 0, 1)
 
 
 @dataclass(frozen=True)
 class RandomAdjustContrast:
-    min_delta: float = 0.8
-    max_delta: float = 1.25
+    min_delta: float = within(0.8, 0, 100)
+    max_delta: float = within(1.25, 0, 100, "min_delta")
 
 
 @dataclass(frozen=True)
 class RandomAdjustHue:
-    max_delta: float = 0.02
+    max_delta: float = within(0.02, 0, 0.5)
 
 
 @dataclass(frozen=True)
 class RandomAdjustSaturation:
-    min_delta: float = 0.8
-    max_delta: float = 1.25
+    min_delta: float = within(0.8, 0, 100)
+    max_delta: float = within(1.25, 0, 100, "min_delta")
 
 
 @dataclass(frozen=True)
 class RandomDistortColor:
-    color_ordering: int = 0
+    color_ordering: int = within(0, 0, 1)
 
 
 @dataclass(frozen=True)
 class RandomCropImage:
-    min_object_covered: float = 1.0
-    min_aspect_ratio: float = 0.75
-    max_aspect_ratio: float = 1.33
-    min_area: float = 0.1
-    max_area: float = 1.0
-    overlap_thresh: float = 0.3
+    min_object_covered: float = within(1.0, 0, 1)
+    min_aspect_ratio: float = within(0.75, 0.001, 1000)
+    max_aspect_ratio: float = within(1.33, 0.001, 1000, "min_aspect_ratio")
+    min_area: float = within(0.1, TINY, 1)
+    max_area: float = within(1.0, TINY, 1, "min_area")
+    overlap_thresh: float = within(0.3, 0, 1)
     clip_boxes: bool = True
-    random_coef: float = 0.0
+    random_coef: float = within(0.0, 0, 1)
 
 
 @dataclass(frozen=True)
 class RandomPadImage:
-    min_image_height: int = 0
-    min_image_width: int = 0
-    max_image_height: int = 0
-    max_image_width: int = 0
-    pad_color: tuple[float, ...] = ()
+    min_image_height: int = within(0, 0, 10_000)
+    min_image_width: int = within(0, 0, 10_000)
+    max_image_height: int = within(0, 0, 10_000)
+    max_image_width: int = within(0, 0, 10_000)
+    pad_color: tuple[float, ...] = within((), 0, 255)
 
 
 @dataclass(frozen=True)
 class RandomBlackPatches:
-    max_black_patches: int = 10
-    probability: float = 0.5
-    size_to_image_ratio: float = 0.1
+    max_black_patches: int = within(10, 0, 1000)
+    probability: float = within(0.5, 0, 1)
+    size_to_image_ratio: float = within(0.1, 0, 1)
 
 
 @dataclass(frozen=True)
 class RandomJpegQuality:
-    random_coef: float = 0.0
-    min_jpeg_quality: int = 0
-    max_jpeg_quality: int = 100
+    random_coef: float = within(0.0, 0, 1)
+    min_jpeg_quality: int = within(0, 0, 100)
+    max_jpeg_quality: int = within(100, 0, 100, "min_jpeg_quality")
 
 
 @dataclass(frozen=True)
 class SSDRandomCropOperation:
-    min_object_covered: float = 0.0
-    min_aspect_ratio: float = 0.0
-    max_aspect_ratio: float = 0.0
-    min_area: float = 0.0
-    max_area: float = 0.0
-    overlap_thresh: float = 0.0
+    min_object_covered: float = within(0.0, 0, 1)
+    min_aspect_ratio: float = within(0.0, 0.001, 1000)
+    max_aspect_ratio: float = within(0.0, 0.001, 1000, "min_aspect_ratio")
+    min_area: float = within(0.0, TINY, 1)
+    max_area: float = within(0.0, TINY, 1, "min_area")
+    overlap_thresh: float = within(0.0, 0, 1)
     clip_boxes: bool = True
-    random_coef: float = 0.0
+    random_coef: float = within(0.0, 0, 1)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from .treatment import fixed, idle
+from .treatment import LARGE, TINY, fixed, idle, within
 
 
 class Activation(Enum):
@@ -32,12 +32,12 @@ class Op(Enum):
 
 @dataclass(frozen=True)
 class L1Regularizer:
-    weight: float = 1.0
+    weight: float = within(1.0, 0, LARGE)
 
 
 @dataclass(frozen=True)
 class L2Regularizer:
-    weight: float = 1.0
+    weight: float = within(1.0, 0, LARGE)
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class Regularizer:
 
 @dataclass(frozen=True)
 class NormalInitializer:
-    mean: float = 0.0
-    stddev: float = 1.0
+    mean: float = within(0.0, -LARGE, LARGE)
+    stddev: float = within(1.0, TINY, LARGE)
 
 
 @dataclass(frozen=True)
 class VarianceScalingInitializer:
-    factor: float = 2.0
+    factor: float = within(2.0, TINY, LARGE)
     uniform: bool = False
     mode: VarianceScalingMode = VarianceScalingMode.FAN_IN
 
@@ -68,10 +68,10 @@ class Initializer:
 
 @dataclass(frozen=True)
 class BatchNorm:
-    decay: float = 0.999
+    decay: float = within(0.999, 0, 1)
     center: bool = True
     scale: bool = False
-    epsilon: float = 0.001
+    epsilon: float = within(0.001, TINY, 1)
     train: bool = idle(True, "the API's TensorFlow 2 models do not read it: freeze_batchnorm decides")
 
 

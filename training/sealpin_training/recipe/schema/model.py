@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .layers import Hyperparams
-from .treatment import fixed, idle
+from .treatment import LARGE, TINY, fixed, idle, within
 
 
 class ScoreConverter(Enum):
@@ -34,16 +34,16 @@ class ExpectedLossWeights(Enum):
 
 @dataclass(frozen=True)
 class FeaturePyramidNetworks:
-    min_level: int = 3
-    max_level: int = 7
-    additional_layer_depth: int = 256
+    min_level: int = within(3, 2, 5)
+    max_level: int = within(7, 2, 8, "min_level")
+    additional_layer_depth: int = within(256, 1, 4096)
 
 
 @dataclass(frozen=True)
 class SsdFeatureExtractor:
     type: str = ""
-    depth_multiplier: float = 1.0
-    min_depth: int = 16
+    depth_multiplier: float = within(1.0, 0.01, 10)
+    min_depth: int = within(16, 1, 4096)
     conv_hyperparams: Hyperparams | None = None
     override_base_feature_extractor_hyperparams: bool = False
     pad_to_multiple: int = fixed(1, "photos are not padded: the resizer's size is a multiple of 32 already")
@@ -69,10 +69,10 @@ class ImageResizer:
 
 @dataclass(frozen=True)
 class FasterRcnnBoxCoder:
-    y_scale: float = 10.0
-    x_scale: float = 10.0
-    height_scale: float = 5.0
-    width_scale: float = 5.0
+    y_scale: float = within(10.0, 0.001, 1000)
+    x_scale: float = within(10.0, 0.001, 1000)
+    height_scale: float = within(5.0, 0.001, 1000)
+    width_scale: float = within(5.0, 0.001, 1000)
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class BoxCoder:
 
 @dataclass(frozen=True)
 class ArgMaxMatcher:
-    matched_threshold: float = 0.5
-    unmatched_threshold: float = 0.5
+    matched_threshold: float = within(0.5, 0, 1)
+    unmatched_threshold: float = within(0.5, 0, 1)
     ignore_thresholds: bool = False
     negatives_lower_than_unmatched: bool = True
     force_match_for_each_row: bool = False
@@ -107,11 +107,11 @@ class RegionSimilarityCalculator:
 
 @dataclass(frozen=True)
 class MultiscaleAnchorGenerator:
-    min_level: int = 3
-    max_level: int = 7
-    anchor_scale: float = 4.0
-    aspect_ratios: tuple[float, ...] = ()
-    scales_per_octave: int = 2
+    min_level: int = within(3, 2, 5)
+    max_level: int = within(7, 2, 8)
+    anchor_scale: float = within(4.0, 0.01, 1000)
+    aspect_ratios: tuple[float, ...] = within((), 0.001, 1000)
+    scales_per_octave: int = within(2, 1, 32)
     normalize_coordinates: bool = idle(True, "anchors are the same boxes in either unit")
 
 
@@ -122,8 +122,8 @@ class AnchorGenerator:
 
 @dataclass(frozen=True)
 class BoxEncodingsClipRange:
-    min: float = 0.0
-    max: float = 0.0
+    min: float = within(0.0, -LARGE, LARGE)
+    max: float = within(0.0, -LARGE, LARGE, "min")
 
 
 @dataclass(frozen=True)
@@ -131,13 +131,13 @@ class WeightSharedConvolutionalBoxPredictor:
     conv_hyperparams: Hyperparams | None = None
     apply_conv_hyperparams_to_heads: bool = False
     apply_conv_hyperparams_pointwise: bool = False
-    num_layers_before_predictor: int = 0
-    depth: int = 0
-    kernel_size: int = 3
+    num_layers_before_predictor: int = within(0, 0, 64)
+    depth: int = within(0, 1, 4096)
+    kernel_size: int = within(3, 1, 31)
     box_code_size: int = fixed(4, "a box is four numbers")
-    class_prediction_bias_init: float = 0.0
+    class_prediction_bias_init: float = within(0.0, -100, 100)
     use_dropout: bool = False
-    dropout_keep_probability: float = 0.8
+    dropout_keep_probability: float = within(0.8, 0.01, 1)
     share_prediction_tower: bool = False
     use_depthwise: bool = False
     score_converter: ScoreConverter = fixed(ScoreConverter.IDENTITY, "post_processing's score_converter is used alone")
@@ -152,8 +152,8 @@ class BoxPredictor:
 @dataclass(frozen=True)
 class SigmoidFocalClassificationLoss:
     anchorwise_output: bool = idle(False, "the API does not read it")
-    gamma: float = 2.0
-    alpha: float | None = None  # left out, the API weighs both kinds alike
+    gamma: float = within(2.0, 0, 100)
+    alpha: float | None = within(None, TINY, 1)  # left out, the API weighs both kinds alike
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class ClassificationLoss:
 @dataclass(frozen=True)
 class SmoothL1LocalizationLoss:
     anchorwise_output: bool = idle(False, "the API does not read it")
-    delta: float = 1.0
+    delta: float = within(1.0, TINY, LARGE)
 
 
 @dataclass(frozen=True)
@@ -176,8 +176,8 @@ class LocalizationLoss:
 class Loss:
     localization_loss: LocalizationLoss | None = None
     classification_loss: ClassificationLoss | None = None
-    classification_weight: float = 1.0
-    localization_weight: float = 1.0
+    classification_weight: float = within(1.0, TINY, LARGE)
+    localization_weight: float = within(1.0, 0, LARGE)
     expected_loss_weights: ExpectedLossWeights = fixed(ExpectedLossWeights.NONE, "all anchors weigh the same")
     min_num_negative_samples: float = idle(0.0, "only expected_loss_weights reads it")
     desired_negative_sampling_ratio: float = idle(3.0, "only expected_loss_weights reads it")
@@ -185,10 +185,10 @@ class Loss:
 
 @dataclass(frozen=True)
 class BatchNonMaxSuppression:
-    score_threshold: float = 0.0
-    iou_threshold: float = 0.6
-    max_detections_per_class: int = 100
-    max_total_detections: int = 100
+    score_threshold: float = within(0.0, 0, 0.999)
+    iou_threshold: float = within(0.6, 0, 1)
+    max_detections_per_class: int = within(100, 1, 10_000)
+    max_total_detections: int = within(100, 1, 10_000)
     use_static_shapes: bool = idle(False, "a matter of TPUs: the detections are the same")
     use_class_agnostic_nms: bool = False
     max_classes_per_detection: int = fixed(1, "a box gets its best class")
@@ -204,19 +204,19 @@ class BatchNonMaxSuppression:
 class PostProcessing:
     batch_non_max_suppression: BatchNonMaxSuppression | None = None
     score_converter: ScoreConverter = ScoreConverter.IDENTITY
-    logit_scale: float = 1.0
+    logit_scale: float = within(1.0, 0.001, 1000)
 
 
 @dataclass(frozen=True)
 class Ssd:
-    num_classes: int = 0
+    num_classes: int = within(0, 1, 10_000)
     image_resizer: ImageResizer | None = None
     feature_extractor: SsdFeatureExtractor | None = None
     box_coder: BoxCoder | None = None
     matcher: Matcher | None = None
     similarity_calculator: RegionSimilarityCalculator | None = None
     encode_background_as_zeros: bool = False
-    negative_class_weight: float = 1.0
+    negative_class_weight: float = within(1.0, 0, LARGE)
     box_predictor: BoxPredictor | None = None
     anchor_generator: AnchorGenerator | None = None
     post_processing: PostProcessing | None = None

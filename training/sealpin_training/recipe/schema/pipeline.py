@@ -5,7 +5,7 @@ from enum import Enum
 
 from .augment import PreprocessingStep
 from .model import DetectionModel
-from .treatment import fixed, idle
+from .treatment import LARGE, MOST_PHOTOS, MOST_RATE, MOST_STEPS, TINY, fixed, idle, within
 
 _QUEUE = "the reader keeps its own queues"
 _COMMAND_LINE = "paths are given on the command line: --dataset"
@@ -47,40 +47,40 @@ class InputType(Enum):
 
 @dataclass(frozen=True)
 class ConstantLearningRate:
-    learning_rate: float = 0.002
+    learning_rate: float = within(0.002, TINY, MOST_RATE)
 
 
 @dataclass(frozen=True)
 class ExponentialDecayLearningRate:
-    initial_learning_rate: float = 0.002
-    decay_steps: int = 4_000_000
-    decay_factor: float = 0.95
+    initial_learning_rate: float = within(0.002, TINY, MOST_RATE)
+    decay_steps: int = within(4_000_000, 1, MOST_STEPS)
+    decay_factor: float = within(0.95, TINY, 1)
     staircase: bool = True
-    burnin_learning_rate: float = 0.0
-    burnin_steps: int = 0
-    min_learning_rate: float = 0.0
+    burnin_learning_rate: float = within(0.0, 0, MOST_RATE)
+    burnin_steps: int = within(0, 0, MOST_STEPS)
+    min_learning_rate: float = within(0.0, 0, MOST_RATE)
 
 
 @dataclass(frozen=True)
 class LearningRateSchedule:
-    step: int = 0
-    learning_rate: float = 0.002
+    step: int = within(0, 1, MOST_STEPS)
+    learning_rate: float = within(0.002, 0, MOST_RATE)
 
 
 @dataclass(frozen=True)
 class ManualStepLearningRate:
-    initial_learning_rate: float = 0.002
+    initial_learning_rate: float = within(0.002, 0, MOST_RATE)
     schedule: tuple[LearningRateSchedule, ...] = ()
     warmup: bool = False
 
 
 @dataclass(frozen=True)
 class CosineDecayLearningRate:
-    learning_rate_base: float = 0.002
-    total_steps: int = 4_000_000
-    warmup_learning_rate: float = 0.0002
-    warmup_steps: int = 10_000
-    hold_base_rate_steps: int = 0
+    learning_rate_base: float = within(0.002, TINY, MOST_RATE)
+    total_steps: int = within(4_000_000, 1, MOST_STEPS)
+    warmup_learning_rate: float = within(0.0002, 0, MOST_RATE)
+    warmup_steps: int = within(10_000, 0, MOST_STEPS)
+    hold_base_rate_steps: int = within(0, 0, MOST_STEPS)
 
 
 @dataclass(frozen=True)
@@ -94,21 +94,21 @@ class LearningRate:
 @dataclass(frozen=True)
 class RMSPropOptimizer:
     learning_rate: LearningRate | None = None
-    momentum_optimizer_value: float = 0.9
-    decay: float = 0.9
-    epsilon: float = 1.0
+    momentum_optimizer_value: float = within(0.9, 0, 0.99999)
+    decay: float = within(0.9, 0, 1)
+    epsilon: float = within(1.0, TINY, LARGE)
 
 
 @dataclass(frozen=True)
 class MomentumOptimizer:
     learning_rate: LearningRate | None = None
-    momentum_optimizer_value: float = 0.9
+    momentum_optimizer_value: float = within(0.9, 0, 0.99999)
 
 
 @dataclass(frozen=True)
 class AdamOptimizer:
     learning_rate: LearningRate | None = None
-    epsilon: float = 1e-8
+    epsilon: float = within(1e-8, TINY, LARGE)
 
 
 @dataclass(frozen=True)
@@ -117,24 +117,24 @@ class Optimizer:
     momentum_optimizer: MomentumOptimizer | None = None
     adam_optimizer: AdamOptimizer | None = None
     use_moving_average: bool = True
-    moving_average_decay: float = 0.9999
+    moving_average_decay: float = within(0.9999, 0, 1)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    batch_size: int = 32
+    batch_size: int = within(32, 1, MOST_PHOTOS)
     data_augmentation_options: tuple[PreprocessingStep, ...] = ()
     sync_replicas: bool = idle(False, "replicas always step together")
     keep_checkpoint_every_n_hours: float = idle(10000.0, "the best and the last checkpoints are kept")
     optimizer: Optimizer | None = None
-    gradient_clipping_by_norm: float = 0.0
+    gradient_clipping_by_norm: float = within(0.0, 0, LARGE)
     fine_tune_checkpoint: str = ""
     fine_tune_checkpoint_type: str = ""
     fine_tune_checkpoint_version: CheckpointVersion = idle(CheckpointVersion.V1, "a checkpoint shows its version")
     from_detection_checkpoint: bool = False
     load_all_detection_checkpoint_vars: bool = idle(False, "the API reads it in TensorFlow 1 only")
     run_fine_tune_checkpoint_dummy_computation: bool = idle(True, "the network is built before weights are loaded")
-    num_steps: int = 0
+    num_steps: int = within(0, 1, MOST_STEPS)
     startup_delay_steps: float = idle(15.0, "replicas start together")
     bias_grad_multiplier: float = idle(0.0, "the API reads it in TensorFlow 1 only")
     update_trainable_variables: tuple[str, ...] = idle((), "all weights are trained, as the API does in TensorFlow 2")
@@ -146,7 +146,7 @@ class TrainConfig:
     merge_multiple_label_boxes: bool = fixed(False, "each box has one label")
     use_multiclass_scores: bool = fixed(False, "labels are certain")
     add_regularization_loss: bool = True
-    max_number_of_boxes: int = 100
+    max_number_of_boxes: int = within(100, 1, 10_000)
     unpad_groundtruth_tensors: bool = idle(True, "padding never matches an anchor")
     retain_original_images: bool = idle(False, _PICTURES)
     use_bfloat16: bool = idle(False, "the API reads it on TPUs only; elsewhere it is mixed_precision: BFLOAT16")

@@ -1,0 +1,149 @@
+"""Labels that nobody can place: of which photo they are is not known, so that no photo becomes a good part for them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sealpin_training.dataset.fix import fix
+from sealpin_training.dataset.labels import Box
+from sealpin_training.dataset.survey import Rules, Survey, survey
+from sealpin_training.parallel import Workers
+
+from .corpus import HEIGHT, WIDTH, add, as_csv, as_yolo, box, encoded, picture
+
+
+def look(folder: Path) -> Survey:
+    return survey(folder, Rules(), Workers(None, 1))
+
+
+def repaired(src: Path) -> Path:
+    fix(src, src.parent / "fixed", processes=1)
+    return src.parent / "fixed"
+
+
+def errors(seen: Survey) -> set[str]:
+    return {one.kind for one in seen.findings if one.severity == "error"}
+
+
+LINE = "a.jpg,400,360,burr,10,20,60,90\n"
+HEAD = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+XML = b"<annotation><filename>a.jpg</filename><size><width>400</width><height>360</height></size>%b</annotation>"
+OBJECT = (
+    b"<object><name>burr</name><bndbox><xmin>10</xmin><ymin>20</ymin><xmax>60</xmax><ymax>90</ymax></bndbox></object>"
+)
+BURR = XML % OBJECT
+LOST = {
+    # No photo of the name: its labels may be those of a.jpg
+    "another ending": ("l.csv", (HEAD + LINE.replace("a.jpg", "a")).encode()),
+    "a letter more": ("l.csv", (HEAD + "#" + LINE).encode()),
+    "an unclosed quote": ("l.csv", (HEAD + '"' + LINE).encode()),
+    "a copy's name": ("a_1.xml", BURR),
+    "both endings": ("a.jpg.xml", BURR),
+    "a copy's name in a folder of another format": ("a_1.txt", b"0 0.1 0.2 0.1 0.2\n"),
+    "another image": (
+        "l.json",
+        b'{"images": [{"id": 1, "file_name": "b.jpg"}], "categories": [{"id": 1, "name": "burr"}], '
+        b'"annotations": [{"image_id": 77, "category_id": 1, "bbox": [10, 20, 50, 70]}]}',
+    ),
+    "another folder": ("l.csv", (HEAD + LINE.replace("a.jpg", "good/a.jpg")).encode()),
+    # A file that nobody reads
+    "CVAT": ("annotations.xml", b'<annotations><image name="a.jpg"><box label="burr"/></image></annotations>'),
+    "JSON of nobody": ("l.json", b'[{"image": "a.jpg", "boxes": [[10, 20, 60, 90]]}]'),
+    "a document a line": ("l.jsonl", b'{"image": "a.jpg", "bbox": [10, 20, 60, 90]}\n{"image": "b.jpg", "bbox": []}\n'),
+    "packed": ("a.xml.gz", b"\x1f\x8b"),
+    "put aside": ("a.xml.bak", BURR),
+    "an ending that Windows hides": ("a.xml.txt", BURR),
+    "a class by its name": ("a.txt", b"burr 0.1 0.2 0.1 0.2\n"),
+    "a list of photos": ("train.txt", b"a.jpg 10,20,60,90,0\n"),
+    "a list called labels": ("labels.txt", b"a.jpg 10 20 60 90 burr\n"),
+    "a link to what is gone": ("a.xml", Path("gone.xml")),
+    "a folder that is not mounted": ("labels", Path("/nowhere/labels")),
+    "a link out of the folder": ("a.xml", Path("/etc/hostname")),
+}
+OF_ANOTHER_NAME = (
+    "another ending",
+    "a letter more",
+    "an unclosed quote",
+    "both endings",
+    "a copy's name in a folder of another format",
+    "another image",
+    "another folder",
+)
+
+
+@pytest.mark.parametrize("label", [None, b""], ids=["unlabelled", "called good"])
+@pytest.mark.parametrize("name", LOST)
+def test_labels_that_are_lost_make_no_good_part(tmp_path: Path, name: str, label: bytes | None) -> None:
+    src = tmp_path / "src"
+    add(src, "b", (Box("burr", 10, 20, 60, 90),), 2)
+    add(src / "good", "c", (Box("burr", 10, 20, 60, 90),), 3)
+    picture(1).save(src / "a.jpg", quality=90)
+    file, content = LOST[name]
+    if label is not None and file != "a.xml":
+        (src / "a.xml").write_bytes(XML % label)
+    if isinstance(content, Path):
+        (src / file).symlink_to(content)
+    else:
+        (src / file).write_bytes(content)
+    before = look(src)
+    if label is not None and file in ("a.xml.gz", "a.xml.bak", "a.xml.txt"):
+        told = [one.kind for one in before.findings if one.file == file]
+        assert told == ["file-passed-over"], "a copy of what is here"
+        return
+    assert errors(before)
+    after = look(repaired(src))
+    assert not errors(after)
+    # What is called good stays so beside labels that can be read, and are of some other name
+    if label is None or name not in OF_ANOTHER_NAME:
+        assert "a.jpg" in before.unplaced, "--unlabelled good would take it"
+        assert "a.jpg" in after.unplaced & after.unlabelled
+
+
+def test_a_table_of_tabs_is_read_and_a_name_in_capitals_found(tmp_path: Path) -> None:
+    for number in (1, 2):
+        add(tmp_path, f"p{number}", (box(number),), number)
+    wanted = {photo.name: photo.boxes for photo in look(tmp_path).photos}
+    as_csv(tmp_path)
+    text = (tmp_path / "labels.csv").read_text().replace(",", "\t").replace("p1.jpg", "P1.JPG")
+    (tmp_path / "labels.csv").unlink()
+    (tmp_path / "labels.tsv").write_text(text)
+    assert {photo.name: photo.boxes for photo in look(tmp_path).photos} == wanted
+    (tmp_path / "P1.JPG").write_bytes(encoded(picture(3), "JPEG"))
+    assert look(tmp_path).unlabelled == {"p1.jpg"}
+
+
+@pytest.mark.parametrize("form", ["voc", "yolo", "csv", "coco"])
+def test_labels_of_a_photo_that_is_gone_are_not_those_of_its_namesake(tmp_path: Path, form: str) -> None:
+    src = tmp_path / "src"
+    add(src / "good", "b", (box(1),), 1)
+    add(src / "bad", "b", (box(2),), 2)
+    add(src / "good", "a", (), 3)
+    (src / "good/a.jpg").rename(src / "bad/a.jpg")
+    if form == "yolo":
+        as_yolo(src / "good")
+        as_yolo(src / "bad")
+    elif form in ("csv", "coco"):
+        (src / "good/a.xml").unlink()
+    if form == "csv":
+        (src / "l.csv").write_text(HEAD + LINE.replace("a.jpg", "good/a.jpg"))
+    elif form == "coco":
+        images = [{"id": 1, "file_name": "C:\\set\\good\\a.jpg", "width": WIDTH, "height": HEIGHT}]
+        (src / "l.json").write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
+    seen = look(src)
+    assert errors(seen) == {"labels-without-photo" if form in ("csv", "coco") else "labels-astray"}
+    assert "bad/a.jpg" in seen.unplaced
+    after = look(repaired(src))
+    assert "bad/a.jpg" not in {photo.name for photo in after.photos} - after.unplaced
+
+
+def test_a_copy_that_is_not_quite_one_is_no_good_part_either(tmp_path: Path) -> None:
+    add(tmp_path, "a", (box(1),), 1)
+    add(tmp_path, "b", (), 2)
+    saved_again = encoded(picture(1), "JPEG", quality=60)
+    (tmp_path / "c.jpg").write_bytes(saved_again)
+    (tmp_path / "d.jpg").write_bytes((tmp_path / "a.jpg").read_bytes() + b"junk")
+    assert look(tmp_path).unplaced == {"c.jpg", "d.jpg"}
+    (tmp_path / "c.xml").write_bytes(XML % b"")
+    told = [(one.file, one.found) for one in look(tmp_path).findings if one.kind == "photo-near-good-and-bad"]
+    assert told == [("c.jpg", "a.jpg")]
