@@ -8,7 +8,9 @@ import pytest
 
 from sealpin_edge import bundle, checks, golden
 from sealpin_edge.card import CARD_NAME, read_card
+from sealpin_edge.config_file import load_config
 from sealpin_edge.errors import InputError
+from sealpin_edge.label_file import read_labels
 from sealpin_edge.tflite_file import TfliteFile
 from sealpin_training.dataset.manifest import load_dataset
 from sealpin_training.run import Run, State, load_run
@@ -65,6 +67,38 @@ def test_numbers_that_no_float_or_int_holds_are_refused_in_words(number: str, tm
     for read in (golden.golden_verdicts, checks.load_limits, load_dataset):
         with pytest.raises(InputError):
             read(tmp_path)
+
+
+LONG = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        (f"threshold = {LONG}", ""),
+        ("threshold = " + "[" * 5000, ""),
+        ("threshold = " + "9" * 400, "[model] threshold"),
+        (f'[display]\naddress = "127.0.0.1:{LONG}"', "[display] address"),
+    ],
+    ids=["digits", "brackets", "no float", "port"],
+)
+def test_numbers_and_brackets_without_end_in_a_config_are_refused_in_words(tmp_path: Path, line: str, key: str) -> None:
+    config = tmp_path / "station.toml"
+    config.write_text(f'[station]\nname = "w"\n[model]\nfile = "m.tflite"\n{line}\n')
+    with pytest.raises(InputError) as told:
+        load_config(config)
+    assert (key or f"{config}: this is not TOML") in str(told.value)
+
+
+def test_a_golden_photo_or_a_label_of_a_name_that_none_can_have_is_refused_in_words(tmp_path: Path) -> None:
+    for name in ("\\ud800.jpg", "\\u0000.jpg"):
+        golden_json = f'{{"photos": [{{"photo": "{name}", "verdict": "NG", "detections": []}}]}}'
+        (tmp_path / golden.GOLDEN_FILE).write_text(golden_json)
+        with pytest.raises(InputError, match="no file can have this name"):
+            golden.golden_photos(tmp_path)
+    (tmp_path / "label_map.pbtxt").write_text(f"item {{ id: {LONG} name: 'burr' }}")
+    with pytest.raises(InputError, match="this label map cannot be read"):
+        read_labels(tmp_path / "label_map.pbtxt")
 
 
 @pytest.mark.parametrize(

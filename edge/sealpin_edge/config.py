@@ -170,7 +170,7 @@ class DisplaySection:
     def check_address(self) -> Iterator[Fault]:
         """Where to listen, if at all."""
         host, _, port = self.address.rpartition(":")
-        if self.address != "off" and not (host and port.isdecimal() and 0 < int(port) < 65536):
+        if self.address != "off" and not (host and port.isdecimal() and len(port) < 6 and 0 < int(port) < 65536):
             yield "address", shown(self.address), '"127.0.0.1:8080" or "off"'
 
     def check_shifts(self) -> Iterator[Fault]:

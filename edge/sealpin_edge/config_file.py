@@ -214,7 +214,10 @@ def _value(kind: Any, raw: Any, folder: Path) -> Any:
                 return {name: _value(of, item, folder) for name, item in raw.items()}
         raise ValueError(f"{_KINDS[of]}, or a table: {{ NAME = {_KINDS[of]}, ... }}")
     if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
-        return float(raw)
+        try:
+            return float(raw)
+        except OverflowError:
+            raise ValueError(_KINDS[kind]) from None
     if type(raw) is not kind:
         raise ValueError(_KINDS[kind])
     return raw

@@ -64,6 +64,11 @@ def parse_toml(text: str, path: Path) -> dict[str, Any]:
         place = re.search(r"at (line \d+, column \d+|end of document)", str(error))
         found = f"{reason} at {place[1]}" if place else reason
         raise InputError("this is not TOML", where=str(path), found=found) from None
+    except (ValueError, RecursionError) as error:  # which tomllib lets pass
+        found = (
+            "brackets within brackets, too deep" if isinstance(error, RecursionError) else "a number that is too long"
+        )
+        raise InputError("this is not TOML", where=str(path), found=found) from None
 
 
 def fsync_folder(folder: Path) -> None:

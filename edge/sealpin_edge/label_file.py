@@ -47,7 +47,8 @@ def _label_map(items: list[str], name: str) -> tuple[str, ...]:
     for item in items:
         said = {key: number or double or single for key, double, single, number in _FIELD.findall(item)}
         number, label = said.get("id", ""), said.get("display_name") or said.get("name", "")
-        if not number.isdecimal() or not 1 <= int(number) < MOST_CLASSES or not label or int(number) in places:
+        numbered = number.isdecimal() and len(number) < 9 and 1 <= int(number) < MOST_CLASSES
+        if not numbered or not label or int(number) in places:
             raise InputError(
                 "this label map cannot be read",
                 where=name,

@@ -60,8 +60,9 @@ def read_photo(path: Path) -> Photo:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             data = file.read(min(size, MAX_BYTES) + 1)
-    except OSError as error:
-        raise InputError("this photo cannot be read", where=str(path), found=in_words(error)) from None
+    except (OSError, ValueError) as error:  # the latter of a name that comes from a file, and that none can have
+        told = in_words(error) if isinstance(error, OSError) else "no file can have this name"
+        raise InputError("this photo cannot be read", where=str(path), found=told) from None
     if len(data) > MAX_BYTES:
         raise InputError(
             "this photo is too large to open", where=str(path), found=f"{size} bytes", allowed=f"{MAX_BYTES:,} bytes"

@@ -7,6 +7,7 @@ less two frames' time, the one in which it was exposed and the one in which it t
 made up for, frames count as late by as much as they are behind.
 """
 
+import re
 import threading
 import time
 from collections import deque
@@ -64,7 +65,8 @@ class OpenCvCamera:
 
     def __init__(self, settings: "CameraSection", timeout_s: float) -> None:
         self._settings, self._timeout_s = settings, timeout_s
-        self._source: str | int = int(settings.source) if settings.source.isdecimal() else _with_password(settings)
+        numbered = re.fullmatch(r"\d{1,4}", settings.source)
+        self._source: str | int = int(settings.source) if numbered else _with_password(settings)
         self._changed = threading.Condition()
         self._wanted_since: float | None = None
         self._found: Frame | None = None
