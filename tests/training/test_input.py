@@ -1,6 +1,8 @@
 """The order of photos is a function of seed and step, on one worker or several."""
 
+import json
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +151,26 @@ def test_a_bit_that_flipped_names_its_shard_and_record(dataset: Dataset, copied:
     told = refused(copied, dataset.classes)
     assert told.where.startswith(str(shard))
     assert f"record {number}" in told.where + told.found
+
+
+def test_records_of_another_conversion_are_refused(dataset: Dataset, copied: Path) -> None:
+    (shard,) = copied.glob("val-*.tfrecord")
+    records = shard.read_bytes()
+    edges = []
+    for start, length in record_places(shard):
+        data = records[start : start + length]
+        if b"burr" in data:  # the same photos, names and classes, and one box elsewhere
+            edge = data.index(b"image/object/bbox/xmin") + 28
+            data = data[:edge] + struct.pack("<f", 0.001) + data[edge + 4 :]
+        edges.append(frame(data))
+    shard.write_bytes(b"".join(edges))
+    told = refused(copied, dataset.classes)
+    assert told.problem == "these are not the records that were converted together"
+    summary = json.loads((copied / "dataset.json").read_text())
+    for photo in summary["photos"]:
+        del photo["crc32c"]  # as an earlier sealpin wrote it
+    (copied / "dataset.json").write_text(json.dumps(summary))
+    assert len(list(RecordFile(copied, "val", dataset.classes))) == len(edges)
 
 
 def test_a_bit_that_flipped_ends_a_training_in_its_own_words(dataset: Dataset, copied: Path, tmp_path: Path) -> None:

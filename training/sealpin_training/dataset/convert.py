@@ -50,8 +50,10 @@ def convert(src: Path, out: Path, plan: Plan | None = None, *, processes: int | 
         categories = _categories(found, plan)
         members = _members(found, categories, plan, kept)
         content = Content(found.photos, members, categories)
-        write_shards(partial, src, content, pool)
-        write_manifest(partial, content, {"seed": plan.seed, "merge": dict(plan.merge), "group": plan.group})
+        check_sums = write_shards(partial, src, content, pool)
+        write_manifest(
+            partial, content, check_sums, {"seed": plan.seed, "merge": dict(plan.merge), "group": plan.group}
+        )
     return load_dataset(out), found
 
 

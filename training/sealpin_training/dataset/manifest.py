@@ -21,16 +21,21 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Dataset:
-    """A converted dataset on disk. `splits`: the split of each photo by name, and by its bytes' SHA-256."""
+    """A converted dataset on disk.
+
+    `splits`: the split of each photo by name, and by its bytes' SHA-256. `check_sums`: the CRC-32C of each photo's
+    record by name; datasets of an earlier sealpin have none.
+    """
 
     folder: Path
     classes: tuple[str, ...]
     counts: Mapping[str, int]
     digest: str
     splits: Mapping[str, str]
+    check_sums: Mapping[str, int]
 
 
-def write_manifest(folder: Path, content: Content, settings: Mapping[str, Any]) -> None:
+def write_manifest(folder: Path, content: Content, check_sums: Mapping[str, int], settings: Mapping[str, Any]) -> None:
     """Write dataset.json and label_map.pbtxt. `settings` are what the conversion was told."""
     classes = content.classes
     digest = hashlib.sha256(json.dumps(classes).encode())
@@ -44,6 +49,7 @@ def write_manifest(folder: Path, content: Content, settings: Mapping[str, Any]) 
                 boxes.update(category for category, *_ in marked)
                 good += not marked
                 line = {"name": photo.name, "split": split, "sha256": photo.sha256, "boxes": len(marked)}
+                line["crc32c"] = check_sums[photo.name]
                 photos.write(("" if not photos.tell() else ",\n") + "  " + json.dumps(line, ensure_ascii=False))
             counts[split] = {"photos": len(content.members[split]), "good": good, "boxes": dict(sorted(boxes.items()))}
         summary = {"format": FORMAT, "classes": classes, "digest": digest.hexdigest(), **settings, "counts": counts}
@@ -65,6 +71,7 @@ def load_dataset(folder: Path) -> Dataset:
             {name: int(summary["counts"][name]["photos"]) for name in SPLITS},
             str(summary["digest"]),
             {str(photo[key]): str(photo["split"]) for key in ("sha256", "name") for photo in photos},
+            {str(photo["name"]): int(photo["crc32c"]) for photo in photos if "crc32c" in photo},
         )
         label_map = read_text(folder / "label_map.pbtxt")
     except (OSError, ValueError, OverflowError, KeyError, TypeError):

@@ -20,7 +20,7 @@ from ..quiet import tensorflow
 from .content import Content
 from .labels import Box, LabelledPhoto
 from .manifest import load_dataset
-from .tfrecord import damaged, example, floats, frame, ints, read_data, record_places, texts
+from .tfrecord import check_sum, damaged, example, floats, frame, ints, read_data, record_places, texts
 
 # Enough shards to read in parallel and to write on every core, few enough that a folder stays readable
 PHOTOS_PER_SHARD = 256
@@ -46,10 +46,11 @@ class Shard(NamedTuple):
     first: int
 
 
-def write_shards(folder: Path, src: Path, content: Content, pool: Workers) -> None:
+def write_shards(folder: Path, src: Path, content: Content, pool: Workers) -> dict[str, int]:
     """Write each split's photos as `<split>-00000-of-0000N.tfrecord` files of equal length, in order.
 
-    A split without photos gets one empty file. Raises EnvironmentFault when a photo changed since it was checked.
+    A split without photos gets one empty file. Returns the check sum of each photo's record. Raises EnvironmentFault
+    when a photo changed since it was checked.
     """
 
     def shards() -> Iterator[Shard]:
@@ -61,9 +62,12 @@ def write_shards(folder: Path, src: Path, content: Content, pool: Workers) -> No
                 yield Shard(folder / _shard_name(split, number, count), list(islice(photos, end - first)), first)
 
     numbers = {name: content.classes.index(label) + 1 for name, label in content.categories.items()}
+    check_sums: dict[str, int] = {}
     with progress_bar(sum(map(len, content.members.values())), "write", "photo") as bar:
         for written in pool.map(partial(_write, src, content.categories, numbers), shards(), 1):
-            bar.update(written)
+            check_sums |= written
+            bar.update(len(written))
+    return check_sums
 
 
 class RecordFile(Sequence[Record]):
@@ -75,7 +79,7 @@ class RecordFile(Sequence[Record]):
         Raises InputError when a shard is missing or cut off, or the shards are not those that dataset.json tells of.
         """
         dataset = load_dataset(folder)
-        self._classes, self._split, self._splits = classes, split, dataset.splits
+        self._classes, self._split, self._dataset = classes, split, dataset
         self._places = [
             (path, number, start, length)
             for path in _shards(folder, split)
@@ -97,10 +101,14 @@ class RecordFile(Sequence[Record]):
             return [self[number] for number in range(*index.indices(len(self)))]
         path, number, start, length = self._places[index]
         where = f"{path}: record {number}"
-        record = _record(read_data(path, start, length, where), self._classes, where)
-        if self._splits.get(record.name) != self._split:
+        data = read_data(path, start, length, where)
+        record = _record(data, self._classes, where)
+        if self._dataset.splits.get(record.name) != self._split:
             found = f"{record.name!r}, which dataset.json does not count to {self._split}"
             raise damaged(where, found, _NOT_THESE)
+        # Whole and of this name, but with other boxes: of another conversion
+        if self._dataset.check_sums.get(record.name, check_sum(data)) != check_sum(data):
+            raise damaged(where, f"{record.name!r} otherwise than dataset.json tells", _NOT_THESE)
         return record
 
 
@@ -172,13 +180,16 @@ def _record(raw: bytes, classes: Sequence[str], where: str) -> Record:
     return record
 
 
-def _write(src: Path, categories: Mapping[str, str], numbers: Mapping[str, int], shards: list[Shard]) -> int:
-    """Write whole shards; returns how many photos."""
+def _write(src: Path, categories: Mapping[str, str], numbers: Mapping[str, int], shards: list[Shard]) -> dict[str, int]:
+    """Write whole shards; returns the check sum of each photo's record."""
+    check_sums = {}
     for shard in shards:
         with open(shard.path, "wb") as file:
             for index, photo in enumerate(shard.photos, start=shard.first):
-                file.write(frame(_example(src, photo, index, categories, numbers)))
-    return sum(len(shard.photos) for shard in shards)
+                data = _example(src, photo, index, categories, numbers)
+                file.write(frame(data))
+                check_sums[photo.name] = check_sum(data)
+    return check_sums
 
 
 def _example(

@@ -22,6 +22,11 @@ def frame(data: bytes) -> bytes:
     return b"".join((length, _masked_crc(length), data, _masked_crc(data)))
 
 
+def check_sum(data: bytes) -> int:
+    """The CRC-32C of a record's data, as a file beside the records keeps it: unmasked."""
+    return int(google_crc32c.value(data))
+
+
 def record_places(path: Path) -> Iterator[tuple[int, int]]:
     """Offset and length of each record's data in a file. Raises InputError when the file is cut off or no TFRecord."""
     size = path.stat().st_size
@@ -47,8 +52,8 @@ def read_data(path: Path, start: int, length: int, where: str) -> bytes:
     """
     with open(path, "rb") as file:
         file.seek(start)
-        data, check_sum = file.read(length), file.read(_FOOTER)
-    if check_sum != _masked_crc(data):
+        data, footer = file.read(length), file.read(_FOOTER)
+    if footer != _masked_crc(data):
         raise damaged(where, f"another check sum than was written, in {length} bytes from byte {start}")
     return data
 
@@ -103,5 +108,5 @@ def _varint(value: int) -> bytes:
 
 
 def _masked_crc(data: bytes) -> bytes:
-    crc = google_crc32c.value(data)
+    crc = check_sum(data)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF)
