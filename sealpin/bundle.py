@@ -85,11 +85,11 @@ def make(
     manifest = make_bundle(contents, out, key, force)
     click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {manifest.release}")
     if key is None:
-        click.echo("not signed, so no station takes it by deploy: sealpin keys new", err=True)
+        click.echo("not signed, so no station takes it by deploy", err=True)
     if golden is None:
         click.echo("no golden photos, so no station can prove its arithmetic: --golden PHOTOS", err=True)
     click.echo(f"by hand, on the station: sealpin-edge unpack {quote(out.name)} DIR")
-    click.echo(f"next: sealpin deploy {quote(out)} NAME")
+    click.echo(f"next: sealpin deploy {quote(out)} NAME" if key else "next: sealpin keys new")
 
 
 @bundle.command(short_help="Verify a bundle, and tell what is in it.")

@@ -100,9 +100,8 @@ def fix(src: Path, out: Path, rename: tuple[str, ...], classes: str, workers: in
 
     from sealpin_training.dataset.fix import fix as fix_folder
 
-    kept, changes = fix_folder(
-        src, out, rename=_pairs(rename, "--rename"), rules=_rules(classes, None), processes=workers
-    )
+    new_names = _pairs(rename, "--rename")
+    kept, changes = fix_folder(src, out, rename=new_names, rules=_rules(classes, None), processes=workers)
     labelled = any(out.rglob("*.xml"))
     lines = [
         f"{change.file}{f' object {change.object}' if change.object else ''}: {change.change} ({change.kind})"
@@ -117,7 +116,11 @@ def fix(src: Path, out: Path, rename: tuple[str, ...], classes: str, workers: in
                 *lines,
                 *more,
                 f"{kept} photos in {out}, {len(changes)} changes, all in {out / 'changes.csv'}",
-                *([f"next: sealpin dataset check {quote(out)}"] if labelled else []),
+                *(
+                    [f"next: sealpin dataset check {quote(out)}" + _same_classes(classes, new_names)]
+                    if labelled
+                    else []
+                ),
                 *([f"next: sealpin label {quote(out)}"] if kept and not labelled else []),
             ]
         ),
@@ -242,6 +245,10 @@ def convert(
         told.append(f"{without} photos without labels left out; --unlabelled good takes them as good parts")
     if warnings := found.count("warning"):
         told.append(f"{warnings} warnings: sealpin dataset check {quote(src)}")
+    following = f"next: sealpin train RECIPE --dataset {quote(out)} --run NAME"
+    if empty := [split for split in ("train", "val") if not result.counts[split]]:
+        told.append(f"no photo is in {' and '.join(empty)}, so that nothing can be trained: label more")
+        following = f"next: sealpin label {quote(src)}"
     answer(
         {
             "photos": result.counts,
@@ -255,7 +262,7 @@ def convert(
             [
                 *told,
                 f"{out}: {counts} photos; classes {', '.join(result.classes)}; digest {result.digest[:12]}",
-                f"next: sealpin train RECIPE --dataset {quote(out)} --run NAME",
+                following,
             ]
         ),
     )
@@ -266,7 +273,7 @@ def _after_check(found: "Survey", src: Path, classes: str) -> str:
     from sealpin_training.dataset.findings import KINDS
 
     kinds = {one.kind for one in found.findings if one.severity == "error"}
-    same_classes = f" --classes {quote(classes)}" if classes else ""
+    same_classes = _same_classes(classes)
     if not kinds:
         return f"next: sealpin dataset convert {quote(src)} OUT" + same_classes
     if kinds == {"no-boxes"} and found.source.format == "voc":
@@ -277,10 +284,19 @@ def _after_check(found: "Survey", src: Path, classes: str) -> str:
     return f"next: sealpin dataset fix {quote(src)} OUT" + " --rename OLD=NEW" * told_by_name + same_classes
 
 
+def _same_classes(classes: str, renamed: Mapping[str, str] | None = None) -> str:
+    names = dict.fromkeys((renamed or {}).get(name, name) for name in _class_names(classes))
+    return f" --classes {quote(','.join(names))}" if names else ""
+
+
+def _class_names(classes: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in classes.split(",") if name.strip())
+
+
 def _rules(classes: str, recipe: Path | None) -> "Rules":
     from sealpin_training.dataset.survey import Rules
 
-    names = tuple(name.strip() for name in classes.split(",") if name.strip())
+    names = _class_names(classes)
     if recipe is None:
         return Rules(classes=names)
     from sealpin_training.recipe import load_recipe

@@ -29,9 +29,11 @@ def notice_option(help_text: str) -> Callable[[Any], Any]:
 
 
 def _thresholds(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> Any:
-    scores = {}
+    scores: dict[str, float] = {}
     for text in given:
         name, _, number = text.rpartition("=")
+        if name in scores:
+            raise click.BadParameter(f"two scores for {name or 'all categories'}, {scores[name]:g} and {number}")
         try:
             scores[name] = float(number)
         except ValueError:

@@ -28,6 +28,18 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_a_folder_that_another_program_filled_meanwhile_is_left_as_it_is(tmp_path: Path) -> None:
+    def fill() -> None:
+        with new_folder(tmp_path / "out") as partial:
+            (partial / "mine").touch()
+            (tmp_path / "out").mkdir()
+            (tmp_path / "out/theirs").touch()
+
+    with pytest.raises(InputError, match="this is in the way"):
+        fill()
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "theirs"]
+
+
 @pytest.mark.parametrize("name", ["src", "./src/../src", "link", "src/inside"])
 def test_a_new_folder_is_neither_its_source_nor_inside_of_it(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -160,8 +160,13 @@ def new_folder(path: Path, *sources: Path | None, over: str = "") -> Iterator[Pa
             os.replace(partial, path)
             shutil.rmtree(aside)
             return
-        if path.exists():
-            path.rmdir()
-        os.replace(partial, path)
+        try:
+            if path.exists():
+                path.rmdir()
+            os.replace(partial, path)
+        except OSError:
+            if path.exists():  # since then: by another program
+                raise in_the_way(path) from None
+            raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -39,7 +39,7 @@ class Rule:
 
     def __str__(self) -> str:
         told = ", ".join(
-            f"{name} from {score:.0%}{' (shown only)' if name in self.notice else ''}"
+            f"{name} from {percent(score)}{' (shown only)' if name in self.notice else ''}"
             for name, score in self.thresholds.items()
         )
         return told or "nothing"
@@ -57,13 +57,18 @@ class Inference:
 def departures(rule: Rule, own: Rule) -> list[str]:
     """How a rule lets more pass than a model's `own` would, in words; empty when it does not."""
     raised = [
-        f"{name} counts from {rule.thresholds[name]:.0%}"
+        f"{name} counts from {percent(rule.thresholds[name])}"
         for name, score in own.thresholds.items()
         if rule.thresholds[name] > score
     ]
     told = [f"{', '.join(raised)}, above the model's own score"] if raised else []
     shown_only = sorted(rule.notice - own.notice)
     return [*told, f"{', '.join(shown_only)} never rejects"] if shown_only else told
+
+
+def percent(score: float) -> str:
+    """A score in 0..1 in words; a small one with two of its digits, for 0 % is no threshold."""
+    return f"{score:.0%}" if score >= 0.1 else f"{100 * score:.2g}%"
 
 
 def is_threshold(score: float) -> bool:

@@ -73,6 +73,7 @@ def test_a_rule_is_told() -> None:
     rule = Rule({"PR": 0.123456, "QA": 0.25}, frozenset({"QA"}))
     assert rule.as_dict() == {"thresholds": {"PR": 0.1235, "QA": 0.25}, "notice": ["QA"]}
     assert str(rule) == "PR from 12%, QA from 25% (shown only)"
+    assert str(Rule({"PR": 0.0027, "QA": 0.05})) == "PR from 0.27%, QA from 5%"
     assert str(Rule({})) == "nothing"
 
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from sealpin_edge.errors import InputError
 from sealpin_training.dataset.fix import fix
 from sealpin_training.dataset.labels import Box
+from sealpin_training.dataset.names import check_classes
 from sealpin_training.dataset.survey import Rules, Survey, survey
 from sealpin_training.parallel import Workers
 
@@ -147,3 +149,44 @@ def test_a_copy_that_is_not_quite_one_is_no_good_part_either(tmp_path: Path) -> 
     (tmp_path / "c.xml").write_bytes(XML % b"")
     told = [(one.file, one.found) for one in look(tmp_path).findings if one.kind == "photo-near-good-and-bad"]
     assert told == [("c.jpg", "a.jpg")]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("a.xml", b"<annotation/>"),
+        ("a.xml", XML % OBJECT.replace(b"10<", b"1_0<")),
+        ("a.txt", b"0 0.1_1 0.2 0.1 0.2\n"),
+        ("l.csv", (HEAD + LINE.replace("90", "9_0")).encode()),
+    ],
+)
+def test_what_python_or_xml_alone_would_take_for_labels_is_none(tmp_path: Path, file: str, content: bytes) -> None:
+    (tmp_path / "a.jpg").write_bytes(encoded(picture(1), "JPEG"))
+    (tmp_path / file).write_bytes(content)
+    (tmp_path / "b.jpg").write_bytes(encoded(picture(2), "JPEG"))
+    (tmp_path / "b.txt").write_text("0 0.1 0.2 0.1 0.2\n")
+    seen = look(tmp_path)
+    assert errors(seen) & {"xml-not-voc", "box-not-number", "line-unreadable"}
+    assert seen.unplaced == {"a.jpg"}
+
+
+def test_a_list_that_names_two_classes_alike_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(encoded(picture(1), "JPEG"))
+    (tmp_path / "a.txt").write_text("0 0.1 0.2 0.1 0.2\n")
+    (tmp_path / "classes.txt").write_text("burr\n\nburr\n\n")
+    with pytest.raises(InputError, match=r"classes\.txt: this list of classes has a name twice\n  found:   burr"):
+        look(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("counts", "wrong"),
+    [
+        ({"-1": 3, "1": 9}, {}),
+        ({"1-1": 3, "11": 9}, {}),
+        ({"burr\u200b": 9, "burr": 9}, {"burr\u200b": ("class-spelling", "burr")}),
+    ],
+)
+def test_a_sign_makes_another_class_and_what_nobody_sees_does_not(
+    counts: dict[str, int], wrong: dict[str, tuple[str, str]]
+) -> None:
+    assert check_classes(counts) == wrong

@@ -211,6 +211,19 @@ def test_the_next_command_holds_the_folder_against_the_same_classes(tmp_path: Pa
     assert told.exit_code == 0, told.output
     assert run(f"sealpin dataset check {tmp_path}", tmp_path).exit_code == 1
     assert run(next_command(told), tmp_path.parent / "out").exit_code == 0
+    classes = "'Crack,crack,two words'"
+    told = run(f"sealpin dataset fix {tmp_path} OUT --classes {classes}", tmp_path.parent / "fixed")
+    assert next_command(told) == f"sealpin dataset check {tmp_path.parent / 'fixed'} --classes {classes}"
+    line = f"sealpin dataset fix {tmp_path} OUT --classes {classes} --rename crack=Crack"
+    told = run(line, tmp_path.parent / "renamed")
+    assert next_command(told).endswith("--classes 'Crack,two words'")
+
+
+def test_a_dataset_that_cannot_be_trained_leads_to_more_labels() -> None:
+    with written("voc", [Photo(0, ("sound",))], False, False) as src:
+        told = run(f"sealpin dataset convert {shlex.quote(str(src))} OUT", src.parent / "out")
+        assert "so that nothing can be trained: label more" in told.output
+        assert next_command(told) == f"sealpin label {shlex.quote(str(src))}"
 
 
 def run(line: str, out: Path) -> Result:

@@ -82,6 +82,16 @@ def whole_number(given: object) -> int | None:
     return int(text)
 
 
+def real_number(given: object) -> float:
+    """A number as a label file gives it. Raises ValueError, TypeError or OverflowError when it is none.
+
+    Python takes 1_0 for ten, which no program writes for it.
+    """
+    if isinstance(given, str) and "_" in given:
+        raise ValueError(given)
+    return float(given)  # type: ignore[arg-type]
+
+
 Given = str | RawLabels
 """What a format has for a photo: the name of a label file to read, or what one file says of it."""
 

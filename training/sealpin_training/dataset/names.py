@@ -31,7 +31,7 @@ def check_classes(counts: Mapping[str, int], allowed: Sequence[str] = ()) -> dic
             wrong[name] = ("class-scripts", "")
     if not allowed:
         for names in by_key.values():
-            best = max(names, key=lambda name: (name == " ".join(name.split()), counts[name], name))
+            best = max(names, key=lambda name: (name.isprintable(), name == " ".join(name.split()), counts[name], name))
             right = " ".join(best.split())
             wrong.update({name: ("class-spelling", right) for name in names if name != right and name not in wrong})
         merged: Counter[str] = Counter()
@@ -49,9 +49,10 @@ def check_classes(counts: Mapping[str, int], allowed: Sequence[str] = ()) -> dic
 
 
 def _key(name: str) -> str:
-    """What is the same for the eye: case, blanks, hyphens and full-width letters do not count."""
-    folded = unicodedata.normalize("NFKC", name).casefold()
-    return "".join(letter for letter in folded if not letter.isspace() and letter not in "-_\u200b\ufeff")
+    """What is the same for the eye: case, blanks, hyphens and full-width letters do not count, but a number's sign."""
+    folded = "".join(unicodedata.normalize("NFKC", name).casefold().split())
+    plain = "".join(letter for letter in folded if letter not in "-_\u200b\ufeff")
+    return folded if plain.isdecimal() else plain
 
 
 def _one_slip(name: str, other: str) -> bool:

@@ -64,10 +64,11 @@ def told(counts: Mapping[str, BoxCount], rule: Rule) -> str:
     shown = {name: count for name, count in counts.items() if count.labelled}
     scores = {rule.thresholds[name] for name in shown}
     words = [
-        f"{count.right} of {count.labelled} {name}" + (f" at {rule.thresholds[name]:.2f}" if len(scores) > 1 else "")
+        f"{count.right} of {count.labelled} {name}"
+        + (f" at {_score(rule.thresholds[name])}" if len(scores) > 1 else "")
         for name, count in shown.items()
     ]
-    common = f" at {scores.pop():.2f}" if len(scores) == 1 else ""
+    common = f" at {_score(scores.pop())}" if len(scores) == 1 else ""
     return f"finds {', '.join(words)}{common}" if words else "nothing is labelled"
 
 
@@ -85,3 +86,8 @@ def shortcomings(evaluation: Mapping[str, Any]) -> list[str]:
     if never:
         said.append(f"never found on {split}: {', '.join(never)}")
     return said
+
+
+def _score(score: float) -> str:
+    """0.00 would be no threshold."""
+    return f"{score:.2f}" if score >= 0.1 else f"{score:.2g}"

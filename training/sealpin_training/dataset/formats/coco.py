@@ -11,7 +11,7 @@ from typing import Any
 
 from ..files import DOCUMENTS, Files, PhotoNames, read_label_text, undecoded
 from ..findings import Finding
-from ..labels import Edges, LabelSource, RawLabels, RawObject, whole_number
+from ..labels import Edges, LabelSource, RawLabels, RawObject, real_number, whole_number
 from .foreign import json_program, looks_like_json_labels, pass_over
 
 LOOKS_LIKE = "a COCO JSON file with images, annotations and categories"
@@ -151,7 +151,7 @@ def _box(bbox: Any) -> Edges | None:
     if not isinstance(bbox, list):
         return None
     try:
-        x, y, width, height = (float(value) for value in bbox)
+        x, y, width, height = (real_number(value) for value in bbox)
     except (TypeError, ValueError, OverflowError):
         return None
     return x, y, x + width, y + height
@@ -164,8 +164,8 @@ def _around(segmentation: Any) -> Edges | None:
     if not all(isinstance(part, list) and len(part) >= 6 and len(part) % 2 == 0 for part in segmentation):
         return None
     try:
-        across = [float(value) for part in segmentation for value in part[::2]]
-        down = [float(value) for part in segmentation for value in part[1::2]]
+        across = [real_number(value) for part in segmentation for value in part[::2]]
+        down = [real_number(value) for part in segmentation for value in part[1::2]]
     except (TypeError, ValueError, OverflowError):
         return None
     if not all(map(isfinite, (*across, *down))):

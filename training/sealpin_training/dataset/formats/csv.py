@@ -12,7 +12,7 @@ import re
 
 from ..files import PHOTO_ENDINGS, TABLES, Files, PhotoNames, read_label_text, undecoded
 from ..findings import Finding
-from ..labels import LabelSource, RawLabels, RawObject, whole_number
+from ..labels import LabelSource, RawLabels, RawObject, real_number, whole_number
 from .foreign import pass_over
 
 LOOKS_LIKE = "CSV files with the columns filename, width, height, class, xmin, ymin, xmax, ymax"
@@ -74,7 +74,7 @@ def _add(labels: RawLabels, photo: str, number: int, row: Row) -> None:
         fault("class-missing", "nothing")
         return
     try:
-        xmin, ymin, xmax, ymax = (float(row[edge]) for edge in EDGES)
+        xmin, ymin, xmax, ymax = (real_number(row[edge]) for edge in EDGES)
     except ValueError:
         fault("box-not-number", ", ".join(f"{edge} {row[edge]!r}" for edge in EDGES))
         return

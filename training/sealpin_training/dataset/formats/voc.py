@@ -16,7 +16,7 @@ from sealpin_edge.errors import raise_all
 from ..boxes import check_boxes
 from ..files import Files, match, read_whole
 from ..findings import Finding
-from ..labels import Box, LabelSource, RawLabels, RawObject, whole_number
+from ..labels import Box, LabelSource, RawLabels, RawObject, real_number, whole_number
 from .foreign import pass_over, xml_program
 
 MAX_BYTES = 4 << 20
@@ -89,6 +89,9 @@ def read(root: Path, file: str, classes: Sequence[str] = (), keypoints: int = 0)
         fault(
             "xml-not-voc", found, None, "<object> in <annotation> alone, with one <name> and one <bndbox> of four edges"
         )
+        return labels
+    if not len(tree):
+        fault("xml-not-voc", "<annotation> with nothing in it", None, "a photo's size, at the least")
         return labels
     labels.filename, labels.path = tree.findtext("filename") or "", tree.findtext("path")
     labels.proposed = (tree.findtext("source/annotation") or "").strip() == PROPOSAL
@@ -205,7 +208,7 @@ def _edges(item: Any, number: int, fault: Any) -> tuple[float, float, float, flo
     for tag in ("xmin", "ymin", "xmax", "ymax"):
         text = (corners.findtext(tag) or "").strip()
         try:
-            values.append(float(text))
+            values.append(real_number(text))
         except ValueError:
             fault("box-not-number", f"<{tag}> {text!r}, line {corners.sourceline}", number)
             return None

@@ -11,6 +11,7 @@ confidence and a track's number on the line: no label, and never taken for an ou
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -19,7 +20,7 @@ from sealpin_edge.files import read_text
 
 from ..files import Files, match, read_whole
 from ..findings import Finding
-from ..labels import Edges, LabelSource, RawLabels, RawObject
+from ..labels import Edges, LabelSource, RawLabels, RawObject, real_number
 from .data_yaml import read_data_yaml
 from .foreign import pass_over
 
@@ -95,7 +96,7 @@ def read(root: Path, file: str, classes: Sequence[str] = (), keypoints: int = 0)
 def _edges(fields: Sequence[str], keypoints: int) -> Edges | None:
     """The box of what follows the class on a line, as shares of the photo; None when that is no label."""
     try:
-        numbers = [float(field) for field in fields]
+        numbers = [real_number(field) for field in fields]
     except ValueError:
         return None
     count = len(numbers)
@@ -164,7 +165,16 @@ def _listings(files: Files) -> tuple[dict[str, tuple[str, ...]], int]:
 
 
 def _one_list(root: Path, lists: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """The longest list. Raises InputError when another numbers the classes differently."""
+    """The longest list. Raises InputError when one names a class twice, or another numbers the classes differently."""
+    for file, names in lists.items():
+        if twice := [name for name, count in Counter(names).items() if name and count > 1]:
+            raise InputError(
+                "this list of classes has a name twice",
+                where=f"{root}/{file}",
+                found=", ".join(twice),
+                allowed="each name once",
+                advice="give each number a name of its own; convert --merge folds classes",
+            )
     longest = max(lists.values(), key=len, default=())
     if any(names != longest[: len(names)] for names in lists.values()):
         raise InputError(
