@@ -50,10 +50,10 @@ HELD = {
     **{
         f"{DATASET}/formats/{name}.py": tuple(f"training/dataset/test_{tests}.py" for tests in tests)
         for name, tests in {
-            "csv": ("readers", "listings"),
-            "coco": ("readers", "listings", "oddities"),
-            "voc": ("readers", "listings", "oddities", "convert"),
-            "yolo": ("readers", "yolo", "listings"),
+            "csv": ("readers", "lost", "listings"),
+            "coco": ("readers", "lost", "listings", "oddities"),
+            "voc": ("readers_voc", "readers", "lost", "listings", "oddities", "convert"),
+            "yolo": ("readers", "lost", "yolo", "listings"),
         }.items()
     },
 }

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from sealpin_edge.errors import InputError
+from sealpin_training.dataset.files import find_files
 from sealpin_training.dataset.formats import coco, csv, voc, yolo
+from sealpin_training.dataset.labels import LabelSource
 from sealpin_training.dataset.source import open_source
 
 CSV_HEAD = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
@@ -123,6 +126,13 @@ def test_a_csv_that_is_not_read_is_named(tmp_path: Path, text: str, kind: str, t
     seen = read(tmp_path, {"a.xml": "<annotation/>", "l.csv": text.encode(errors="surrogateescape")})
     assert ("l.csv", True) in [(one.file, told in one.found) for one in seen.findings if one.kind == kind]
     assert seen.labels["b.jpg"] is None
+
+
+def test_what_is_told_of_a_long_csv_is_cut(tmp_path: Path) -> None:
+    seen = of_csv(tmp_path, CSV_HEAD + f"a.jpg,100,80,x,1,2,3,4,{'y' * 99}\n").found("line-unreadable")
+    (tmp_path / "l.csv").write_text("y" * 199)
+    csv.find(files := find_files(tmp_path))
+    assert (len(seen[0]), len(files.findings[0].found)) == (80, 120)
 
 
 IMAGES = [
@@ -297,28 +307,6 @@ def test_an_xml_is_read_object_by_object(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "kind", "wanted", "depth"),
-    [
-        (SIZE, [], (100, 80), 3),
-        ("", ["size-missing"], None, None),
-        (SIZE.replace("100", ""), ["size-missing"], None, 3),
-        (SIZE.replace("80", "x"), ["size-missing"], None, 3),
-        (SIZE.replace("100", "0"), ["size-zero"], None, 3),
-        (SIZE.replace("80", "0"), ["size-zero"], None, 3),
-        (SIZE.replace(">3<", ">grey<"), [], (100, 80), None),
-    ],
-)
-def test_the_size_of_an_xml(
-    tmp_path: Path, size: str, kind: list[str], wanted: tuple[int, int] | None, depth: int | None
-) -> None:
-    seen = read(tmp_path, xml(size + item()))
-    labels = seen.labels["a.jpg"]
-    assert labels is not None
-    assert ([told[0] for told in seen.told], labels.size, labels.depth) == (kind, wanted, depth)
-    assert len(labels.objects) == 1
-
-
-@pytest.mark.parametrize(
     ("content", "kind"),
     [
         (b"<annotation>", "xml-unparsable"),
@@ -360,14 +348,6 @@ def test_files_of_the_greatest_size_are_read_and_beyond_it_none(
         assert ("labels-not-read", name, None) in read(tmp_path / name, folder).told
 
 
-def test_a_program_s_proposal_is_one_until_it_is_saved(tmp_path: Path) -> None:
-    for number, (source, proposed) in enumerate(((voc.PROPOSAL, True), (f" {voc.PROPOSAL}\n", True), ("x", False))):
-        told = read(tmp_path / str(number), xml(f"<source><annotation>{source}</annotation></source>" + SIZE))
-        labels = told.labels["a.jpg"]
-        assert labels is not None
-        assert labels.proposed is proposed
-
-
 def test_yolo_lines_are_numbered_without_the_empty_ones(tmp_path: Path) -> None:
     text = "0 .5 .5 .2 .4\n\n  \n1 .5 .5 .2\n2 .5 .5 .2 .4\n7 .5 .5 .2 .4\n"
     seen = read(tmp_path, {"a.txt": "\ufeff" + text, "classes.txt": "burr\nspatter\n\npr\n"})
@@ -383,3 +363,137 @@ def test_yolo_files_are_known_by_their_first_line(tmp_path: Path) -> None:
     assert other.labels["b.jpg"] is None
     lost = read(tmp_path / "3", {"a.txt": "0 .5 .5 .2 .4\n", "c.txt": "0 .5 .5 .2 .4\n", "notes.txt": "hello\n"})
     assert lost.told == [("classes-unnamed", ".", None)]
+
+
+LINE = "0 .5 .5 .2 .4\n"
+
+
+def said(root: Path, text: str) -> list[str]:
+    """The classes that one text file of YOLO has, and its faults."""
+    (root / "a.txt").write_text(text)
+    labels = yolo.read(root, "a.txt", ("burr",))
+    return [*(one.name for one in labels.objects), *(f"{one.kind}: {one.found}" for one in labels.findings)]
+
+
+def test_a_text_file_of_four_megabytes_is_read_and_a_byte_more_is_too_much(tmp_path: Path) -> None:
+    text = LINE.ljust(4 << 20)
+    assert said(tmp_path, text) == ["burr"]
+    assert said(tmp_path, text + " ") == ["labels-too-large: 4194305 bytes"]
+
+
+def test_a_text_file_that_may_not_be_opened_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> bytes:
+        raise PermissionError
+
+    monkeypatch.setattr(yolo, "read_whole", refuse)  # root may open what chmod forbids
+    assert said(tmp_path, LINE) == ["file-unreadable: no permission"]
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("1 .5 .5 .2 .4", "1"),  # the list has one name
+        ("99999999 .5 .5 .2 .4", "99999999"),
+        ("100000000 .5 .5 .2 .4", None),
+        ("0 -.000001 .5 1.000001 .4", "burr"),  # as much as float32 may be off
+        ("0 -.0000011 .5 .2 .4", None),
+        ("0 .5 .5 .2 1.0000011", None),
+        ("0 .1 .1 .5 .1 .5 .5 .1 .5 .3", None),  # half a point too many
+        ("0 " + "x" * 99, None),
+    ],
+)
+def test_a_yolo_line_at_its_limits(tmp_path: Path, line: str, name: str | None) -> None:
+    assert said(tmp_path, line) == [name or f"line-unreadable: {line[:80]}"]
+
+
+def test_each_point_of_an_outline_may_be_the_one_that_bounds_it(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("0 .5 .5 .1 .2 .9 .8\n0 .1 .8 .5 .5 .4 .4 .9 .2\n")
+    first, last = yolo.read(tmp_path, "a.txt").objects
+    assert first.edges == last.edges == (0.1, 0.2, 0.9, 0.8)
+
+
+def found(root: Path, files: dict[str, str]) -> tuple[LabelSource | None, list[tuple[str, str]]]:
+    """What YOLO's reader finds beside a.jpg and b.jpg, and which files it does not read."""
+    for name, text in {"a.jpg": "", "b.jpg": "", **files}.items():
+        (root / name).write_text(text)
+    listed = find_files(root)
+    return yolo.find(listed), [(one.kind, one.file) for one in listed.findings]
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("burr,1,2,3,4", "labels-not-read"),
+        ("a.jpg 10:20,-30;+4.", "labels-not-read"),
+        ("[1](2) 3,4.5", "labels-not-read"),
+        ("10 20 30 burr", "file-passed-over"),
+        ("hello", "file-passed-over"),
+    ],
+)
+def test_four_numbers_may_be_a_label_and_three_are_none(tmp_path: Path, line: str, kind: str) -> None:
+    assert found(tmp_path, {"a.txt": f" \n{line}\n"}) == (None, [(kind, "a.txt")])
+    source, told = found(tmp_path, {"a.txt": LINE, "c.txt": line, "labels.txt": "burr\n"})
+    assert source is not None
+    assert (source.of_photo, source.orphans, source.classes) == ({"a.jpg": ("a.txt",)}, [], ("burr",))
+    assert told == [(kind, "c.txt")] * (kind == "labels-not-read"), "a note of nothing here is no labels"
+
+
+def test_text_files_of_no_photo_are_told_of_where_there_is_a_line(tmp_path: Path) -> None:
+    assert found(tmp_path, {"d.txt": "\n"}) == (None, [])
+    source, told = found(tmp_path, {"c.txt": LINE, "notes.txt": "hello"})
+    assert source is not None
+    assert (source.of_photo, source.orphans, source.findings, told) == ({}, ["c.txt"], (), [])
+    (tmp_path / "a.txt").write_text(LINE)
+    files = find_files(tmp_path)
+    (tmp_path / "c.txt").unlink()
+    (tmp_path / "d.txt").unlink()
+    source = yolo.find(files)
+    assert source is not None
+    assert source.orphans == [], "what went away meanwhile"
+
+
+@pytest.mark.parametrize(
+    ("lists", "classes", "keypoints"),
+    [
+        ({"classes.txt": "burr\n spatter \n\n"}, ("burr", "spatter"), 0),
+        ({"obj.names": "burr\nspatter\n"}, ("burr", "spatter"), 0),
+        ({"data.yaml": "names: [burr, spatter]\n"}, ("burr", "spatter"), 0),
+        ({"data.yml": "names: [burr, spatter]\nkpt_shape: [2, 3]\n"}, ("burr", "spatter"), 6),
+        ({"data.yaml": "kpt_shape: [2, 2]\n", "classes.txt": "burr\n"}, ("burr",), 4),
+        ({"data.yaml": "names: [burr]\nkpt_shape: [2, 2]\n", "other.yaml": "nc: 1\n"}, ("burr",), 4),
+        ({"a.yaml": "names: [burr]\n", "classes.txt": "burr\nspatter\n"}, ("burr", "spatter"), 0),
+        ({"a.yaml": "names: [burr, spatter]\n", "classes.txt": "burr\n"}, ("burr", "spatter"), 0),
+        ({"classes.txt": "burr\n\nspatter\n\npr\n"}, ("burr", "", "spatter", "", "pr"), 0),
+        ({"other.yaml": "nc: 1\n"}, (), 0),
+        ({}, (), 0),
+    ],
+)
+def test_the_classes_and_key_points_that_lists_of_yolo_give(
+    tmp_path: Path, lists: dict[str, str], classes: tuple[str, ...], keypoints: int
+) -> None:
+    source, told = found(tmp_path, {"a.txt": LINE, **lists})
+    assert source is not None
+    assert (source.classes, source.keypoints, told) == (classes, keypoints, [])
+    assert [one.kind for one in source.findings] == ["classes-unnamed"] * (not classes)
+
+
+@pytest.mark.parametrize(
+    ("lists", "told"),
+    [
+        (
+            {"data.yaml": "names: [burr, spatter]\n", "classes.txt": "spatter\nburr\n"},
+            "number the classes differently\n  found:   data.yaml: burr, spatter; classes.txt: spatter, burr",
+        ),
+        ({"a.names": "burr\npr\n", "classes.txt": "spatter\n"}, "number the classes differently"),
+        ({"classes.txt": "burr\npr\nburr\n"}, "classes.txt: this list of classes has a name twice\n  found:   burr"),
+        (
+            {"a.yaml": "names: [burr]\n", "b.yaml": "kpt_shape: [1, 2]\n"},
+            "number the key points differently\n  found:   a.yaml: none; b.yaml: 2",
+        ),
+        ({"a.yaml": "kpt_shape: [1, 3]\n", "b.yml": "kpt_shape: [1, 2]\n"}, "a.yaml: 3; b.yml: 2"),
+    ],
+)
+def test_lists_of_yolo_that_contradict_each_other_are_refused(tmp_path: Path, lists: dict[str, str], told: str) -> None:
+    with pytest.raises(InputError) as refused:
+        found(tmp_path, {"a.txt": LINE, **lists})
+    assert told in str(refused.value)
