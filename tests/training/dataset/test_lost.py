@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sealpin_edge.errors import InputError
+from sealpin_training.dataset.convert import Plan, convert
 from sealpin_training.dataset.fix import fix
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.names import check_classes
@@ -140,14 +141,18 @@ def test_labels_of_a_photo_that_is_gone_are_not_those_of_its_namesake(tmp_path: 
 
 
 def test_a_copy_that_is_not_quite_one_is_no_good_part_either(tmp_path: Path) -> None:
-    add(tmp_path, "a", (box(1),), 1)
-    add(tmp_path, "b", (), 2)
+    src = tmp_path / "src"
+    add(src, "a", (box(1),), 1)
+    add(src, "b", (), 2)
     saved_again = encoded(picture(1), "JPEG", quality=60)
-    (tmp_path / "c.jpg").write_bytes(saved_again)
-    (tmp_path / "d.jpg").write_bytes((tmp_path / "a.jpg").read_bytes() + b"junk")
-    assert look(tmp_path).unplaced == {"c.jpg", "d.jpg"}
-    (tmp_path / "c.xml").write_bytes(XML % b"")
-    told = [(one.file, one.found) for one in look(tmp_path).findings if one.kind == "photo-near-good-and-bad"]
+    (src / "c.jpg").write_bytes(saved_again)
+    (src / "d.jpg").write_bytes((src / "a.jpg").read_bytes() + b"junk")
+    (src / "e.jpg").write_bytes(encoded(picture(3), "JPEG"))
+    assert look(src).unplaced == {"c.jpg", "d.jpg"}
+    taken, _ = convert(src, tmp_path / "out", Plan(unlabelled_good=True), processes=1)
+    assert {name for name in taken.splits if name.endswith(".jpg")} == {"a.jpg", "b.jpg", "e.jpg"}
+    (src / "c.xml").write_bytes(XML % b"")
+    told = [(one.file, one.found) for one in look(src).findings if one.kind == "photo-near-good-and-bad"]
     assert told == [("c.jpg", "a.jpg")]
 
 
