@@ -443,7 +443,6 @@ def test_labels_that_are_not_read_are_named_with_the_reason(src: Path, name: str
     ("name", "data"),
     [
         ("camera.json", b'{"gain": 2}'),
-        ("p1.txt", "0 .5 .5 .1 .1\n".encode("utf-16")),
         ("p1.txt", b"ok\n"),
         ("log.csv", b"time,part\n9:00,7\n"),
         ("broken.json", b"{"),

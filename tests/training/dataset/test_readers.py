@@ -359,7 +359,7 @@ def test_yolo_lines_are_numbered_without_the_empty_ones(tmp_path: Path) -> None:
 def test_yolo_files_are_known_by_their_first_line(tmp_path: Path) -> None:
     assert read(tmp_path / "1", {"a.txt": "\n 0 .5 .5 .2 .4\n", "b.txt": ""}).objects["b.jpg"] == []
     other = read(tmp_path / "2", {"a.xml": "<annotation/>", "b.txt": "0 .5 .5 .2\n"})
-    assert ("file-passed-over", "b.txt", None) in other.told
+    assert ("labels-not-read", "b.txt", None) in other.told
     assert other.labels["b.jpg"] is None
     lost = read(tmp_path / "3", {"a.txt": "0 .5 .5 .2 .4\n", "c.txt": "0 .5 .5 .2 .4\n", "notes.txt": "hello\n"})
     assert lost.told == [("classes-unnamed", ".", None)]

@@ -29,8 +29,11 @@ MAX_BYTES = 4 << 20
 ROUNDING = 1e-6  # what a division in float32 may be over 1 or under 0; nothing else is
 NAME_FILES = ("classes.txt", "labels.txt")
 
+HEAD_LETTERS = 4096
 NUMBERS = "a line of numbers that is none of YOLO's: export VOC or COCO"
 
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_BETWEEN = re.compile(r"[\s,;:\[\]()]+")
 _LINE = re.compile(r"\s*\d+(\s+[-+.\deE]+){4,}\s*$")
 
 
@@ -49,7 +52,7 @@ def find(files: Files) -> LabelSource | None:
         for name in map(str, labels.values()):
             reason = NUMBERS if _has_numbers(files.root / name) else None
             pass_over(files, name, reason, "the first line is none of YOLO's")
-        told = [name for name in lost if _first_line(files.root / name)]
+        told = [name for name in lost if _first_lines(files.root / name, "utf-8-sig")]
         return LabelSource("yolo", {}, orphans=told) if told else None
     findings: list[Finding] = []
     lists, keypoints = _listings(files)
@@ -113,22 +116,24 @@ def _edges(fields: Sequence[str], keypoints: int) -> Edges | None:
 
 def _is_yolo(path: Path) -> bool:
     """Is the first line one of YOLO's? An empty file is a good part's."""
-    line = _first_line(path)
-    return line is not None and (not line or bool(_LINE.match(line)))
+    lines = _first_lines(path, "utf-8-sig")
+    return lines is not None and (not lines or bool(_LINE.match(lines[0])))
 
 
 def _has_numbers(path: Path) -> bool:
-    """May the first line be a label of a kind that is not known here: four numbers, whatever is between them?"""
-    words = re.split(r"[\s,;:\[\]()]+", _first_line(path) or "")
-    return sum(bool(re.fullmatch(r"[-+]?\d+(\.\d*)?", word)) for word in words) >= 4
+    """May it be labels of a kind that is not known here: a line with four numbers, whatever is between them?"""
+    lines = _first_lines(path, "utf-8-sig") or []
+    if any("\0" in line for line in lines):
+        lines = _first_lines(path, "utf-16") or []
+    return any(sum(bool(_NUMBER.fullmatch(word)) for word in _BETWEEN.split(line)) >= 4 for line in lines)
 
 
-def _first_line(path: Path) -> str | None:
-    """The first line that is not blank; empty where all are, None where the file cannot be read."""
+def _first_lines(path: Path, encoding: str) -> list[str] | None:
+    """The first lines that are not blank; none where all are, None where the file cannot be read."""
     try:
-        with open(path, encoding="utf-8-sig", errors="replace") as file:
-            return next((line for line in file if line.strip()), "")
-    except OSError:
+        with open(path, encoding=encoding, errors="replace") as file:
+            return [line for line in file.read(HEAD_LETTERS).splitlines() if line.strip()]
+    except (OSError, UnicodeError):
         return None
 
 
