@@ -1,6 +1,7 @@
 """Outputs that appear whole or not at all, written beside their place, then renamed; and text that a person wrote."""
 
 import codecs
+import errno
 import json
 import os
 import re
@@ -164,8 +165,8 @@ def new_folder(path: Path, *sources: Path | None, over: str = "") -> Iterator[Pa
             if path.exists():
                 path.rmdir()
             os.replace(partial, path)
-        except OSError:
-            if path.exists():  # since then: by another program
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # since then: by another program
                 raise in_the_way(path) from None
             raise
     finally:

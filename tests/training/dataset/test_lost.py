@@ -106,6 +106,15 @@ def test_labels_that_are_lost_make_no_good_part(tmp_path: Path, name: str, label
         assert "a.jpg" in after.unplaced & after.unlabelled
 
 
+def test_a_link_to_a_photo_that_is_gone_takes_no_labels_with_it(tmp_path: Path) -> None:
+    add(tmp_path, "b", (box(2),), 2)
+    (tmp_path / "a.jpg").write_bytes(encoded(picture(1), "JPEG"))
+    (tmp_path / "C.JPG").symlink_to("gone.jpg")
+    seen = look(tmp_path)
+    assert errors(seen) == {"link-broken"}
+    assert (seen.unlabelled, seen.unplaced) == ({"a.jpg"}, set())
+
+
 def test_a_table_of_tabs_is_read_and_a_name_in_capitals_found(tmp_path: Path) -> None:
     for number in (1, 2):
         add(tmp_path, f"p{number}", (box(number),), number)

@@ -63,12 +63,8 @@ def find_files(root: Path) -> Files:
                 files.findings.append(Finding(name, "file-special", "a pipe, socket or device"))
             elif ending in PHOTO_ENDINGS:
                 files.photos.append(name)
-            elif ending == ".txt" or not known:
-                covered = os.path.splitext(os.path.splitext(entry.name)[0])[1].lower() in COVERED
-                if covered:
-                    files.findings.append(_covered(root, name, ending))
-                elif known:
-                    files.labels[ending].append(name)
+            elif (ending == ".txt" or not known) and _inner_ending(entry.name) in COVERED:
+                files.findings.append(_covered(root, name, ending))
             elif known:
                 files.labels[ending].append(name)
     files.photos.sort()
@@ -218,6 +214,10 @@ def namesake(name: str) -> str:
     """What a photo and the labels of its own have in common: the name without folders and ending, in one spelling."""
     start, end = name.rfind("/") + 1, name.rfind(".")
     return _composed(name[start : end if end > start else None]).casefold()
+
+
+def _inner_ending(name: str) -> str:
+    return os.path.splitext(os.path.splitext(name)[0])[1].lower()
 
 
 def _covered(root: Path, name: str, ending: str) -> Finding:

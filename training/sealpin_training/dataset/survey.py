@@ -197,7 +197,8 @@ def _in_doubt(result: Survey, lost: list[str]) -> set[str]:
     about = {namesake(name) for name in lost}
     any_of_them = False
     for one in result.source.findings:
-        if one.severity == "error" and KINDS[one.kind].fix.startswith("drop") and not one.file.endswith(PHOTO_ENDINGS):
+        of_photo = one.file.lower().endswith(PHOTO_ENDINGS)
+        if one.severity == "error" and KINDS[one.kind].fix.startswith("drop") and not of_photo:
             about.add(namesake(one.file))
             listing = one.kind not in ("labels-without-photo", "annotation-astray") and namesake(one.file) not in stems
             any_of_them |= listing
