@@ -98,10 +98,10 @@ class Courier:
         What is stored and arrives all the same is sent once more by the next shift, over itself.
         """
         self._stop.set()
-        self.nudge()
         shipment = self._on_its_way
         left = self._keep(shipment) if shipment else None
         self._store_queued()
+        self.nudge()  # not before, or it would be taken out of the queue with the rest
         while self._store_oldest():
             pass
         until = time.monotonic() + STOP_S
