@@ -123,7 +123,8 @@ class Fit:
         self._tracker: Tracker | None = None
         self._run: Run | None = None
         self._bar: Any = None
-        self.interrupts, self._stepping = Interrupts(at_once=worker_count() == 1), False
+        self.interrupts = Interrupts(at_once=worker_count() == 1)
+        self._stepping, self._reported = False, False
 
     @property
     def step(self) -> int:
@@ -167,8 +168,9 @@ class Fit:
             with telling_faults(self._photos):
                 self._train(tell)
         except Interrupted:
-            # Only between steps is there anything that is not on the disk; a loss that broke is not worth keeping
-            if self._stepping and self.step not in {0, *steps_saved(run.checkpoints)} and not self._broken_step():
+            # Only between steps is there anything that is not on the disk; steps that were not reported are done again
+            told = self.step == self._state.step and not self._broken_step()
+            if self._stepping and told and self.step not in {0, *steps_saved(run.checkpoints)}:
                 self._runner.checkpoint_manager.save(self.step, check_interval=False)
             raise
         except tf.errors.ResourceExhaustedError as error:
@@ -195,11 +197,13 @@ class Fit:
                 self._clock = time.perf_counter()
                 with self._strategy.scope(), redirect_stdout(io.StringIO()):
                     over, self._stepping = False, True
+                    self.interrupts.held = self._reported  # the first loop is traced, which can take a minute
                     try:
                         self._runner.controller.train(stop)
                     except _TimeOver:
                         over = True
                         self._runner.checkpoint_manager.save(self.step, check_interval=False)
+                    self.interrupts.release()
                     self._stepping = False
                 due = over or stop == total or stop % every == 0
                 if due and self.step > self._state.evaluated_step:  # after a damaged checkpoint, it may be already
@@ -226,6 +230,7 @@ class Fit:
 
     def _report(self, outputs: dict[str, Any]) -> None:
         """Orbit calls this after every loop, with the metrics since the last call; then it saves its checkpoint."""
+        self.interrupts.held = self._reported = True  # a loop's metrics and its state are kept together
         step, now = self.step, time.perf_counter()
         took, self._clock = now - self._clock, now
         metrics = {f"train/{key}": float(value) for key, value in outputs.items() if key != "training_loss"}

@@ -23,11 +23,21 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interrupts:
-    """What is to happen at a signal: at once, or for work that several machines share, when all of them can."""
+    """What is to happen at a signal: at once, or for work that several machines share, when all of them can.
+
+    While they are `held`, nothing happens at once: who holds them looks at `asked` and raises Interrupted.
+    """
 
     def __init__(self, at_once: bool) -> None:
         self.asked = 0  # the signal that came, 0 while there was none
+        self.held = False
         self._at_once = at_once
+
+    def release(self) -> None:
+        """Hold them no longer. Raises Interrupted for one that came meanwhile."""
+        self.held = False
+        if self.asked and self._at_once:
+            raise Interrupted(self.asked)
 
     @contextmanager
     def taken(self) -> Iterator[None]:
@@ -44,5 +54,5 @@ class Interrupts:
 
     def _take(self, number: int, _: FrameType | None) -> None:
         first, self.asked = not self.asked, self.asked or number
-        if first and self._at_once:
+        if first and self._at_once and not self.held:
             raise Interrupted(number)
