@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..parallel import Workers
 from ..progress import progress_bar
 from .boxes import check_boxes, check_names, check_size
-from .duplicates import Fingerprints, Groups, exact_duplicates, near_duplicates
+from .duplicates import Fingerprints
 from .files import PHOTO_ENDINGS, namesake
 from .findings import KINDS, SEVERITIES, Finding
 from .labels import Box, LabelledPhoto
@@ -23,6 +23,7 @@ from .photos import FINGERPRINT, PhotoFacts, inspect_photo
 from .source import Entry, Source, open_source, split_by_folder
 from .split import SPLITS
 from .spool import Photos
+from .twins import Known, copies_of_bad_parts, find_twins
 
 CHUNK = 32
 INPUT_SIZE = (640, 640)  # of the recipes of the original line
@@ -104,12 +105,16 @@ def survey(src: Path, rules: Rules, pool: Workers) -> Survey:
                     if one.unplaced:
                         result.unplaced.add(one.photo.name)
             bar.update(len(looked))
-        twins = _check_twins(result, prints)
+        split = _check_split(result)
+        known = Known(result.photos, result.unlabelled, result.unplaced, result.folder_split)
+        pairs = find_twins(known, prints)
+        result.unplaced |= copies_of_bad_parts(known, pairs)
         result.unplaced |= _in_doubt(result, lost)
     if len(grey) < len(result.photos):
         result.findings += [Finding(name, "photo-grey", "1 channel") for name in grey]
     result.findings += _check_classes(result, rules)
-    result.findings += twins
+    result.twins = [pair.at for pair in pairs]
+    result.findings += [*split, *(pair.finding for pair in pairs)]
     order = {kind: number for number, kind in enumerate(KINDS)}
     result.findings.sort(
         key=lambda one: (SEVERITIES.index(one.severity), order[one.kind], one.file, one.number or 0, one.found)
@@ -256,74 +261,13 @@ def _check_classes(result: Survey, rules: Rules) -> list[Finding]:
     return findings
 
 
-def _check_twins(result: Survey, prints: Fingerprints) -> list[Finding]:
-    """The same shot twice: the same bytes, or nearly the same picture."""
-    findings: list[Finding] = []
-    photos = result.photos
-    split = split_by_folder([photo.name for photo in photos])
-    if split and (len(split) < len(photos) or set(split.values()) != set(SPLITS)):
-        count = Counter(split.values())
-        told = ", ".join(f"{name} {count[name]}" for name in SPLITS)
-        findings.append(Finding(".", "split-incomplete", f"{told}; elsewhere {len(photos) - len(split)}"))
-    if len(split) == len(photos) and len(set(split.values())) > 1:
+def _check_split(result: Survey) -> list[Finding]:
+    """The split that the folders give, if they give one to every photo."""
+    split = split_by_folder([photo.name for photo in result.photos])
+    if len(split) == len(result.photos) and len(set(split.values())) > 1:
         result.folder_split = split
-    split = result.folder_split
-    again: set[int] = set()
-
-    def same_labels(one: LabelledPhoto, other: LabelledPhoto) -> bool:
-        return _same_boxes(one, other) and (one.name in result.unplaced) == (other.name in result.unplaced)
-
-    def across(one: LabelledPhoto, other: LabelledPhoto) -> bool:
-        return bool(split) and split[one.name] != split[other.name]
-
-    def is_bad(photo: LabelledPhoto) -> bool:
-        return bool(photo.boxes) or (photo.name in result.unplaced and photo.name not in result.unlabelled)
-
-    for group in exact_duplicates([photo.sha256 for photo in photos]):
-        # A copy that is labelled counts before one that is not, and what is bad on one of them is good on none
-        first, *others = sorted(
-            group, key=lambda at: (photos[at].name in result.unlabelled, not is_bad(photos[at]), at)
-        )
-        one = photos[first]
-        for other in others:
-            two = photos[other]
-            result.twins.append((first, other))
-            again.add(other)
-            unlabelled = two.name in result.unlabelled
-            if is_bad(one) and not is_bad(two) and not unlabelled:
-                kind = "photo-good-and-bad"
-            elif across(one, two):
-                kind = "photo-across-splits"
-            elif unlabelled or same_labels(one, two):
-                kind = "photo-duplicate"
-            else:
-                kind = "photo-duplicate-labels"
-            findings.append(Finding(two.name, kind, one.name))
-    once = [index for index in range(len(photos)) if index not in again]
-    for first, other in near_duplicates(prints, once):
-        one, two = photos[first], photos[other]
-        result.twins.append((first, other))
-        if across(one, two):
-            kind = "photo-near-across-splits"
-        elif is_bad(one) != is_bad(two) and not {one.name, two.name} & result.unlabelled:
-            kind = "photo-near-good-and-bad"
-        else:
-            kind = "photo-near-duplicate"
-        findings.append(Finding(two.name, kind, one.name))
-    groups = Groups(len(photos))
-    for first, other in result.twins:
-        groups.join(first, other)
-    bad = {groups.of(at) for pair in result.twins for at in pair if is_bad(photos[at])}
-    result.unplaced |= {
-        photos[at].name
-        for pair in result.twins
-        for at in pair
-        if groups.of(at) in bad and photos[at].name in result.unlabelled
-    }
-    return findings
-
-
-def _same_boxes(one: LabelledPhoto, other: LabelledPhoto) -> bool:
-    return sorted((box.category, *box.edges) for box in one.boxes) == sorted(
-        (box.category, *box.edges) for box in other.boxes
-    )
+    if not split or (len(split) == len(result.photos) and set(split.values()) == set(SPLITS)):
+        return []
+    count = Counter(split.values())
+    told = ", ".join(f"{name} {count[name]}" for name in SPLITS)
+    return [Finding(".", "split-incomplete", f"{told}; elsewhere {len(result.photos) - len(split)}")]
