@@ -3,7 +3,6 @@
 A reader is made in an empty folder, where its files may lie, and is then given one changed file after the other.
 """
 
-import contextlib
 import io
 import json
 import shutil
@@ -237,14 +236,20 @@ def run_files(folder: Path) -> tuple[Sequence[bytes], Read]:
     seeds.append(b'{"step": 4, "AP": 0.5, "thresholds": {"PR": 0.5}}')
 
     def read(data: bytes) -> None:
-        for name, reader in (
-            ("run.json", lambda: runs.load_run("r", run.store)),
-            ("state.json", lambda: runs.State.load(run)),
-            ("evaluation_val.json", lambda: run.last_evaluation("val")),
-        ):
+        refused = []
+        readers: dict[str, Callable[[], object]] = {
+            "run.json": lambda: runs.load_run("r", run.store),
+            "state.json": lambda: runs.State.load(run),
+            "evaluation_val.json": lambda: run.last_evaluation("val"),
+        }
+        for name, reader in readers.items():
             (place / name).write_bytes(data)
-            with contextlib.suppress(InputError):
+            try:
                 reader()
+            except InputError as fault:
+                refused.append(fault)
+        if len(refused) == len(readers):
+            raise refused[0]
 
     return seeds, read
 
