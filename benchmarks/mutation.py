@@ -48,7 +48,7 @@ HELD = {
         "edge/test_courier.py",
     ),
     f"{EDGE}/lane.py": ("edge/test_lane.py", "edge/test_courier.py", "edge/test_bad_servers.py"),
-    f"{EDGE}/plc/handshake.py": ("edge/test_plc.py", "edge/test_plc_faults.py", "edge/test_deadline.py"),
+    f"{EDGE}/plc/handshake.py": ("edge/test_handshake_rules.py", "edge/test_plc.py"),
     f"{EDGE}/simulation/rules.py": ("edge/test_rules.py", "edge/test_line_rules.py"),
     "export/sealpin_export/gate.py": ("edge/test_verdict.py", "export/test_gate.py"),
     f"{DATASET}/split.py": ("training/dataset/test_split.py",),

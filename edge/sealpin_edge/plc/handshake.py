@@ -64,8 +64,8 @@ class Handshake:
     `token` numbers inspections; `step` sets `start` to a new token in the round in which a trigger is accepted. News of
     another token than the running one is ignored, so a late result can never stand for the next part. `missed` counts
     the triggers that began no inspection, `why_void` is why the newest part's verdict was withdrawn, `error` what the
-    PLC is told is wrong, `waits_for` which bit the PLC must set (Enable; Reset in a Fault) or take back (Trigger,
-    Reset, ResultAck) before the station gets Ready.
+    PLC is told is wrong, `waits_for` which bit the PLC must set (Enable; Reset in a Fault) or, without a part under
+    way, take back (Trigger, Reset, ResultAck) before the station gets Ready.
     """
 
     def __init__(self, timers: Timers, recipe: int = 0) -> None:
@@ -85,6 +85,7 @@ class Handshake:
         self._outcome: Outcome | None = None
         self._written = False
         self._ack_was_low = False
+        self._ack_since: float | None = None
         self._since = 0.0
         self._deadline = 0.0
         self._looked_at: float | None = None
@@ -105,7 +106,8 @@ class Handshake:
 
     def connected(self, now: float) -> None:
         """A new connection stands: begin anew, and never with a result of the old one."""
-        if not (self.state is State.FAULT and self._needs_reset):
+        if self.state is not State.HALTED and not (self.state is State.FAULT and self._needs_reset):
+            self._error = ErrorCode.NONE
             self._enter(State.PREOP, now)
         self._plc_beat, self._plc_beat_at, self._plc_beats = None, now, False
         self._looked_at, self._was_high = None, True
@@ -128,7 +130,9 @@ class Handshake:
     def judged(self, outcome: Outcome, now: float) -> bool:
         """Inspection `outcome.token` is finished. False when its part is void: too late, reset, or the PLC was away."""
         awaited = outcome.token == self.token and self.state in (State.TRIGGERED, State.ACQUIRED)
-        if awaited and now < self._deadline:
+        if awaited and now >= self._deadline:
+            self._fail(ErrorCode.DEADLINE, now, needs_reset=True)
+        elif awaited:
             self._outcome, self._error, self._written = outcome, outcome.error, False
             self._enter(State.RESULT, now)
             if self._withheld:
@@ -179,8 +183,11 @@ class Handshake:
             self.missed += 1
         if now - self._beat_at >= self._timers.heartbeat_s:
             self._beat, self._beat_at = (self._beat + 1) % 256, now
-        idle = self.state in (State.PREOP, State.CLEARING)
-        stuck = idle and inputs.ack and now - self._since >= self._timers.result_ack_s
+        if not inputs.ack or self.state not in (State.PREOP, State.CLEARING):
+            self._ack_since = None
+        elif self._ack_since is None:
+            self._ack_since = now
+        stuck = self._ack_since is not None and now - self._ack_since >= self._timers.result_ack_s
         waits = unfit if self.state is State.PREOP else ErrorCode.NONE
         self.error = waits or (ErrorCode.ACK_STUCK if stuck else self._error)
         self.waits_for = self._missing(inputs)
