@@ -286,7 +286,9 @@ def _after_check(found: "Survey", src: Path, classes: str) -> str:
 
 def _same_classes(classes: str, renamed: Mapping[str, str] | None = None) -> str:
     names = dict.fromkeys((renamed or {}).get(name, name) for name in _class_names(classes))
-    return f" --classes {quote(','.join(names))}" if names else ""
+    from sealpin_training.dataset.survey import Rules
+
+    return Rules(classes=tuple(names)).words
 
 
 def _class_names(classes: str) -> tuple[str, ...]:

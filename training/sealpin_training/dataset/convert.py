@@ -46,7 +46,8 @@ def convert(src: Path, out: Path, plan: Plan | None = None, *, processes: int | 
     kept = load_dataset(plan.keep).splits if plan.keep else {}
     with new_folder(out, src) as partial, workers(processes) as pool:
         found = survey(src, plan.rules, pool)
-        raise_all([one.as_error(src) for one in found.findings if one.severity == "error"], hint=_hint(src, plan.rules))
+        errors = [one.as_error(src) for one in found.findings if one.severity == "error"]
+        raise_all(errors, hint=f"sealpin dataset check {quote(src)}{plan.rules.words}")
         categories = _categories(found, plan)
         members = _members(found, categories, plan, kept)
         content = Content(found.photos, members, categories)
@@ -55,11 +56,6 @@ def convert(src: Path, out: Path, plan: Plan | None = None, *, processes: int | 
             partial, content, check_sums, {"seed": plan.seed, "merge": dict(plan.merge), "group": plan.group}
         )
     return load_dataset(out), found
-
-
-def _hint(src: Path, rules: Rules) -> str:
-    classes = f" --classes {quote(','.join(rules.classes))}" if rules.classes else ""
-    return f"sealpin dataset check {quote(src)}" + classes
 
 
 def _categories(found: Survey, plan: Plan) -> dict[str, str]:

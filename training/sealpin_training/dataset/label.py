@@ -51,7 +51,7 @@ def label(photos: Path, classes: Sequence[str] = ()) -> None:
         raise EnvironmentFault(
             "labelImg ended with an error",
             found="\n           ".join(told[-5:]) or f"exit code {done.returncode}",
-            hint="pip install 'sealpin[label]'; on Debian: apt install libgl1 libxkbcommon-x11-0 libxcb-xinerama0 "
+            hint="pip install 'sealpin[label]' && sudo apt install libgl1 libxkbcommon-x11-0 libxcb-xinerama0 "
             "libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0",
         )
 

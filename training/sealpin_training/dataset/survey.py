@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sealpin_edge.errors import quote
+
 from ..parallel import Workers
 from ..progress import progress_bar
 from .boxes import check_boxes, check_names, check_size
@@ -37,6 +39,11 @@ class Rules:
 
     input_size: tuple[int, int] = INPUT_SIZE
     classes: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """The classes as a command's last words, with a blank before; "" when they are not known."""
+        return f" --classes {quote(','.join(self.classes))}" if self.classes else ""
 
 
 @dataclass

@@ -82,7 +82,7 @@ def restore(model: Any, checkpoint: Path) -> int:
         status = tf.train.Checkpoint(model=model, global_step=step).read(str(checkpoint))
         status.assert_existing_objects_matched().expect_partial()
     except tf.errors.NotFoundError:
-        raise InputError("there is no such checkpoint", where=str(checkpoint), hint="sealpin train") from None
+        raise InputError("there is no such checkpoint", where=str(checkpoint), hint="sealpin runs list") from None
     except (AssertionError, ValueError) as error:
         raise InputError(
             "the checkpoint is of another network than the recipe's",
