@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -141,6 +142,28 @@ def test_a_recipe_whose_statistics_lag_behind_is_told_so(trained: Trained, tmp_p
     assert "problem: batch_norm.decay = 0.9997: too slow for 3,000 steps" in told
     assert "decay: 0.99 }" in told
     assert "too slow" not in check(own.replace("precise_batch_norm: true", ""))
+
+
+def test_the_average_follows_the_weights_as_tensorflows_own_does() -> None:
+    import tensorflow as tf
+
+    from sealpin_training.average import MOST_DECAY, WeightAverage
+
+    network = SimpleNamespace(variables=[tf.Variable([1.0, -2.0]), tf.Variable(5.0)])
+    average, step = WeightAverage(network), tf.Variable(0.0)
+    peer = tf.train.ExponentialMovingAverage(MOST_DECAY, num_updates=step)
+    peer.apply(network.variables)  # begins with what there is
+    rng = np.random.default_rng(7)
+    for _ in range(20):
+        for variable in network.variables:
+            variable.assign_add(rng.normal(size=variable.shape))
+        step.assign_add(1)
+        average.update(network)
+        peer.apply(network.variables)
+        for value, variable in zip(average.values, network.variables, strict=True):
+            np.testing.assert_allclose(value.numpy(), peer.average(variable).numpy(), rtol=1e-5)
+    average.begin(network)
+    assert all(np.array_equal(one, other) for one, other in zip(average.values, network.variables, strict=True))
 
 
 def test_a_training_goes_on_with_its_average_and_its_loss_scale(
