@@ -248,7 +248,8 @@ def convert(
     following = f"next: sealpin train RECIPE --dataset {quote(out)} --run NAME"
     if empty := [split for split in ("train", "val") if not result.counts[split]]:
         told.append(f"no photo is in {' and '.join(empty)}, so that nothing can be trained: label more")
-        following = f"next: sealpin label {quote(src)}"
+        ours = found.source.format == "voc"  # else what drew these boxes draws more of them
+        following = f"next: sealpin label {quote(src)}" if ours else f"next: sealpin dataset check {quote(src)}"
     answer(
         {
             "photos": result.counts,

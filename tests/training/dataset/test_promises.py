@@ -219,11 +219,12 @@ def test_the_next_command_holds_the_folder_against_the_same_classes(tmp_path: Pa
     assert next_command(told).endswith("--classes 'Crack,two words'")
 
 
-def test_a_dataset_that_cannot_be_trained_leads_to_more_labels() -> None:
-    with written("voc", [Photo(0, ("sound",))], False, False) as src:
+@pytest.mark.parametrize(("form", "command"), [("voc", "sealpin label"), ("coco", "sealpin dataset check")])
+def test_a_dataset_that_cannot_be_trained_leads_to_more_labels(form: str, command: str) -> None:
+    with written(form, [Photo(0, ("sound",))], False, False) as src:
         told = run(f"sealpin dataset convert {shlex.quote(str(src))} OUT", src.parent / "out")
         assert "so that nothing can be trained: label more" in told.output
-        assert next_command(told) == f"sealpin label {shlex.quote(str(src))}"
+        assert next_command(told) == f"{command} {shlex.quote(str(src))}"
 
 
 def run(line: str, out: Path) -> Result:
