@@ -281,6 +281,7 @@ def test_a_verdict_counts_before_the_deadline_only(early: float, taken: bool) ->
     assert line.handshake.why_void is (NONE if taken else ErrorCode.DEADLINE), "known before the next look"
     said = line.step(MOMENT / 2)
     assert (said.ok, said.error) == ((True, NONE) if taken else (False, ErrorCode.DEADLINE))
+    assert line.handshake.waits_for == ("" if taken else "Reset")
 
 
 def test_a_result_that_is_not_yet_written_waits_for_no_acknowledgement() -> None:
