@@ -13,10 +13,6 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# The cores are busy with other tests: TensorFlow's threads would but wait for them, and networks so small are over
-# before oneDNN has compiled its kernels
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 from sealpin_edge.card import CARD_FORMAT, ModelCard
 from sealpin_edge.photo import Photo, encode_jpeg
