@@ -173,10 +173,10 @@ def check_proven(path: Path, sha256: str) -> None:
     if not beside.is_file():
         return
     try:
-        proven = [str(gate["sha256"]) for gate in parse_json(beside.read_bytes()) if gate["file"] == path.name]
-    except KeyError:  # of an earlier sealpin
-        return
-    except (ValueError, TypeError) as error:
+        gates = [gate for gate in parse_json(beside.read_bytes()) if gate["file"] == path.name]
+        unproven = [gate for gate in gates if gate["passed"] is not True]
+        proven = [str(gate["sha256"]) for gate in gates if "sha256" in gate]  # an earlier sealpin did not say which
+    except (ValueError, TypeError, KeyError) as error:
         raise InputError(
             "this file of an export is damaged",
             where=str(beside),
@@ -184,6 +184,14 @@ def check_proven(path: Path, sha256: str) -> None:
             allowed="what sealpin wrote",
             hint="sealpin export RUN --out DIR",
         ) from None
+    if unproven:
+        raise InputError(
+            "this model file did not pass its gate",
+            where=str(beside),
+            found=f"{path.name}: not passed",
+            allowed="a file that judges as its network does",
+            hint="sealpin export RUN --out DIR",
+        )
     if proven not in ([], [sha256]):
         raise InputError(
             "this is not the model file that the export has proven",

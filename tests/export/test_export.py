@@ -246,6 +246,11 @@ def test_a_bundle_is_made_of_the_very_file_that_the_gate_has_proven(exported: Pa
     (folder / "gate.json").write_text(json.dumps(gates)[:-9])
     damaged = pack(folder / "model.tflite")
     assert (damaged.exit_code, "gate.json: this file of an export is damaged" in damaged.output) == (2, True)
+    gates[0]["passed"] = False
+    (folder / "gate.json").write_text(json.dumps(gates))
+    refused = pack(folder / gates[0]["file"])
+    assert (refused.exit_code, "did not pass its gate" in refused.output) == (2, True)
+    gates[0]["passed"] = True
     for gate in gates:
         del gate["sha256"]
     (folder / "gate.json").write_text(json.dumps(gates))

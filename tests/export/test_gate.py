@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from sealpin_edge.detection import Detection
+from sealpin_edge.errors import InputError
 from sealpin_edge.model import Model
 from sealpin_edge.photo import decode_photo, encode_jpeg
 from sealpin_edge.verdict import Rule
-from sealpin_export.gate import MAX_DROP, Flip, Gate, judge_file, margin, network_detections
+from sealpin_export.gate import GATE, MAX_DROP, Flip, Gate, check_proven, judge_file, margin, network_detections
 from sealpin_export.metadata import add_metadata
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
@@ -190,3 +191,15 @@ def test_what_a_saved_model_finds_is_read_in_pixels_of_the_photo(tmp_path: Path)
     np.testing.assert_allclose([one.score for one in found], [0.9, 0.5], atol=1e-6)
     edges = [(one.xmin, one.ymin, one.xmax, one.ymax) for one in found]
     np.testing.assert_allclose(edges, [(40, 10, 200, 50), (0, 0, 100, 50)], atol=1e-4)
+
+
+def test_a_file_that_did_not_pass_is_not_proven(tmp_path: Path) -> None:
+    def gate(**told: object) -> Path:
+        (tmp_path / GATE).write_text(json.dumps([{"file": "model.tflite", "passed": True, "sha256": "0" * 64} | told]))
+        return tmp_path / "model.tflite"
+
+    check_proven(gate(), "0" * 64)
+    check_proven(gate(file="other.tflite", passed=False), "0" * 64)
+    for passed in (False, None, "true", 1):
+        with pytest.raises(InputError, match="did not pass its gate"):
+            check_proven(gate(passed=passed), "0" * 64)

@@ -27,6 +27,7 @@ from .recipe.text import pipeline_text
 STORE = Path("mlruns")
 # What a file has the SHA-256 of its own content as
 SEAL = "sha256"
+SEALED = ("weights_sha256", "best_weights")  # which only what is sealed has
 # Which weights of a step were kept: the training's own, or their moving average
 RAW, AVERAGED = "raw", "averaged"
 
@@ -275,6 +276,8 @@ def read_json(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise ValueError(f"a {type(content).__name__}")
         told = content.pop(SEAL, None)
+        if told is None and any(content.get(key) for key in SEALED):
+            raise ValueError(f"its {SEAL} is gone")
         if told is not None and told != _seal(content):
             raise ValueError("it was changed since it was written")
     except (ValueError, RecursionError) as error:

@@ -61,17 +61,26 @@ LOST = {
     "a class by its name, briefly": ("a.txt", b"burr .1 2e-1 .1 .2\n"),
     "below a comment": ("a.txt", b"# by hand\nburr 0.1 0.2 0.1 0.2\n"),
     "in UTF-16": ("a.txt", "0 0.1 0.2 0.1 0.2\n".encode("utf-16")),
+    "XML under the ending of a text": ("a.txt", BURR),
+    "a blank after the ending": ("a.xml ", BURR),
+    "an editor's copy": ("a.xml~", BURR),
+    "hidden": (".a.xml", BURR),
+    "without an ending": ("a", b"0 0.1 0.2 0.1 0.2\n"),
+    "an ending that nobody knows": ("a.label", b'{"label": "burr"}'),
+    "a table of bars": ("l.csv", (HEAD + LINE).replace(",", "|").encode()),
+    "a table of other columns": ("l.csv", b"image,label,x,y,w,h\na.jpg,burr,10,20,50,70\n"),
+    "defects": ("a.json", b'{"file": "a.jpg", "defects": [{"kind": "burr"}]}'),
+    "both endings in YOLO": ("a.jpg.txt", b"0 0.1 0.2 0.1 0.2\n"),
     "a list of photos": ("train.txt", b"a.jpg 10,20,60,90,0\n"),
     "a list called labels": ("labels.txt", b"a.jpg 10 20 60 90 burr\n"),
     "a link to what is gone": ("a.xml", Path("gone.xml")),
     "a folder that is not mounted": ("labels", Path("/nowhere/labels")),
     "a link out of the folder": ("a.xml", Path("/etc/hostname")),
 }
+COPIES = ("a.xml.gz", "a.xml.bak", "a.xml.txt", "a.xml ", "a.xml~", ".a.xml", "a", "a.label")
 OF_ANOTHER_NAME = (
-    "another ending",
     "a letter more",
     "an unclosed quote",
-    "both endings",
     "a copy's name in a folder of another format",
     "another image",
     "another folder",
@@ -93,9 +102,9 @@ def test_labels_that_are_lost_make_no_good_part(tmp_path: Path, name: str, label
     else:
         (src / file).write_bytes(content)
     before = look(src)
-    if label is not None and file in ("a.xml.gz", "a.xml.bak", "a.xml.txt"):
-        told = [one.kind for one in before.findings if one.file == file]
-        assert told == ["file-passed-over"], "a copy of what is here"
+    if label is not None and file in COPIES:
+        told = {one.kind for one in before.findings if one.file == file}
+        assert told <= {"file-passed-over", "file-hidden"}, "a copy of what is here"
         return
     assert errors(before)
     after = look(repaired(src))
@@ -168,10 +177,26 @@ def test_a_copy_that_is_not_quite_one_is_no_good_part_either(tmp_path: Path) -> 
     assert told == [("c.jpg", "a.jpg")]
 
 
+OTHER_WORDS = [
+    OBJECT.replace(b"object", b"Object").replace(b"bndbox", b"BndBox"),
+    OBJECT.replace(b"<object>", b"<object xmlns='u'>"),
+    OBJECT.replace(b"object", b"annotation_object").replace(b"bndbox", b"bbox"),
+    OBJECT.replace(b"object", b"part"),
+    b"<robndbox><cx>10</cx></robndbox>",
+    b"<box label='burr' xmin='10'/>",
+    b"<polygon><name>burr</name></polygon>",
+    b"<bbox>10 20 60 90</bbox>",
+    b"<![CDATA[" + OBJECT + b"]]>",
+    b"burr 10 20 60 90",
+    b"<segmented>1</segmented>",
+]
+
+
 @pytest.mark.parametrize(
     ("file", "content"),
     [
         ("a.xml", b"<annotation/>"),
+        *(("a.xml", XML % words) for words in OTHER_WORDS),
         ("a.xml", XML % OBJECT.replace(b"10<", b"1_0<")),
         ("a.txt", b"0 0.1_1 0.2 0.1 0.2\n"),
         ("l.csv", (HEAD + LINE.replace("90", "9_0")).encode()),
@@ -183,7 +208,7 @@ def test_what_python_or_xml_alone_would_take_for_labels_is_none(tmp_path: Path, 
     (tmp_path / "b.jpg").write_bytes(encoded(picture(2), "JPEG"))
     (tmp_path / "b.txt").write_text("0 0.1 0.2 0.1 0.2\n")
     seen = look(tmp_path)
-    assert errors(seen) & {"xml-not-voc", "box-not-number", "line-unreadable"}
+    assert errors(seen) & {"xml-not-voc", "box-not-number", "line-unreadable", "box-missing"}
     assert seen.unplaced == {"a.jpg"}
 
 
@@ -207,3 +232,37 @@ def test_a_sign_makes_another_class_and_what_nobody_sees_does_not(
     counts: dict[str, int], wrong: dict[str, tuple[str, str]]
 ) -> None:
     assert check_classes(counts) == wrong
+
+
+def test_what_a_camera_or_a_person_notes_in_voc_is_no_object(tmp_path: Path) -> None:
+    add(tmp_path, "b", (Box("burr", 10, 20, 60, 90),), 2)
+    add(tmp_path, "a", (), 1)
+    label = tmp_path / "a.xml"
+    note = "<weather>sun</weather><taken>2026-05-04 10:11:12</taken><segmented>0</segmented></annotation>"
+    label.write_text(label.read_text().replace("</annotation>", note))
+    seen = look(tmp_path)
+    assert not errors(seen)
+    assert not seen.unplaced
+
+
+@pytest.mark.parametrize("where", ["annotations_val", "segments_info", "images"])
+def test_boxes_that_stand_elsewhere_in_coco_are_no_listing_of_good_parts(tmp_path: Path, where: str) -> None:
+    for number, name in enumerate("ab"):
+        picture(number).save(tmp_path / f"{name}.jpg", quality=90)
+    boxes = [{"id": n, "image_id": n, "category_id": 1, "bbox": [10, 20, 50, 70]} for n in (1, 2)]
+    images = [
+        {"id": n, "file_name": f"{name}.jpg", "width": WIDTH, "height": HEIGHT} for n, name in ((1, "a"), (2, "b"))
+    ]
+    document: dict[str, object] = {
+        "images": images,
+        "annotations": boxes[:1],
+        "categories": [{"id": 1, "name": "burr"}],
+    }
+    if where == "images":
+        images[1]["annotations"] = boxes[1:]  # type: ignore[assignment]
+    else:
+        document[where] = boxes[1:]
+    (tmp_path / "l.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="no labels here") as caught:
+        look(tmp_path)
+    assert "where COCO has none" in str(caught.value)

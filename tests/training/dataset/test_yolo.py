@@ -117,7 +117,7 @@ def test_a_class_whose_name_is_a_blank_line_is_told(src: Path) -> None:
     ("text", "names", "keypoints"),
     [
         ("names: [burr, spatter]\n", ("burr", "spatter"), None),
-        ("names:\n  0: burr\n  2: spatter\n", ("burr", "1", "spatter"), None),
+        ("names:\n  1: burr\n  0: spatter\n", ("spatter", "burr"), None),
         ("names: [NO, on, 1e3, 007]\n", ("NO", "on", "1e3", "007"), None),  # as they are written
         ("\ufeffkpt_shape: [17, 3]\nnames: [person]\n", ("person",), 51),
         ("path: 'C:\\Users\\a'\nnames: [burr]\n", ("burr",), None),
@@ -157,6 +157,8 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         (b"names: [[a]]\n", 1, "names: "),
         (b"names: {x: a}\n", 1, "names: "),
         (b"names: {99999999: a}\n", 1, "names: "),
+        (b"names: {1: a, 2: b}\n", 1, "no name for 0"),
+        (b"names: {0: a, 2: b}\n", 1, "no name for 1"),
         (b'names: ["\\U7fffffff"]\n', 1, "0x"),
         (b"names: [a]\nkpt_shape: [17, 4]\n", 2, "kpt_shape"),
         (b"names: [a]\nkpt_shape: 17\n", 2, "kpt_shape"),

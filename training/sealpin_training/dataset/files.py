@@ -23,12 +23,16 @@ COVERED = (".xml", ".txt", ".json", ".csv")  # below another ending: a.xml.gz, o
 
 @dataclass
 class Files:
-    """The files below `root`: names with forward slashes, sorted; labels by their ending in lower case."""
+    """The files below `root`: names with forward slashes, sorted; labels by their ending in lower case.
+
+    `others` are neither, by their endings; hidden labels are among them, and folders that are called like a label file.
+    """
 
     root: Path
     photos: list[str] = field(default_factory=list)
     labels: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     findings: list[Finding] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
 
 
 def find_files(root: Path) -> Files:
@@ -57,8 +61,11 @@ def find_files(root: Path) -> Files:
             elif entry.is_dir():
                 if not entry.name.startswith("."):
                     folders.append(name)
+                if ending in LABEL_ENDINGS:
+                    files.others.append(name)
             elif entry.name.startswith("."):
                 files.findings += [Finding(name, "file-hidden", entry.name)] if known else []
+                files.others.append(name)
             elif known and not entry.is_file():
                 files.findings.append(Finding(name, "file-special", "a pipe, socket or device"))
             elif ending in PHOTO_ENDINGS:
@@ -67,7 +74,10 @@ def find_files(root: Path) -> Files:
                 files.findings.append(_covered(root, name, ending))
             elif known:
                 files.labels[ending].append(name)
+            elif entry.is_file():
+                files.others.append(name)
     files.photos.sort()
+    files.others.sort()
     for names in files.labels.values():
         names.sort()
     _check_names(files)

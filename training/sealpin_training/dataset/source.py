@@ -12,6 +12,7 @@ from .boxes import compare
 from .files import PHOTO_ENDINGS, find_files
 from .findings import Finding
 from .formats import FORMATS
+from .formats.foreign import tell_namesakes
 from .labels import Given, LabelSource, RawLabels
 
 SPLIT_NAMES = {
@@ -90,6 +91,7 @@ def open_source(root: Path) -> Source:
             allowed="photos that end in " + ", ".join(PHOTO_ENDINGS),
             advice="name the folder that holds the photos and their labels",
         )
+    tell_namesakes(files)
     given: list[LabelSource] = [labels for module in FORMATS.values() if (labels := module.find(files))]
     given.sort(key=lambda labels: len(labels.of_photo), reverse=True)
     if not given:

@@ -206,12 +206,14 @@ def _in_doubt(result: Survey, lost: list[str]) -> set[str]:
     the photo that is called like it, or of any when it is a listing. `lost`: names in labels without a photo.
     """
     stems = {namesake(photo.name) for photo in result.photos}
-    about = {namesake(name) for name in lost}
+    about = {stem for name in lost for stem in _stems(name)}
     any_of_them = False
     for one in result.source.findings:
         of_photo = one.file.lower().endswith(PHOTO_ENDINGS)
+        if one.kind == "labels-without-photo":  # of a listing, which gives the photo's name
+            about |= _stems(one.found)
         if one.severity == "error" and KINDS[one.kind].fix.startswith("drop") and not of_photo:
-            about.add(namesake(one.file))
+            about |= _stems(one.file)
             listing = one.kind not in ("labels-without-photo", "annotation-astray") and namesake(one.file) not in stems
             any_of_them |= listing
     return {
@@ -220,6 +222,14 @@ def _in_doubt(result: Survey, lost: list[str]) -> set[str]:
         if not photo.boxes
         and (any_of_them or namesake(photo.name) in about or (about and photo.name in result.unlabelled))
     }
+
+
+def _stems(name: str) -> set[str]:
+    """Photos that a name may be of, as namesake has them: of `a`, `a.jpg`, `.a.xml` and `a.jpg.txt` it is `a`."""
+    last = name.replace("\\", "/").rpartition("/")[2].strip().lstrip(".")
+    whole = namesake(f"{last}.")
+    stem = namesake(last).strip()
+    return {whole, stem, namesake(stem)}
 
 
 def _check_scale(file: str, boxes: Iterable[tuple[int, Box]], width: int, height: int, rules: Rules) -> list[Finding]:

@@ -12,7 +12,7 @@ from typing import Any
 from ..files import DOCUMENTS, Files, PhotoNames, read_label_text, undecoded
 from ..findings import Finding
 from ..labels import Edges, LabelSource, RawLabels, RawObject, real_number, whole_number
-from .foreign import json_program, looks_like_json_labels, pass_over
+from .foreign import COCO_LISTS, json_program, looks_like_json_labels, pass_over
 
 LOOKS_LIKE = "a COCO JSON file with images, annotations and categories"
 MAX_BYTES = 1 << 30
@@ -201,6 +201,18 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return items
 
 
+def _boxes_elsewhere(document: dict[str, Any]) -> str:
+    """Where else than in the one list of annotations a document has something called as a box is; "" if nowhere."""
+    for key, value in document.items():
+        if key not in COCO_LISTS and isinstance(value, list | dict) and looks_like_json_labels(json.dumps(value)):
+            return _text(key)
+    for item in document["images"]:
+        own = {key: item[key] for key in item if isinstance(item[key], list | dict)} if isinstance(item, dict) else {}
+        if own and looks_like_json_labels(json.dumps(own)):
+            return f"an image, {_text(item.get('file_name'))}"
+    return ""
+
+
 def _load(files: Files, file: str) -> dict[str, Any] | None:
     """The file's document when it is COCO's; else a finding says what it is."""
     text = read_label_text(files, file, MAX_BYTES)
@@ -218,6 +230,9 @@ def _load(files: Files, file: str) -> dict[str, Any] | None:
         return None
     if wrong := undecoded(text):
         pass_over(files, file, f"{wrong}: save it as UTF-8")
+        return None
+    if where := _boxes_elsewhere(document):
+        pass_over(files, file, f"boxes in {where}, where COCO has none")
         return None
     coco: dict[str, Any] = document
     return coco

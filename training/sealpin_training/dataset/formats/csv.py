@@ -123,7 +123,9 @@ def _pass_over(files: Files, file: str, columns: list[str]) -> None:
     """Name a file without the columns: as labels when its columns, or the cells in their place, are those of some."""
     told = f"the columns {', '.join(columns)}"[:120]
     lowered = {column.lower() for column in columns}
+    words = set(re.findall(r"\w+", " ".join(lowered)))  # a separator of its own leaves all columns in one
     headless = len(columns) > len(EDGES) and any(column.lower().endswith(PHOTO_ENDINGS) for column in columns)
     missing = ", ".join(column for column in (*sorted(COLUMNS - {*EDGES}), *EDGES) if column not in columns)
-    reason = f"{told}, without {missing}" if lowered & LABEL_COLUMNS or headless else None
+    boxes = words & LABEL_COLUMNS or words >= {"x", "y", "w", "h"} or words >= {"x", "y", "width", "height"}
+    reason = f"{told}, without {missing}" if boxes or headless else None
     pass_over(files, file, reason, told)

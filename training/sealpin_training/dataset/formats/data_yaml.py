@@ -91,14 +91,17 @@ class _PlainLoader(yaml.BaseLoader):  # type: ignore[misc]
 
 
 def _names(path: Path, text: str, found: Any) -> tuple[str, ...] | None:
-    """The names in the order of their numbers; a number without one is called by itself."""
+    """The names in the order of their numbers."""
     if found is None:
         return None
     if isinstance(found, list) and all(isinstance(name, str) for name in found):
         return tuple(map(_writable, found))
     if isinstance(found, dict) and all(_is_class(number, name) for number, name in found.items()):
         named = {int(number): _writable(name) for number, name in found.items()}
-        return tuple(named.get(number, str(number)) for number in range(max(named, default=-1) + 1))
+        missing = [number for number in range(len(named)) if number not in named]
+        if missing:  # counted from 1, or one left out: nobody knows whether the others have moved up
+            raise _fault(path, _line(text, "names"), f"no name for {missing[0]}", "a name for each number from 0 on")
+        return tuple(named[number] for number in range(len(named)))
     raise _fault(
         path, _line(text, "names"), f"names: {str(found)[:80]}", "names: [burr, spatter], or a number and a name a line"
     )

@@ -1,15 +1,21 @@
 """Labels of other programs, and files that only look like labels: they are named with the reason, and not read."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-from ..files import Files
+from ..files import Files, namesake
 from ..findings import Finding
 
 COCO_LISTS = ("images", "annotations", "categories")
-BOX_KEYS = ("shapes", "bbox", "bboxes", "bndbox", "box", "boxes", "objects", "polygon", "regions", "xmin")
+BOX_KEYS = (
+    "shapes", "bbox", "bboxes", "bndbox", "box", "boxes", "objects", "polygon", "polygons", "regions", "xmin", "points",
+    "segmentation", "segments_info", "category_id", "defects", "label", "labels",
+)  # fmt: skip
 HEAD_BYTES = 4096
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
+_BETWEEN = re.compile(r"[\s,;:|()\[\]]+")
 
 
 def json_program(document: Any) -> str | None:
@@ -41,6 +47,35 @@ def json_program(document: Any) -> str | None:
 def looks_like_json_labels(text: str) -> bool:
     """May a text that is no JSON have been labels, before it was cut off or edited, or be a document on each line?"""
     return any(f'"{key}"' in text for key in (*COCO_LISTS, *BOX_KEYS))
+
+
+def has_numbers(line: str) -> bool:
+    """Are there four numbers in a line of text, as many as a box has, whatever is between them?"""
+    return sum(bool(_NUMBER.fullmatch(word)) for word in _BETWEEN.split(line)) >= 4
+
+
+def looks_like_labels(path: Path) -> bool:
+    """May a file of any name be labels: XML's or JSON's words for objects, or a line with numbers as of a box?"""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(HEAD_BYTES)
+    except OSError:
+        return path.is_dir()  # `a.xml/`: some programs make a folder of each file
+    text = data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8", errors="replace")
+    text = text.replace("\0", "")
+    words = "<object" in text or "<annotation" in text or looks_like_json_labels(text)
+    return words or any(map(has_numbers, text.splitlines()))
+
+
+def tell_namesakes(files: Files) -> None:
+    """Find the labels that have an ending of their own, and lie beside the photo that they are called like."""
+    stems = {(photo.rpartition("/")[0], namesake(photo)) for photo in files.photos}
+    own = {(name.rpartition("/")[0], namesake(name)) for names in files.labels.values() for name in names}
+    for name in files.others:
+        folder, _, last = name.rpartition("/")
+        called = (folder, namesake(last.lstrip(".")))
+        if called in stems and called not in own and looks_like_labels(files.root / name):
+            files.findings.append(Finding(name, "labels-not-read", "labels under an ending that nothing reads"))
 
 
 def _of_nobody(document: Any) -> str | None:

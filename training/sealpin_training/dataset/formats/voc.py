@@ -17,7 +17,7 @@ from ..boxes import check_boxes
 from ..files import Files, match, read_whole
 from ..findings import Finding
 from ..labels import Box, LabelSource, RawLabels, RawObject, real_number, whole_number
-from .foreign import pass_over, xml_program
+from .foreign import has_numbers, pass_over, xml_program
 
 MAX_BYTES = 4 << 20
 LOOKS_LIKE = "Pascal VOC XML as labelImg saves it"
@@ -32,6 +32,8 @@ _STRAYS = etree.XPath(
     " | //object/name[2] | //object/bndbox[2]"
     " | //bndbox/xmin[2] | //bndbox/ymin[2] | //bndbox/xmax[2] | //bndbox/ymax[2]"
 )
+# What labelImg and the kit write into <annotation>
+_KNOWN = {"folder", "filename", "path", "source", "owner", "size", "segmented", "object"}
 _UNREAD = re.compile(rb"(<(?:folder|path)>)([^<]*)(</)")
 
 # Nothing is fetched or expanded; libxml2's own limits against bombs stay on
@@ -90,6 +92,9 @@ def read(root: Path, file: str, classes: Sequence[str] = (), keypoints: int = 0)
             "xml-not-voc", found, None, "<object> in <annotation> alone, with one <name> and one <bndbox> of four edges"
         )
         return labels
+    if unknown := _unknown(tree):
+        fault("xml-not-voc", unknown, None, "objects as <object> with <name> and <bndbox>")
+        return labels
     if not len(tree):
         fault("xml-not-voc", "<annotation> with nothing in it", None, "a photo's size, at the least")
         return labels
@@ -104,6 +109,8 @@ def read(root: Path, file: str, classes: Sequence[str] = (), keypoints: int = 0)
         edges = _edges(item, number, fault)
         if edges:
             labels.objects.append(RawObject(number, name, edges, _flag(item, "difficult"), _flag(item, "truncated")))
+    if _flag(tree, "segmented") and tree.find("object") is None:
+        fault("box-missing", "<segmented> 1, and no <object>")
     return labels
 
 
@@ -156,6 +163,22 @@ def encode(
             add(corners, tag, round(edge))
     etree.indent(root, "\t")
     return bytes(etree.tostring(root, encoding="utf-8")) + b"\n"
+
+
+def _unknown(tree: Any) -> str:
+    """What stands in <annotation> and may be an object in words of another program; "" when nothing does.
+
+    One plain value under a name of its own, as of a camera or the weather, is none.
+    """
+    loose = [text.strip() for text in (tree.text, *(child.tail for child in tree)) if text and text.strip()]
+    if loose:
+        return f"the text {loose[0][:60]!r} in <annotation>"
+    for child in tree:
+        if child.tag not in _KNOWN and (
+            len(child) or child.attrib or child.tag.casefold() in _KNOWN or has_numbers(child.text or "")
+        ):
+            return f"<{child.tag}>, line {child.sourceline}, which nothing reads"
+    return ""
 
 
 def _parse(data: bytes) -> tuple[Any, str]:

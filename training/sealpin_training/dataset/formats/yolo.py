@@ -22,7 +22,7 @@ from ..files import Files, match, read_whole
 from ..findings import Finding
 from ..labels import Edges, LabelSource, RawLabels, RawObject, real_number
 from .data_yaml import read_data_yaml
-from .foreign import pass_over
+from .foreign import looks_like_labels, pass_over
 
 LOOKS_LIKE = "YOLO text files with classes.txt or data.yaml"
 MAX_BYTES = 4 << 20
@@ -30,10 +30,8 @@ ROUNDING = 1e-6  # what a division in float32 may be over 1 or under 0; nothing 
 NAME_FILES = ("classes.txt", "labels.txt")
 
 HEAD_LETTERS = 4096
-NUMBERS = "a line of numbers that is none of YOLO's: export VOC or COCO"
+NUMBERS = "a line of numbers, or other labels, that are none of YOLO's: export VOC or COCO"
 
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-_BETWEEN = re.compile(r"[\s,;:\[\]()]+")
 _LINE = re.compile(r"\s*\d+(\s+[-+.\deE]+){4,}\s*$")
 
 
@@ -46,11 +44,11 @@ def find(files: Files) -> LabelSource | None:
     lost = [name for name in orphans if _is_yolo(files.root / name)]
     read = any(isinstance(name, RawLabels) or _is_yolo(files.root / name) for name in labels.values())
     for name in orphans:
-        if name not in lost and _has_numbers(files.root / name):
+        if name not in lost and looks_like_labels(files.root / name):
             pass_over(files, name, NUMBERS)
     if not read:
         for name in map(str, labels.values()):
-            reason = NUMBERS if _has_numbers(files.root / name) else None
+            reason = NUMBERS if looks_like_labels(files.root / name) else None
             pass_over(files, name, reason, "the first line is none of YOLO's")
         told = [name for name in lost if _first_lines(files.root / name, "utf-8-sig")]
         return LabelSource("yolo", {}, orphans=told) if told else None
@@ -120,14 +118,6 @@ def _is_yolo(path: Path) -> bool:
     return lines is not None and (not lines or bool(_LINE.match(lines[0])))
 
 
-def _has_numbers(path: Path) -> bool:
-    """May it be labels of a kind that is not known here: a line with four numbers, whatever is between them?"""
-    lines = _first_lines(path, "utf-8-sig") or []
-    if any("\0" in line for line in lines):
-        lines = _first_lines(path, "utf-16") or []
-    return any(sum(bool(_NUMBER.fullmatch(word)) for word in _BETWEEN.split(line)) >= 4 for line in lines)
-
-
 def _first_lines(path: Path, encoding: str) -> list[str] | None:
     """The first lines that are not blank; none where all are, None where the file cannot be read."""
     try:
@@ -139,7 +129,7 @@ def _first_lines(path: Path, encoding: str) -> list[str] | None:
 
 def _is_list(files: Files, name: str) -> bool:
     """Is it a list of class names, a name a line?"""
-    return PurePosixPath(name).name in NAME_FILES and not _has_numbers(files.root / name)
+    return PurePosixPath(name).name in NAME_FILES and not looks_like_labels(files.root / name)
 
 
 def _listings(files: Files) -> tuple[dict[str, tuple[str, ...]], int]:
