@@ -82,12 +82,10 @@ def make(
         _day(expires),
         budget_ms or 0,
     )
-    manifest = make_bundle(contents, out, key, force)
+    manifest = make_bundle(contents, out, key, force, lambda doubt: click.echo(f"warning: {doubt}", err=True))
     click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, {manifest.release}")
     if key is None:
         click.echo("not signed, so no station takes it by deploy", err=True)
-    if golden is None:
-        click.echo("no golden photos, so no station can prove its arithmetic: --golden PHOTOS", err=True)
     click.echo(f"by hand, on the station: sealpin-edge unpack {quote(out.name)} DIR")
     click.echo(f"next: sealpin deploy {quote(out)} NAME" if key else "next: sealpin keys new")
 

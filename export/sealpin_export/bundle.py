@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,7 @@ from sealpin_edge.model import Model, read_model
 from sealpin_edge.preflight import VERSIONS
 from sealpin_edge.program import check_place
 from sealpin_edge.signature import sign
+from sealpin_edge.verdict import Verdict, departures
 
 from .gate import check_proven
 from .metadata import with_labels
@@ -52,12 +53,19 @@ class Contents:
     budget_ms: int = 0
 
 
-def make_bundle(contents: Contents, out: Path, key: Path | None = None, force: bool = False) -> Manifest:
+def make_bundle(
+    contents: Contents,
+    out: Path,
+    key: Path | None = None,
+    force: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Manifest:
     """Write the bundle `out`, signed with `key` where there is one; the same contents give the same bytes.
 
     [model] file, sha256 and golden of the station's config are filled in, the rest stays as it is. With `force`, an
-    earlier bundle at `out` is overwritten. Raises InputError when a station cannot run the model or it is another than
-    was proven, when config, version or golden photos have a fault, or `out` is taken.
+    earlier bundle at `out` is overwritten. `tell` hears of what may let a bad part pass. Raises InputError when a
+    station cannot run the model or it is another than was proven, when config, version or golden photos have a fault,
+    or `out` is taken.
     """
     check_apart(out, contents.model, contents.station, contents.golden, contents.camera_limits, key)
     check_place(out, force=force, ending=".sealpin")
@@ -69,6 +77,8 @@ def make_bundle(contents: Contents, out: Path, key: Path | None = None, force: b
     if contents.labels:
         model = with_labels(model, contents.labels, str(contents.model))
     golden = _golden(contents, model, config)
+    for doubt in _doubts(contents, config, golden):
+        tell(doubt)
     members = {bundle.MODEL: model, bundle.STATION: _config(contents.station, model, bool(golden)), bundle.UNIT: unit()}
     extras = extras_for(config)
     wheels = download_wheels(contents.platforms, extras) if contents.platforms else {}
@@ -85,6 +95,19 @@ def make_bundle(contents: Contents, out: Path, key: Path | None = None, force: b
         manifest = write_bundle(partial, members, about, signature)
         write_whole(out, partial.read_bytes())
     return manifest
+
+
+def _doubts(contents: Contents, config: StationConfig, golden: Mapping[str, bytes]) -> Iterator[str]:
+    """What a station with this bundle could let pass, by the rules that its doctor has."""
+    model = Model(contents.model, labels=contents.labels)
+    rule = model.rule(config.model.threshold, config.model.notice, where="[model] {}")
+    yield from departures(rule, model.rule())
+    if not golden:
+        yield "no golden photos, so no station can prove its arithmetic: --golden PHOTOS"
+        return
+    photos = json.loads(golden[f"{bundle.GOLDEN}/{GOLDEN_FILE}"])["photos"]
+    if not any(photo["verdict"] == Verdict.NG.value for photo in photos):
+        yield f"none of the {len(photos)} golden photos is NG: no start can tell that a bad part would pass"
 
 
 def _about(contents: Contents, config: StationConfig, extras: Sequence[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import zipfile
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -273,6 +274,21 @@ def test_a_template_with_a_fault_is_refused(contents: Contents, tmp_path: Path) 
     with pytest.raises(InputError, match=r"\[plc\] block"):
         make_bundle(contents, tmp_path / "one.sealpin")
     assert not (tmp_path / "one.sealpin").exists()
+
+
+def test_what_could_let_a_bad_part_pass_is_told_when_a_bundle_is_made(contents: Contents, tmp_path: Path) -> None:
+    def told(**changes: Any) -> list[str]:
+        said: list[str] = []
+        make_bundle(replace(contents, **changes), tmp_path / "one.sealpin", None, True, said.append)
+        return said
+
+    assert told() == []
+    assert "no golden photos" in told(golden=None)[0]
+    contents.station.write_text(TEMPLATE + "[model]\nthreshold = 1\n")
+    assert [one.partition(":")[0] for one in told()] == [
+        "PR counts from 100%, QA counts from 100%, above the model's own score",
+        "none of the 2 golden photos is NG",
+    ]
 
 
 def test_what_a_camera_was_taught_travels_in_the_bundle(contents: Contents, tmp_path: Path) -> None:
