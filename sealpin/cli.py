@@ -1,8 +1,15 @@
 """sealpin: the program on the data scientist's machine. One module per command group; parse, call, print."""
 
+import signal
 import sys
+import threading
 import warnings
 from typing import Any
+
+# Until everything is imported there is nothing to end in good order: Ctrl-C ends the program, without a traceback
+_INTERRUPT = signal.getsignal(signal.SIGINT)
+if _INTERRUPT is signal.default_int_handler and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # Before anything of Google's is imported: that Python 3.11 will be old one day is no news to a user
 warnings.filterwarnings("ignore", category=FutureWarning, module="google")
@@ -52,6 +59,9 @@ def main() -> None:
     Commands stand below in the order of work; sealpin-edge is what runs on the station.
     """
 
+
+if signal.getsignal(signal.SIGINT) is not _INTERRUPT:
+    signal.signal(signal.SIGINT, _INTERRUPT)
 
 main.add_section("Photos and labels", label, dataset)
 main.add_section("Training", recipe, pretrained, train, runs)

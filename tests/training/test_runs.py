@@ -405,6 +405,14 @@ def test_outputs_that_are_there_are_overwritten_by_force_alone(tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_a_run_that_broke_does_not_lead_in_circles(store: Path) -> None:
+    State("broken", 3, why="the loss broke at step 3").save(load_run("first"))
+    told = call("evaluate", "first", "--split", "val")
+    assert "this run broke before there was anything to judge" in told.stderr
+    assert "the loss broke at step 3" in told.stderr
+    assert next_command(told).startswith("sealpin train RECIPE "), "--resume would break again"
+
+
 def test_signals_are_noted_where_they_cannot_end_the_work_at_once() -> None:
     import os
     import signal

@@ -94,6 +94,14 @@ class Run:
         state = State.load(self)
         path = self.folder / "weights" / f"ckpt-{state.best_step if which == 'best' else state.evaluated_step}"
         if not path.with_suffix(".index").exists():
+            if state.status == "broken":  # it is repeatable: gone on with, it breaks again
+                raise InputError(
+                    "this run broke before there was anything to judge",
+                    where=str(self.folder),
+                    found=state.why,
+                    advice="begin a new one, with a lower learning rate or with gradient_clipping_by_norm: 10.0",
+                    hint="sealpin train RECIPE --dataset DATASET --run NAME",
+                )
             raise InputError(
                 "this run has no checkpoint",
                 where=str(path),

@@ -147,3 +147,24 @@ def test_results_come_in_order_and_a_lost_process_is_told() -> None:
                 list(pool.map(fail_at_three, list(range(9)), 2))
     with workers(2) as pool, pytest.raises(EnvironmentFault, match="a working process was ended"):
         list(pool.map(end_at_three, list(range(9)), 2))
+
+
+@pytest.mark.parametrize("module", ["dataset", "train"])
+def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback(module: str) -> None:
+    program = f"""
+import builtins, os, signal
+load = builtins.__import__
+def interrupted(name, *rest):
+    if name == {module!r}:
+        os.kill(os.getpid(), signal.SIGINT)
+    return load(name, *rest)
+builtins.__import__ = interrupted
+import sealpin.cli
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")
+
+
+def test_ctrl_c_is_what_it_was_once_the_program_is_loaded() -> None:
+    program = "import signal, sealpin.cli; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
+    subprocess.run([sys.executable, "-c", program], check=True)
