@@ -233,6 +233,7 @@ def convert(
     """
     from sealpin_training.dataset.convert import Plan
     from sealpin_training.dataset.convert import convert as convert_folder
+    from sealpin_training.dataset.manifest import load_dataset
 
     plan = Plan(_pairs(merge, "--merge"), seed, group, keep, unlabelled == "good", _rules(classes, None))
     result, found = convert_folder(src, out, plan, processes=workers)
@@ -245,6 +246,8 @@ def convert(
         told.append(f"{without} photos without labels left out; --unlabelled good takes them as good parts")
     if warnings := found.count("warning"):
         told.append(f"{warnings} warnings: sealpin dataset check {quote(src)}")
+    if keep:
+        told += result.changes(load_dataset(keep))
     following = f"next: sealpin train RECIPE --dataset {quote(out)} --run NAME"
     if empty := [split for split in ("train", "val") if not result.counts[split]]:
         told.append(f"no photo is in {' and '.join(empty)}, so that nothing can be trained: label more")

@@ -176,6 +176,25 @@ def test_an_earlier_split_is_kept_when_photos_are_added(source: Path, tmp_path: 
     assert 40 <= list(after.values()).count("train") <= 44
 
 
+def test_what_is_no_longer_as_in_the_earlier_dataset_is_told(source: Path, tmp_path: Path) -> None:
+    def again(*words: str) -> str:
+        told = CliRunner().invoke(main, ["dataset", "convert", str(source), *words, "--workers", "1"])
+        assert told.exit_code == 0, told.output
+        return told.stdout
+
+    earlier = tmp_path / "a"
+    again(str(earlier))
+    assert str(earlier) not in again(str(tmp_path / "same"), "--keep", str(earlier))
+    bad = sorted(load_dataset(earlier).bad)
+    voc.write(source / f"{bad[0][:-4]}.xml", bad[0], 80, 60, ())
+    (source / bad[1]).unlink()
+    (source / f"{bad[1][:-4]}.xml").unlink()
+    told = again(str(tmp_path / "b"), "--keep", str(earlier))
+    assert f"1 photos of {earlier} are not here by their names" in told
+    assert f"1 photos with objects there are good parts here: {bad[0]}" in told
+    assert "in another split" not in told
+
+
 def test_photos_of_one_part_and_of_one_shot_stay_together(tmp_path: Path) -> None:
     for number in range(60):
         add_part(tmp_path / "src", f"part{number // 3:02d}_{number % 3}", (PR,), seed=number)

@@ -17,6 +17,7 @@ from .content import Content
 from .split import SPLITS
 
 FORMAT = 1
+SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Dataset:
     """A converted dataset on disk.
 
     `splits`: the split of each photo by name, and by its bytes' SHA-256. `check_sums`: the CRC-32C of each photo's
-    record by name; datasets of an earlier sealpin have none.
+    record by name; datasets of an earlier sealpin have none. `bad`: the names of the photos with boxes.
     """
 
     folder: Path
@@ -33,6 +34,19 @@ class Dataset:
     digest: str
     splits: Mapping[str, str]
     check_sums: Mapping[str, int]
+    bad: frozenset[str] = frozenset()
+
+    def changes(self, earlier: "Dataset") -> list[str]:
+        """What is no longer as in an earlier dataset of the same photos, in lines for people."""
+        here = self.splits.keys()
+        by_name = [name for name in earlier.check_sums if name in here]
+        gone = len(earlier.check_sums) - len(by_name)
+        good = [name for name in by_name if name in earlier.bad and name not in self.bad]
+        moved = [name for name in by_name if self.splits[name] != earlier.splits[name]]
+        told = {f"{gone} photos of {earlier.folder} are not here by their names": gone}
+        told[f"{len(good)} photos with objects there are good parts here: {', '.join(good[:SHOWN])}"] = len(good)
+        told[f"{len(moved)} photos are in another split than there: {', '.join(moved[:SHOWN])}"] = len(moved)
+        return [line for line, count in told.items() if count]
 
 
 def write_manifest(folder: Path, content: Content, check_sums: Mapping[str, int], settings: Mapping[str, Any]) -> None:
@@ -72,6 +86,7 @@ def load_dataset(folder: Path) -> Dataset:
             str(summary["digest"]),
             {str(photo[key]): str(photo["split"]) for key in ("sha256", "name") for photo in photos},
             {str(photo["name"]): int(photo["crc32c"]) for photo in photos if "crc32c" in photo},
+            frozenset(str(photo["name"]) for photo in photos if photo.get("boxes")),
         )
         label_map = read_text(folder / "label_map.pbtxt")
     except (OSError, ValueError, OverflowError, KeyError, TypeError):
