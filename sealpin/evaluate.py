@@ -148,6 +148,7 @@ def table(evaluation: "Evaluation") -> str:
             for name, count in evaluation.boxes.items()
         ),
         *_line(evaluation),
+        *filter(None, [evaluation.caution]),
     ]
     for what, names in (("escape", evaluation.escapes), ("false reject", evaluation.false_rejects)):
         rows += [f"  {what}: {name}" for name in names[:SHOWN]]

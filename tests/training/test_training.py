@@ -185,6 +185,9 @@ def test_evaluate_reports_and_chooses_thresholds_on_val_only(whole: Run, place: 
         "evaluation/val.html"
     ]
     assert page.count("<img") >= 3
+    assert "so that they flatter" in page
+    assert "so that they flatter" in run("--split", "val").stdout
+    assert "so that they flatter" not in run("--split", "test").stdout
     assert "<details><summary>as a table" in page
     assert all(f">{name}<" in page for name in whole.classes)
     kept = json.loads((whole.folder / "evaluation_val.json").read_text())

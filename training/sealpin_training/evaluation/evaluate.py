@@ -79,6 +79,12 @@ class Evaluation:
         )
 
     @property
+    def caution(self) -> str:
+        """What must be known of the figures, in a sentence; empty on photos that chose nothing."""
+        chose = "These photos chose the step and the thresholds, so that they flatter: judge by --split test."
+        return chose if self.split == "val" else ""
+
+    @property
     def shortcomings(self) -> list[str]:
         """What must be said loudly of the network; empty when it finds something of everything."""
         boxes = {name: count.as_dict() for name, count in self.boxes.items()}

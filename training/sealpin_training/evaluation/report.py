@@ -41,7 +41,7 @@ def write_report(
         ),
         *_line(evaluation),
         html.heading("Boxes that count"),
-        html.paragraph(f"It {evaluation.found}."),
+        html.paragraph(f"It {evaluation.found}. {evaluation.caution}"),
         html.table(("category", "labelled", "found", "right", "precision", "recall", "F1"), _box_rows(evaluation)),
         html.heading("COCO's figures"),
         html.table(tuple(evaluation.metrics), [[_figure(value) for value in evaluation.metrics.values()]]),
