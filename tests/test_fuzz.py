@@ -13,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from fuzz import changed, fuzz, outcome_of
 from fuzz_readers import READERS, Reader
 
+from .edge.peers import program
+
 INPUTS = 50
 
 
@@ -20,6 +22,8 @@ INPUTS = 50
 def test_every_reader_ends_with_a_result_or_a_sealpin_error(name: str, tmp_path: Path) -> None:
     from sealpin_training import run
 
+    if name == "signature":
+        program("ssh-keygen")
     store = run.STORE
     try:
         seeds, read = READERS[name].make(tmp_path)

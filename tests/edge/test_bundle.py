@@ -35,6 +35,8 @@ from sealpin_export.deploy.connection import agent_archive
 from sealpin_export.wheels import edge_wheel, extras_for
 from tests.conftest import part_photo, write_parts
 
+from .peers import program
+
 TEMPLATE = """
 # our line
 [station]
@@ -83,6 +85,7 @@ def test_what_is_packed_is_unpacked_and_the_config_knows_its_model(
 
 
 def test_the_same_content_gives_the_same_bytes(contents: Contents, bundle: Path, tmp_path: Path) -> None:
+    program("ssh-keygen")
     key = tmp_path / "key"
     new_key(key, "test")
     for again in ("again.sealpin", "signed.sealpin", "signed_again.sealpin"):
@@ -92,6 +95,7 @@ def test_the_same_content_gives_the_same_bytes(contents: Contents, bundle: Path,
 
 
 def test_a_signature_is_of_one_key_and_one_manifest(contents: Contents, tmp_path: Path) -> None:
+    program("ssh-keygen")
     keys = [new_key(tmp_path / name, "test") for name in ("ours", "theirs")]
     make_bundle(contents, tmp_path / "signed.sealpin", tmp_path / "ours")
     made = Bundle(tmp_path / "signed.sealpin")

@@ -21,6 +21,7 @@ from sealpin_edge.signature import allowed_signers, new_key, public_key, sign, v
 from sealpin_edge.simulation.servers import free_port
 from sealpin_export.deploy.inventory import Device, add_device, load_inventory
 
+from .peers import program
 from .test_config import GOOD
 
 MARK = b"\xef\xbb\xbf"
@@ -80,6 +81,7 @@ def test_any_text_gives_labels_or_is_refused(text: str) -> None:
 
 
 def test_a_byte_order_mark_before_the_trusted_keys_makes_none_of_them_untrusted(tmp_path: Path) -> None:
+    program("ssh-keygen")
     public = new_key(tmp_path / "key", "me")
     signers = write(tmp_path / "signers", allowed_signers([public]))
     verify(b"data", sign(b"data", tmp_path / "key"), signers, "it")

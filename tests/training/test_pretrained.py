@@ -17,11 +17,16 @@ from sealpin_training.pretrained import NAMES
 NAME = NAMES[1]
 
 
+LINK = b""
+
+
 def archive(*members: tuple[str, bytes]) -> bytes:
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:gz") as tar:
         for name, content in members:
             info = tarfile.TarInfo(name)
+            if content == LINK:
+                info.type, info.linkname = tarfile.SYMTYPE, "/etc"
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
     return data.getvalue()
@@ -127,6 +132,8 @@ def test_another_archive_than_the_first_time_is_refused(zoo: Zoo) -> None:
         GOOD[:-2000],
         archive(("elsewhere/file", b"x")),
         archive((f"{NAME}/checkpoint/ckpt-0.index", b"x"), ("../../escape", b"x")),
+        archive((f"{NAME}/checkpoint/ckpt-0.index", b"x"), ("/tmp/sealpin-escape", b"x")),
+        archive((f"{NAME}/checkpoint/ckpt-0.index", b"x"), (f"{NAME}/link", LINK)),
     ],
 )
 def test_an_archive_that_is_none_or_leaves_its_folder_is_refused(zoo: Zoo, data: bytes, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import tarfile
 import urllib.error
 import urllib.request
 from http import HTTPStatus
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 
 from sealpin_edge.errors import EnvironmentFault, InputError, in_words
@@ -123,10 +123,17 @@ def _check(archive: Path, remembered: Path, sha256: str | None) -> str:
 
 
 def _unpack(archive: Path, target: Path) -> None:
-    """The archive's one folder as `target`; anything that would leave it is refused (tarfile's data filter)."""
+    """The archive's one folder as `target`; links, and anything that would leave it, are refused.
+
+    Not by tarfile's own filters, which Debian's Python 3.11.2 does not have.
+    """
     try:
         with new_folder(target) as folder, tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
+            for member in tar:
+                path = PurePosixPath(member.name)
+                if not (member.isfile() or member.isdir()) or path.is_absolute() or ".." in path.parts:
+                    raise tarfile.TarError(f"{member.name!r} is no file of this folder")
+                tar.extract(member, folder, set_attrs=False)
             inner = folder / target.name
             if not (inner / "checkpoint" / "ckpt-0.index").is_file():
                 raise tarfile.TarError(f"no {target.name}/checkpoint/ckpt-0.index in it")
