@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# The cores are busy with other tests: threads within one operation would but wait for them
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 from sealpin_edge.card import CARD_FORMAT, ModelCard
 from sealpin_edge.photo import Photo, encode_jpeg
