@@ -110,7 +110,7 @@ def test_a_kept_connection_that_begins_to_drip_is_left_at_the_deadline(start: An
         uploader.upload("day/a.jpg", b"a")
         begins.set()
         # On a busy machine one answer may take as long as the whole may: then its own time-out ends it
-        with pytest.raises(Unavailable, match="too slow|does not answer|does not take this file now"):
+        with pytest.raises(Unavailable, match=r"too slow|does not answer|does not take this file now"):
             uploader.upload("day/b.jpg", b"b")
 
 
