@@ -19,8 +19,8 @@ from tests.edge.scl_memory import Memory, Tag, Time, block_tags
 SAMPLES = Path(__file__).parents[2] / "edge/plc"
 CYCLE_S = 0.01
 # Simple mode with a shorter deadline, and the sample's time for a verdict made of it as edge/PLC.md says
-DEADLINE_MS, PULSE_MS = 1500, 500
-TIMERS = f"decision_deadline_ms = {DEADLINE_MS}\ncapture_ms = 900\ninference_ms = 1400\n"
+DEADLINE_MS, PULSE_MS = 2500, 500
+TIMERS = f"decision_deadline_ms = {DEADLINE_MS}\ncapture_ms = 1900\ninference_ms = 2400\n"
 VERDICT_MS = DEADLINE_MS + PULSE_MS + 500
 
 
@@ -94,13 +94,14 @@ class Cell:
 
 
 def slow_photos(site: Site) -> None:
-    """Good, bad, good, bad: to be judged each takes some tenths of a second."""
+    """Good, bad, good, bad: the first, in which the station breaks, takes some tenths of a second to be judged."""
     for file in site.photos.iterdir():
         file.unlink()
     for number in range(4):
-        photo = np.full((4096, 5120, 3), 120 + number, np.uint8)
+        photo = np.full((512, 640, 3), 120 + number, np.uint8)
         if number % 2:
-            photo[1536:2048, 1280:1920] = (20, 20, 250)
+            photo[192:256, 160:240] = (20, 20, 250)
+        photo = photo if number else photo.repeat(7, axis=0).repeat(7, axis=1)
         cv2.imwrite(str(site.photos / f"{number}.png"), photo)
 
 
