@@ -22,7 +22,7 @@ wheels: .venv/wheels/complete
 	touch $@
 
 test: setup wheels
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: setup
 	$(BIN)/ruff format --check .

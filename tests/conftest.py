@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# The networks are small, and a test process has the other cores for its neighbours
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 from sealpin_edge.card import CARD_FORMAT, ModelCard
 from sealpin_edge.photo import Photo, encode_jpeg
@@ -29,20 +31,22 @@ gc.set_threshold(100_000, 50, 100)
 # Started in the background, Ctrl-C is ignored, and so it would be in every program that a test starts and interrupts
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# What takes minutes begins first, so that no core waits at the end; xdist hands whole files out in this order
+# What takes minutes begins first, and what mostly waits beside what computes, so that no core is idle; xdist hands whole
+# files out in this order
 SLOW_FIRST = (
     "training/test_training.py",
+    "deploy/test_deploy.py",
     "export/",
     "chain/test_readme.py",
-    "training/test_judging.py",
     "training/test_workers.py",
-    "training/test_runs.py",
-    "training/test_network.py",
-    "deploy/test_deploy.py",
-    "training/test_warmstart.py",
-    "chain/test_station.py",
+    "training/test_judging.py",
     "chain/test_site.py",
+    "training/test_runs.py",
     "chain/test_scl.py",
+    "training/test_tracking.py",
+    "training/test_warmstart.py",
+    "training/test_network.py",
+    "chain/test_station.py",
 )
 GRID = 8
 CELL = 32

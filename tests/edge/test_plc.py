@@ -71,7 +71,7 @@ class HandshakeMachine(RuleBasedStateMachine):
             self.doubtful |= outstanding
         if self.plc.trigger and not self.was_high:
             self.doubtful |= outstanding
-        if self.plc.part_seq != self.handshake.part_seq and before in (State.TRIGGERED, State.ACQUIRED):
+        if self.plc.part_seq != self.handshake.part_seq and before in (State.TRIGGERED, State.ACQUIRED, State.RESULT):
             self.doubtful |= outstanding
         self.looked_at, self.was_high = self.now, self.plc.trigger
         self.said = self.handshake.step(self.plc, self.now)

@@ -134,17 +134,6 @@ def test_a_badly_calibrated_file_is_refused_and_not_kept(
     assert first.startswith("REFUSED, no file was kept: model.tflite: ") and " instead of " in first
 
 
-def test_the_worst_layers_stay_float_when_asked(run: Run, exported: Path, tmp_path: Path) -> None:
-    done = sealpin("export", "small", "--out", tmp_path / "kept", "--keep-float", "3", "--max-drop", "0.05", "--json")
-    assert done.exit_code == 0, done.output
-    shown = [
-        json.loads(sealpin("model", "show", folder / "model.tflite", "--json").stdout)
-        for folder in (exported, tmp_path / "kept")
-    ]
-    assert shown[1]["inputs"][0]["type"] == "uint8"
-    assert shown[1]["operators"]["DEQUANTIZE"] > shown[0]["operators"]["DEQUANTIZE"]
-
-
 def test_the_rule_of_val_goes_into_the_card_and_is_what_the_file_is_judged_by(run: Run, tmp_path: Path) -> None:
     before = (run.folder / "evaluation_val.json").read_bytes()
     try:
@@ -157,19 +146,28 @@ def test_the_rule_of_val_goes_into_the_card_and_is_what_the_file_is_judged_by(ru
     assert (dict(card.thresholds), card.notice) == (chosen["thresholds"], ("QA",))
 
 
-def test_a_network_that_finds_nothing_is_called_one_by_export_and_promote(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_worst_layers_stay_float_when_asked_and_a_network_that_finds_nothing_is_called_one(
+    run: Run, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = run.last_evaluation("val")
     kept["metrics"]["AP50"], kept["boxes"]["QA"]["right"] = 0.016, 0
     monkeypatch.setattr(Run, "last_evaluation", lambda *_: kept)
-    done = sealpin("export", "small", "--out", tmp_path / "poor", "--quantize", "none", "--json")
+    words = ("--quantize", "int8", "--quantize", "none", "--keep-float", "3", "--max-drop", "0.05", "--json")
+    done = sealpin("export", "small", "--out", tmp_path / "kept", *words)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "kept/model_float32.tflite").exists()
+    shown = [
+        json.loads(sealpin("model", "show", folder / "model.tflite", "--json").stdout)
+        for folder in (exported, tmp_path / "kept")
+    ]
+    assert shown[1]["inputs"][0]["type"] == "uint8"
+    assert shown[1]["operators"]["DEQUANTIZE"] > shown[0]["operators"]["DEQUANTIZE"]
     said = [
         "this network finds almost nothing: AP50 0.016 on val",
         f"never found on val: QA (0 of {kept['boxes']['QA']['labelled']})",
     ]
     assert json.loads(done.stdout)["warnings"] == said
-    page = (tmp_path / "poor/report.html").read_text()
+    page = (tmp_path / "kept/report.html").read_text()
     for text in said:
         assert f"WARNING: {text}" in done.stderr
         assert f'<p class="warning">{text}</p>' in page

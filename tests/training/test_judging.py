@@ -86,7 +86,7 @@ def test_250_steps_of_a_new_recipe_find_what_is_easy_to_find(trained: Trained) -
     assert recipe.norm_decay == pytest.approx(0.99), "a thirtieth of the steps"
     ((step, metrics),) = of_val(trained.run)
     assert step == STEPS
-    assert metrics["val/AP50"] > 0.5
+    assert metrics["val/AP50"] > 0.4
     assert not any("precise_batch_norm" in line for line in trained.said)
 
 
@@ -177,7 +177,7 @@ def test_a_training_goes_on_with_its_average_and_its_loss_scale(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(fit, "_MEASURED_FROM", 0)
-    half = ("batch_size: 4", "batch_size: 4 mixed_precision: FLOAT16")  # which processors are slow at
+    half = ("batch_size: 4", "batch_size: 1 mixed_precision: FLOAT16")  # which processors are slow at
     recipe = small_recipe(tmp_path, half, ("height: 96 width: 96", "height: 64 width: 64"))
 
     def counted(run: Run) -> tuple[int, int, float]:

@@ -73,12 +73,6 @@ def whole(place: Path, dataset: Dataset) -> Run:
 
 
 @pytest.fixture(scope="module")
-def short(place: Path, dataset: Dataset) -> Run:
-    """A finished run of eight steps."""
-    return train(small_recipe(place), dataset.folder, "short", EVERY, print)[0]
-
-
-@pytest.fixture(scope="module")
 def wider(place: Path, dataset: Dataset) -> Run:
     """A run of a wider network, whose weights are averaged."""
     (place / "wider").mkdir()
@@ -331,43 +325,43 @@ def test_a_run_that_was_stopped_in_every_way_is_the_run_that_it_would_have_been(
 
 
 def test_a_finished_run_is_extended_and_changed_only_when_told_so_and_goes_on_when_it_was_killed(
-    short: Run, place: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+    whole: Run, place: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sealpin_training.fit import Fit
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    run = copied(short, "extended")
+    run = copied(whole, "extended")
     with pytest.raises(InputError, match="finished"):
         resume("extended", None, None, EVERY, None, False, print)
     with locked("extended", STORE, "tidying"), pytest.raises(InputError, match=r"another process(.|\n)*tidying"):
-        resume("extended", None, None, EVERY, 12, False, print)
+        resume("extended", None, None, EVERY, 16, False, print)
     with pytest.raises(InputError, match="--extend"):
         resume("extended", None, None, EVERY, 8, False, print)
     (place / "other").mkdir()
     other = small_recipe(place / "other", ("batch_size: 4", "batch_size: 2"))
     with pytest.raises(InputError, match="--accept-changes"):
-        resume("extended", other, None, EVERY, 12, False, print)
+        resume("extended", other, None, EVERY, 16, False, print)
     path = run.folder / "run.json"
     path.write_text(path.read_text().replace(run.dataset_digest, "0" * 64))
     with pytest.raises(InputError, match="dataset is not the one"):
-        resume("extended", None, None, EVERY, 12, False, print)
+        resume("extended", None, None, EVERY, 16, False, print)
     (place / "wide").mkdir()
     wide = small_recipe(place / "wide", ("depth_multiplier: 0.35", "depth_multiplier: 0.5"))
     with pytest.raises(InputError, match="network is not the one"):
-        resume("extended", wide, dataset.folder, EVERY, 12, True, print)
+        resume("extended", wide, dataset.folder, EVERY, 16, True, print)
     assert load_run("extended").recipe().extractor.depth_multiplier == pytest.approx(0.35), "nothing was changed"
     with monkeypatch.context() as patched:
         patched.setattr(Fit, "run", killed)
         with pytest.raises(KeyboardInterrupt):
-            resume("extended", other, dataset.folder, EVERY, 12, True, print)
+            resume("extended", other, dataset.folder, EVERY, 16, True, print)
     run, _ = resume("extended", None, None, EVERY, None, False, print)
     assert len(run.resumed) == 2
     state = State.load(run)
-    assert (state.status, state.step, run.evaluation("val")["step"]) == ("finished", 12, state.best_step)
-    assert [step for step, metrics in told(run) if "val/AP" in metrics] == [4, 8, 12]
-    assert (run.recipe().train.num_steps, run.recipe().train.batch_size) == (12, 2)
+    assert (state.status, state.step, run.evaluation("val")["step"]) == ("finished", 16, state.best_step)
+    assert [step for step, metrics in told(run) if "val/AP" in metrics] == [4, 8, 12, 16]
+    assert (run.recipe().train.num_steps, run.recipe().train.batch_size) == (16, 2)
     assert run.dataset_digest == dataset.digest
 
 
