@@ -31,8 +31,8 @@ gc.set_threshold(100_000, 50, 100)
 # Started in the background, Ctrl-C is ignored, and so it would be in every program that a test starts and interrupts
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# What takes minutes begins first, and what mostly waits beside what computes, so that no core is idle; xdist hands whole
-# files out in this order
+# What takes minutes begins first, and what mostly waits beside what computes, so that no core is idle; xdist hands out
+# whole files in this order
 SLOW_FIRST = (
     "training/test_training.py",
     "deploy/test_deploy.py",
