@@ -266,3 +266,12 @@ def test_boxes_that_stand_elsewhere_in_coco_are_no_listing_of_good_parts(tmp_pat
     with pytest.raises(InputError, match="no labels here") as caught:
         look(tmp_path)
     assert "where COCO has none" in str(caught.value)
+
+
+def test_what_else_coco_notes_of_an_image_is_no_box(tmp_path: Path) -> None:
+    picture(1).save(tmp_path / "a.jpg", quality=90)
+    image = {"id": 1, "file_name": "a.jpg", "width": WIDTH, "height": HEIGHT, "place": {"line": 3}, "tags": ["new"]}
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 20, 50, 70]}
+    document = {"images": [image], "annotations": [box], "categories": [{"id": 1, "name": "burr"}]}
+    (tmp_path / "l.json").write_text(json.dumps(document))
+    assert not errors(look(tmp_path))

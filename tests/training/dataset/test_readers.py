@@ -165,6 +165,7 @@ TRIANGLE = [5, 6, 9, 6, 7, 12]
         (one(iscrowd=0, segmentation=[TRIANGLE]), ("burr", BOX)),
         (one(bbox=None, segmentation=[TRIANGLE]), ("burr", (5, 6, 9, 12))),
         (one(bbox=[], segmentation=[TRIANGLE, [1, 1, 2, 1, 2, 20]]), ("burr", (1, 1, 9, 20))),
+        (one(bbox=None, segmentation=[[*TRIANGLE, 4, 9]]), ("burr", (4, 6, 9, 12))),
         (one(bbox=None, segmentation=[TRIANGLE[:4]]), "box-missing"),
         (one(bbox=None, segmentation=[[*TRIANGLE, 8]]), "box-missing"),
         (one(bbox=None, segmentation=[[*TRIANGLE[:5], "x"]]), "box-missing"),
