@@ -22,6 +22,8 @@ MOMENTUM = (
     ("    adam_optimizer {", "    momentum_optimizer {"),
     ("      epsilon: 1e-7\n", ""),
     ("learning_rate_base: 0.008", "learning_rate_base: 0.002"),
+    ("num_steps: 8", "num_steps: 4"),
+    ("total_steps: 8", "total_steps: 4"),
 )
 
 
@@ -35,10 +37,10 @@ def test_two_workers_have_the_loss_curve_of_one(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     recipe = small_recipe(tmp_path, *MOMENTUM)
-    train(recipe, dataset.folder, "one", Options(evaluate_every=8), print)
+    train(recipe, dataset.folder, "one", Options(evaluate_every=4), print)
     addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
     program = Path(sys.executable).with_name("sealpin")
-    words = [program, "train", recipe, "--dataset", dataset.folder, "--run", "two", "--evaluate-every", "8"]
+    words = [program, "train", recipe, "--dataset", dataset.folder, "--run", "two", "--evaluate-every", "4"]
     workers = []
     for index in range(2):
         config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
