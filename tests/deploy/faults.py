@@ -53,7 +53,7 @@ def from_file(path: Path, station: Station) -> Outcome:
 
 def rewritten(workshop: Workshop, change: Callable[[dict[str, bytes]], object]) -> Path:
     """The second bundle's archive with other content, its manifest and signature left as they were."""
-    made = workshop.bundle("2")
+    made = workshop.second
     with zipfile.ZipFile(made.path) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
     change(entries)
@@ -66,7 +66,7 @@ def rewritten(workshop: Workshop, change: Callable[[dict[str, bytes]], object]) 
 
 def flipped(workshop: Workshop, station: Station) -> Outcome:
     """One bit of the archive, within the model."""
-    made = workshop.bundle("2")
+    made = workshop.second
     data = bytearray(made.path.read_bytes())
     data[data.index(b"model.tflite") + 500] ^= 4
     path = workshop.folder / "flipped.sealpin"
@@ -84,7 +84,7 @@ def changed(about: dict[str, Any] | None = None, signed: bool = True, **members:
                 key = name.replace("___", "/").replace("__", ".")
                 found[key] = edit(found[key])
 
-        return station.deploy(workshop.remade(workshop.bundle("2"), change, signed=signed), watch_s=2)
+        return station.deploy(workshop.remade(workshop.second, change, signed=signed), watch_s=2)
 
     return play
 
@@ -111,7 +111,7 @@ def other_host_key(workshop: Workshop, station: Station) -> Outcome:
     """Another machine answers at the station's address, or somebody between."""
     other = workshop.public.rpartition(" ")[2]
     pinned = Device(**{**vars(station.device), "host_keys": (f"ssh-ed25519 {other}",)})
-    return Station(station.machine, pinned, station.line).deploy(workshop.bundle("2"))
+    return Station(station.machine, pinned, station.line).deploy(workshop.second)
 
 
 def no_space(workshop: Workshop, station: Station) -> Outcome:
@@ -120,7 +120,7 @@ def no_space(workshop: Workshop, station: Station) -> Outcome:
     place = str(station.machine.folder / "root/opt/sealpin")
     run_program([*inside, "mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", place])
     try:
-        return station.deploy(workshop.bundle("2"))
+        return station.deploy(workshop.second)
     finally:
         run_program([*inside, "umount", "--lazy", place])
 
@@ -129,13 +129,13 @@ def two_at_once(workshop: Workshop, station: Station) -> Outcome:
     """Somebody else is at it."""
     with connect(station.device) as other:
         other.ask("lock", holder="anna@box")
-        return station.deploy(workshop.bundle("2"))
+        return station.deploy(workshop.second)
 
 
 def stale_lock(workshop: Workshop, station: Station) -> Outcome:
     """Somebody was at it, whose deploy was killed."""
     station.machine.path("/opt/sealpin/lock").write_text("anna@box 1700000000")
-    return station.deploy(workshop.bundle("2"))
+    return station.deploy(workshop.second)
 
 
 def own_config(workshop: Workshop, station: Station) -> Outcome:
@@ -144,7 +144,7 @@ def own_config(workshop: Workshop, station: Station) -> Outcome:
     kept = file.read_text()
     file.write_text(kept + "[timers]\npoll = 3\n")
     try:
-        return station.deploy(workshop.bundle("2"))
+        return station.deploy(workshop.second)
     finally:
         file.write_text(kept)
 
@@ -154,7 +154,7 @@ def crashing(seconds: float, watch_s: float) -> Callable[[Workshop, Station], Ou
 
     def play(workshop: Workshop, station: Station) -> Outcome:
         code = CRASH.format(seconds=seconds)
-        made = workshop.remade(workshop.bundle("2"), lambda found, said: with_code(found, "station.py", code))
+        made = workshop.remade(workshop.second, lambda found, said: with_code(found, "station.py", code))
         return station.deploy(made, watch_s=watch_s)
 
     return play
