@@ -14,6 +14,7 @@ from sealpin_training.dataset.labels import Box
 from sealpin_training.run import Run, load_run
 from tests.conftest import CELL, GRID, SIDE, part_photo
 from tests.training.conftest import small_recipe
+from tests.training.shallow import shallow
 
 STEPS = 120
 PARTS = 60
@@ -35,8 +36,15 @@ def write_labelled(folder: Path) -> None:
         (folder / f"{name}.xml").write_bytes(voc.encode(f"{name}.jpg", SIDE, SIDE, boxes))
 
 
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="package", autouse=True)
+def shallow_networks() -> Iterator[None]:
+    """The network is not the subject here: tests/training/shallow.py."""
+    with shallow():
+        yield
+
+
+@pytest.fixture(scope="package")
+def trained(tmp_path_factory: pytest.TempPathFactory, shallow_networks: None) -> Path:
     """A folder with mlruns/runs/small."""
     from sealpin_training.train import Options, train
 
@@ -67,7 +75,7 @@ def run(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return load_run("small")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def exported(trained: Path) -> Iterator[Path]:
     """The run's export: int8 as model.tflite, and the three others."""
     from sealpin_export.export import QUANTISATIONS, export

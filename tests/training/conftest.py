@@ -1,6 +1,7 @@
 """A small dataset and a small recipe: a training of a few steps takes seconds."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from sealpin_training.dataset.manifest import Dataset
 from sealpin_training.recipe import shipped_recipes
 
 from .dataset import corpus
+from .shallow import shallow
 
 # Reference data that is not part of the repository: see CONTRIBUTING.md
 REFERENCE_DATA = Path(os.environ.get("SEALPIN_REFERENCE_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -33,6 +35,13 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("small")
     corpus.write_clean(folder / "labelled")
     return convert(folder / "labelled", folder / "dataset")[0]
+
+
+@pytest.fixture(scope="module")
+def shallow_networks() -> Iterator[None]:
+    """For modules whose subject is not the network: shallow.py."""
+    with shallow():
+        yield
 
 
 def small_recipe(folder: Path, *changes: tuple[str, str]) -> Path:

@@ -26,6 +26,7 @@ from sealpin_training.train import Options, train
 from ..conftest import CELL, GRID, SIDE, part_photo
 from .conftest import small_recipe
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
 STEPS = 250
 PHOTOS = 60
 
@@ -57,7 +58,7 @@ def write_squares(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+def trained(tmp_path_factory: pytest.TempPathFactory, shallow_networks: None) -> Iterator[Trained]:
     folder = tmp_path_factory.mktemp("judged")
     write_squares(folder / "labelled")
     dataset = convert(folder / "labelled", folder / "dataset")[0]

@@ -41,8 +41,11 @@ def call(*words: object, given: str | None = None) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words], input=given)
 
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
+
+
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset, shallow_networks: None) -> Path:
     """mlruns/ with one run as a training leaves it, though nothing was trained."""
     import tensorflow as tf
 

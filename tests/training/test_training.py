@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -31,7 +30,9 @@ from sealpin_training.tracking import mlflow_client, read_metrics
 from sealpin_training.train import Options, train
 
 from .conftest import small_recipe
+from .shallow import PROGRAM, environment
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
 STEPS = 12
 EVERY = Options(evaluate_every=4)
 LONGER = (("num_steps: 8", f"num_steps: {STEPS}"), ("total_steps: 8", f"total_steps: {STEPS}"))
@@ -54,7 +55,7 @@ def told(run: Run) -> list[tuple[int, dict[str, float]]]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def place(tmp_path_factory: pytest.TempPathFactory, shallow_networks: None) -> Any:
     """A folder for mlruns/, and in it one uninterrupted run."""
     folder = tmp_path_factory.mktemp("runs")
     before = Path.cwd()
@@ -280,8 +281,7 @@ def test_a_run_that_was_stopped_in_every_way_is_the_run_that_it_would_have_been(
     _, ended = end_after(2, [signal.SIGINT, signal.SIGINT], *begin)
     assert ended.exit_code == 130, ended.output
 
-    program = Path(sys.executable).with_name("sealpin")
-    process = subprocess.Popen([program, "train", "--run", "asked", "--resume"], cwd=place)
+    process = subprocess.Popen([*PROGRAM, "train", "--run", "asked", "--resume"], cwd=place, env=environment())
     deadline = time.monotonic() + 240
     while not (folder / "checkpoints/ckpt-4.index").exists():
         assert process.poll() is None

@@ -1,9 +1,7 @@
 """Two workers on loopback train as one does: TensorFlow's own engine, real processes, real sockets."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,9 @@ from sealpin_training.tracking import read_metrics
 from sealpin_training.train import Options, train
 
 from .conftest import small_recipe
+from .shallow import PROGRAM, environment
 
+pytestmark = pytest.mark.usefixtures("shallow_networks")
 # Plain momentum at a small rate: Adam's first steps would blow up float32's last digit
 MOMENTUM = (
     ("    adam_optimizer {", "    momentum_optimizer {"),
@@ -39,15 +39,12 @@ def test_two_workers_have_the_loss_curve_of_one(
     recipe = small_recipe(tmp_path, *MOMENTUM)
     train(recipe, dataset.folder, "one", Options(evaluate_every=4), print)
     addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
-    program = Path(sys.executable).with_name("sealpin")
-    words = [program, "train", recipe, "--dataset", dataset.folder, "--run", "two", "--evaluate-every", "4"]
+    words = [*PROGRAM, "train", recipe, "--dataset", dataset.folder, "--run", "two", "--evaluate-every", "4"]
     workers = []
     for index in range(2):
         config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        environment = {**os.environ, "TF_CONFIG": json.dumps(config)}
-        workers.append(
-            subprocess.Popen(words, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        )
+        told = environment(TF_CONFIG=json.dumps(config))
+        workers.append(subprocess.Popen(words, env=told, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
     printed = [worker.communicate(timeout=400)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], "\n".join(printed)
     steps, alone = losses("one")
