@@ -90,9 +90,9 @@ class HandshakeMachine(RuleBasedStateMachine):
     def poll(self, seconds: float, **changes: int) -> None:
         """Look at the PLC every tenth of a second, as a station does that is well."""
         end = self.now + seconds
+        self.plc = Inputs(**{**vars(self.plc), **changes})
         while self.now < end:
             self.now = min(end, self.now + 0.1)
-            self.plc = Inputs(**{**vars(self.plc), **changes})
             self.step()
 
     @rule(seconds=st.floats(0.001, 5.0))

@@ -6,6 +6,7 @@ import os
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -21,9 +22,14 @@ PHOTOS = 44
 
 def picture(seed: int, width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
     """A colour photo of some texture; another seed, another scene."""
+    return Image.fromarray(_texture(seed, width, height))
+
+
+@cache
+def _texture(seed: int, width: int, height: int) -> np.ndarray:
     noise = np.random.default_rng(seed).normal(0, 1, (height // 8, width // 8, 3)).astype(np.float32)
     grown = cv2.GaussianBlur(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC), (0, 0), 3)
-    return Image.fromarray(np.clip(128 + 60 * grown, 0, 255).astype(np.uint8))
+    return np.clip(128 + 60 * grown, 0, 255).astype(np.uint8)
 
 
 def box(seed: int) -> Box:
