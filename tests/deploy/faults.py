@@ -18,7 +18,7 @@ from sealpin_edge.signature import new_key
 from sealpin_export.deploy.connection import connect
 from sealpin_export.deploy.deploy import DEPLOYED, REFUSED, ROLLED_BACK, Outcome
 from sealpin_export.deploy.inventory import Device
-from tests.deploy.workshop import Station, Workshop, with_code
+from tests.deploy.workshop import POLL, Station, Workshop, with_code
 
 CRASH = """
 _run = Station.run
@@ -142,7 +142,7 @@ def own_config(workshop: Workshop, station: Station) -> Outcome:
     """A mistake in the station's own config."""
     file = station.machine.path("/var/lib/sealpin/station.toml")
     kept = file.read_text()
-    file.write_text(kept + "[timers]\npoll = 3\n")
+    file.write_text(kept.replace(POLL, "poll = 3"))
     try:
         return station.deploy(workshop.second)
     finally:

@@ -27,6 +27,7 @@ from sealpin_export.deploy.inventory import Device, scan_host_keys
 ROOT = Path(__file__).parents[2]
 WHEELS = ROOT / ".venv/wheels"
 WATCH_S = 1.0
+POLL = "poll_ms = 20"  # what a station that has no part takes of this machine's time counts here
 # Emulated machines take their time
 VERDICT_S = 60.0
 FREE_S = 90.0
@@ -184,7 +185,7 @@ class Workshop:
         line.start()
         home = machine.disk / "var/lib/sealpin"
         home.mkdir(parents=True, exist_ok=True)
-        keys = f'[plc]\nport = {plc_port}\n[display]\naddress = "127.0.0.1:{free_port()}"\n{own}'
+        keys = f'[plc]\nport = {plc_port}\n[display]\naddress = "127.0.0.1:{free_port()}"\n[timers]\n{POLL}\n{own}'
         (home / "station.toml").write_text(keys)
         made = Station(machine, self._switch_on(machine, name), line)
         if prepared:
