@@ -41,12 +41,16 @@ SLOW_FIRST = (
     "training/test_workers.py",
     "training/test_judging.py",
     "chain/test_site.py",
-    "training/test_runs.py",
     "chain/test_scl.py",
+    "training/test_runs.py",
     "training/test_tracking.py",
+    "edge/test_bad_servers.py",
+    "edge/test_servers.py",
+    "edge/test_cameras.py",
+    "chain/test_page.py",
+    "chain/test_station.py",
     "training/test_warmstart.py",
     "training/test_network.py",
-    "chain/test_station.py",
 )
 GRID = 8
 CELL = 32
