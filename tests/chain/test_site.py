@@ -104,7 +104,7 @@ def test_a_verdict_that_the_plc_did_not_get_is_on_record_as_not_inspected(site: 
     assert ready.wait(20)
     plc.write(block, encode_inputs(Inputs(enable=True, trigger=True, part_seq=1)))
     site.wait_for(lambda: bool(site.api.results))
-    assert site.health()["last"]["verdict"] == "NOT INSPECTED"
+    site.wait_for(lambda: site.health()["last"]["verdict"] == "NOT INSPECTED")
     assert site.stop() == 0
     plc.stop()
     assert "did not take the verdict OK" in site.log.read_text()

@@ -272,8 +272,7 @@ def test_the_station_works_again_after_the_plc_was_away(
     line.start()
     assert line.run(1, ready_timeout_s=15).ok
     line.stop()
-    wait_until(lambda: site.health()["plc"] == "not connected")
-    assert site.health()["state"] == "fault"
+    wait_until(lambda: (site.health()["plc"], site.health()["state"]) == ("not connected", "fault"))
     report = play(site, site.line(), 2, cut_off)
     assert [part.verdict for part in report.parts] == ["NG", "OK"]
     assert report.violations == []
