@@ -1,7 +1,6 @@
 """Shared parts: a real, tiny TFLite detector made in seconds, photos for it, free ports."""
 
 import fcntl
-import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -24,9 +23,6 @@ pytest_plugins = ["tests.skips"]
 # How long an example takes is the machine's business, which may have other work
 hypothesis.settings.register_profile("sealpin", deadline=None)
 hypothesis.settings.load_profile("sealpin")
-
-# TensorFlow's traces are millions of objects that stay: looking them all over again and again takes a tenth of the time
-gc.set_threshold(100_000, 50, 100)
 
 # Started in the background, Ctrl-C is ignored, and so it would be in every program that a test starts and interrupts
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,5 +1,6 @@
 """TensorFlow without its start-up notes: a user's terminal is for what the user should know."""
 
+import gc
 import os
 import sys
 import warnings
@@ -44,8 +45,13 @@ def tensorflow() -> Any:
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     # TF-Vision hands the FPN's whole dictionary to a head that wants some of its levels
     warnings.filterwarnings("ignore", "Input dict contained keys", UserWarning)
+    # Its modules are a million objects that stay: to look them all over again and again is a sixth of a command
+    gc.disable()
     with quiet_stderr():
         import tensorflow as tf
+    gc.freeze()
+    gc.set_threshold(10_000)
+    gc.enable()
     from absl import logging
 
     logging.set_verbosity(logging.ERROR)
