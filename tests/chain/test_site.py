@@ -21,14 +21,6 @@ from sealpin_edge.simulation.site import Site
 from tests.conftest import write_parts
 
 
-@pytest.fixture(autouse=True)
-def busy_machine(request: pytest.FixtureRequest) -> None:
-    """Beside other tests the station may look away from its PLC for longer than on a Pi that has nothing else to do."""
-    if "site" in request.fixturenames:
-        config = request.getfixturevalue("site").config
-        config.write_text(config.read_text().replace("[timers]\n", "[timers]\ntrigger_low_ms = 5000\n"))
-
-
 def edge(*arguments: object) -> "subprocess.CompletedProcess[str]":
     program = Path(sys.executable).with_name("sealpin-edge")
     return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=120)
