@@ -104,6 +104,8 @@ class StandIn:
         root = self.disk / "root/.ssh"
         root.mkdir(parents=True, mode=0o700)
         (root / "authorized_keys").write_text(f"{login}\n")
+        # The shell of each command would read that of the machine beneath, and do what its owner likes to have done
+        (self.disk / "root/.bashrc").touch()
 
     def boot(self) -> None:
         """Switch it on; returns when its sshd answers. Raises EnvironmentFault when it does not."""
