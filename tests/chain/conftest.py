@@ -109,7 +109,14 @@ def photos(tmp_path: Path) -> Path:
 def site(tmp_path: Path, toy_model: Path, photos: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
     """A site of the toy model, its station not yet started; an indirect parameter changes its settings."""
     made = Site(tmp_path / "site", toy_model, photos, **getattr(request, "param", {}))
-    # Beside other tests it may look away from its PLC for longer than on a Pi that has nothing else to do
-    made.config.write_text(made.config.read_text().replace("[timers]\n", "[timers]\ntrigger_low_ms = 5000\n"))
     yield made
     made.close()
+
+
+@pytest.fixture
+def busy_machine(site: Site) -> None:
+    """Beside other tests it may look away from its PLC for longer than on a Pi that has nothing else to do.
+
+    Not for tests of stations that stand still: this is the time after which they withhold an OK.
+    """
+    site.config.write_text(site.config.read_text().replace("[timers]\n", "[timers]\ntrigger_low_ms = 5000\n"))

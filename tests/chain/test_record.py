@@ -13,6 +13,8 @@ from sealpin_edge.simulation.plc import SimulatedPlc, make_plc
 from sealpin_edge.simulation.site import Site
 from tests.chain.conftest import environment
 
+pytestmark = pytest.mark.usefixtures("busy_machine")
+
 
 class Plc:
     """An S7 whose program the test is: it sets the inputs, and waits for what the station says."""

@@ -20,6 +20,8 @@ from sealpin_edge.simulation.shift import play_shift
 from sealpin_edge.simulation.site import Site
 from tests.conftest import write_parts
 
+pytestmark = pytest.mark.usefixtures("busy_machine")
+
 
 def edge(*arguments: object) -> "subprocess.CompletedProcess[str]":
     program = Path(sys.executable).with_name("sealpin-edge")

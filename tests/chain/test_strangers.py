@@ -17,6 +17,7 @@ from sealpin_edge.simulation.site import Site
 from tests.edge.peers import FILE_SERVERS, modbus_server
 
 VERDICTS = ["OK", "NG", "OK", "NG"]
+pytestmark = pytest.mark.usefixtures("busy_machine")
 
 
 @pytest.mark.parametrize("kind", FILE_SERVERS)

@@ -252,6 +252,36 @@ def test_boxes_are_suppressed_as_they_are_and_cut_at_the_edge_then() -> None:
     np.testing.assert_allclose(found[0][0, :3], [[0, 0, 0.1, 0.5], [0, 0, 0.1, 0.5], [0.5, 0.5, 0.9, 0.9]])
 
 
+def test_boxes_are_suppressed_as_by_the_function_of_tf_image() -> None:
+    import tensorflow as tf
+
+    from sealpin_training.network import model
+
+    recipe = load_recipe(shipped_recipes() / "ssd_mobilenet_v2_fpnlite_320x320_demo.config")
+    assert recipe.nms.use_class_agnostic_nms
+    random = np.random.default_rng(3)
+    centres, sides = random.uniform(0, 1, (8, 600, 2)), random.uniform(0, 0.3, (8, 600, 2))
+    boxes = np.concatenate([centres - sides / 2, centres + sides / 2], axis=-1).astype(np.float32)
+    scored = random.uniform(0, 1, (8, 600, 2)).astype(np.float32) ** 3
+    scored[::2] = scored[::2].round(2)  # equal scores
+    scored[1] *= 1e-9
+    found = [tensor.numpy() for tensor in model._suppress(tf.constant(boxes), tf.constant(scored), recipe)]
+    for photo in range(8):
+        kept, count = tf.image.non_max_suppression_padded(
+            boxes[photo],
+            scored[photo].max(axis=-1),
+            recipe.nms.max_total_detections,
+            iou_threshold=recipe.nms.iou_threshold,
+            score_threshold=recipe.nms.score_threshold,
+            pad_to_max_output_size=True,
+        )
+        assert found[3][photo] == count
+        index = kept.numpy()[:count]
+        np.testing.assert_array_equal(found[0][photo][:count], boxes[photo][index])
+        np.testing.assert_array_equal(found[1][photo][:count], scored[photo].max(axis=-1)[index])
+        np.testing.assert_array_equal(found[2][photo][:count], scored[photo].argmax(axis=-1)[index])
+
+
 def test_a_level_is_doubled_in_training_as_when_a_part_is_judged() -> None:
     from sealpin_training.network.layers import Doubled
 

@@ -197,7 +197,7 @@ def _suppress(boxes: Any, scored: Any, recipe: Recipe) -> Any:
     def one(pair: Any) -> Any:
         photo_boxes, photo_scores = pair
         best = tf.reduce_max(photo_scores, axis=-1)
-        # tf.image's function gives the same of a loop in the graph, which takes thirty times as long
+        # tf.image's function finds the same by a loop in the graph, which takes seconds to trace
         kept, count = tf.raw_ops.NonMaxSuppressionV4(
             boxes=photo_boxes,
             scores=best,
