@@ -1,6 +1,8 @@
 # Each target does all the set-up it needs. A Debian machine with python3.11, its venv and make is enough; no root.
 .PHONY: setup demo test check packages peers wheels test-aarch64 test-systemd
 BIN := .venv/bin
+# Where a machine forbids it, every program of the tests would compile sealpin anew
+export PYTHONDONTWRITEBYTECODE :=
 INSTALLED := .venv/installed
 
 setup: $(INSTALLED)

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# The networks are small, and a test process has the other cores for its neighbours
+# The networks are small, and a test process has the other cores for its neighbours; NumPy's threads take a tenth of a
+# second of each program that a test starts
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from sealpin_edge.card import CARD_FORMAT, ModelCard
 from sealpin_edge.photo import Photo, encode_jpeg

@@ -21,7 +21,7 @@ from tests.training.dataset.corpus import picture
 ROOT = Path(__file__).parents[2]
 CLASSES = ("scratch", "dent", "stain")
 FEWER_STEPS = "--start-from scratch --steps 4"
-# Of a network that has learnt next to nothing int8 leaves nothing, and is refused; tests/export proves it on one that has
+# Of a network that has learnt next to nothing int8 leaves nothing, and is refused: it is proven in tests/export
 LOSSLESS = "--quantize float32"
 # What a person does, and what comes from the internet
 NOT_RUN = ("source ", "sealpin label ", "sealpin pretrained get ")

@@ -185,7 +185,7 @@ def test_full_mode_gives_no_part_to_a_station_that_was_killed_while_ready(
 ) -> None:
     cell = Cell(site, cut_off)
     site.start()
-    cell.until(lambda: cell.says('"sealpin".Ready'))
+    cell.until(lambda: cell.says('"sealpin".Ready') and cell.program["Alive"])
     site.kill()
     cell.until(lambda: not cell.program["Alive"])
     cell.cycle(PartInPlace=True)

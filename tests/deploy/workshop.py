@@ -95,17 +95,18 @@ class Station:
     def running(self, timeout_s: float = 20.0) -> str:
         """The release that runs and is Ready, once one does. Raises TimeoutError when none is in time."""
         give_up = time.monotonic() + timeout_s
-        while time.monotonic() < give_up:
-            status = self.ask("status")
-            health = status["health"]
-            if (
-                health
-                and health["state"] == "ready"
-                and health["release"] == status["release"]
-                and not status["on_trial"]
-            ):
-                return str(status["release"])
-            time.sleep(0.2)
+        with connect(self.device) as talk:
+            while time.monotonic() < give_up:
+                status = talk.ask("status")
+                health = status["health"]
+                if (
+                    health
+                    and health["state"] == "ready"
+                    and health["release"] == status["release"]
+                    and not status["on_trial"]
+                ):
+                    return str(status["release"])
+                time.sleep(0.2)
         raise TimeoutError(f"not ready within {timeout_s:g} s: {status}")
 
     def judges(self) -> str:

@@ -107,11 +107,21 @@ def test_other_formats_never_reach_a_decoder(tmp_path: Path, monkeypatch: pytest
     assert not (tmp_path / "started").exists()
 
 
+def jpeg(width: int, height: int) -> bytes:
+    """A small JPEG whose header says that it is so large."""
+    small, size = encoded("JPEG", 37, 51), struct.pack(">HH", 51, 37)
+    assert small.count(size) == 1
+    return small.replace(size, struct.pack(">HH", height, width))
+
+
 @pytest.mark.parametrize(
     "bomb",
-    [png(50_000, 50_000), b"BM" + bytes(12) + struct.pack("<Iii", 40, 30_000, -30_000), b"GIF89a\xff\xff\xff\xff"],
-    ids=["PNG", "BMP", "GIF"],
-)
+    [
+        png(50_000, 50_000), b"BM" + bytes(12) + struct.pack("<Iii", 40, 30_000, -30_000), b"GIF89a\xff\xff\xff\xff",
+        jpeg(60_000, 60_000), png(10_001, 10_000), jpeg(10_001, 10_000),
+    ],
+    ids=["PNG", "BMP", "GIF", "JPEG", "PNG that Pillow would open", "JPEG that Pillow would open"],
+)  # fmt: skip
 def test_a_small_file_of_a_huge_photo_is_refused_by_its_header(bomb: bytes, tmp_path: Path) -> None:
     header = read_header(bomb)
     assert header is not None and header.too_large

@@ -12,10 +12,12 @@ import pytest
 from sealpin_edge.detection import Detection
 from sealpin_edge.errors import InputError
 from sealpin_edge.model import Model
+from sealpin_edge.overlay import COLOURS
 from sealpin_edge.photo import decode_photo, encode_jpeg
-from sealpin_edge.verdict import Rule
+from sealpin_edge.verdict import Rule, Verdict
 from sealpin_export.gate import GATE, MAX_DROP, Flip, Gate, check_proven, judge_file, margin, network_detections
 from sealpin_export.metadata import add_metadata
+from sealpin_export.report import TILE, _pairs
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
 from tests.conftest import CELL, SIDE, part_photo, toy_card
@@ -80,7 +82,11 @@ def test_what_is_only_shown_makes_no_verdict_certain(toy_tflite: bytes, tmp_path
     assert judged.rule == Rule({"PR": 0.5, "QA": 0.5}, {"QA"})
     (flip,) = judged.gate.flips
     assert (flip.network, flip.file, flip.certain, flip.scores[0]) == ("NG", "OK", False, 0.55)
-    assert judge_file(path, [record], [[shown]]).gate.flips == ()
+    of_shown = judge_file(path, [record], [[shown]])
+    assert of_shown.gate.flips == ()
+    picture = decode_photo(_pairs([record], [[shown]], of_shown)).astype(int)
+    for half in (picture[:, :TILE], picture[:, TILE : 2 * TILE]):
+        assert np.abs(half[3, 3] - COLOURS[Verdict.OK]).max() < 3, "the report's pictures judge by the same rule"
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """A small dataset and a small recipe: a training of a few steps takes seconds."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sealpin_training import mlflow_store, tracking
 from sealpin_training.dataset.convert import convert
 from sealpin_training.dataset.manifest import Dataset
 from sealpin_training.recipe import shipped_recipes
@@ -35,6 +37,26 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("small")
     corpus.write_clean(folder / "labelled")
     return convert(folder / "labelled", folder / "dataset")[0]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def new_stores_are_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """MLflow brings a new SQLite store through all its migrations, for seconds: here the first one alone."""
+    template = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+
+    def copy_or_prepare(address: str) -> None:
+        path = mlflow_store._database(address)
+        if path and path.parent.is_dir() and not path.exists():
+            if not template.exists():
+                import mlflow
+
+                mlflow.MlflowClient(f"sqlite:///{template}")
+            shutil.copy(template, path)
+        mlflow_store.prepare_store(address)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tracking, "prepare_store", copy_or_prepare)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -167,6 +167,22 @@ def test_the_average_follows_the_weights_as_tensorflows_own_does() -> None:
     assert all(np.array_equal(one, other) for one, other in zip(average.values, network.variables, strict=True))
 
 
+def test_statistics_estimated_anew_are_those_of_all_photos_together() -> None:
+    import tensorflow as tf
+
+    from sealpin_training.network.statistics import Statistics
+    from sealpin_training.tf import tf_keras
+
+    photos = np.random.default_rng(3).normal(size=(5, 4, 8, 8, 3)) * [1.0, 3.0, 0.5]
+    photos = (photos + 4.0 * np.arange(5).reshape(5, 1, 1, 1, 1)).astype(np.float32)  # no batch has the mean of all
+    norm = tf_keras.layers.BatchNormalization(momentum=0.9)
+    network = tf_keras.Sequential([tf_keras.Input((8, 8, 3)), norm])
+    Statistics(network, tf.distribute.get_strategy()).renew(photos)
+    np.testing.assert_allclose(norm.moving_mean, photos.mean((0, 1, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, photos.var((0, 1, 2, 3)), rtol=0.01)  # a batch's has n - 1
+    assert norm.momentum == 0.9
+
+
 def test_a_training_goes_on_with_its_average_and_its_loss_scale(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -335,3 +335,12 @@ def test_xla_compiles_a_step_and_trains_as_without(tmp_path: Path) -> None:
     assert plain[-1] < plain[0]
     np.testing.assert_allclose(compiled, plain, rtol=1e-4)
     assert second == pytest.approx(first, rel=1e-3)
+
+
+def test_what_a_recipe_says_of_compiling_and_of_precision_reaches_the_trainer(tmp_path: Path) -> None:
+    from sealpin_training.experiment import experiment_config
+
+    for said, compiled, precision in (("", False, ""), ("use_xla: true mixed_precision: BFLOAT16", True, "bfloat16")):
+        recipe = load_recipe(small_recipe(tmp_path, ("batch_size: 4", f"batch_size: 4 {said}")))
+        runtime = experiment_config(recipe, steps_per_loop=1, checkpoint_interval=1).runtime
+        assert (runtime.enable_xla, runtime.mixed_precision_dtype or "") == (compiled, precision)

@@ -1,15 +1,19 @@
 """The rule from val on: chosen there by cost or by boxes, kept, taken by other splits, and said honestly."""
 
 import base64
+import contextlib
 import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from sealpin.cli import main
@@ -35,8 +39,13 @@ Photo = tuple[Record, list[Detection]]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A run of three classes whose network was never made: its detections are given."""
     monkeypatch.chdir(tmp_path)
+    return made_run()
+
+
+def made_run() -> Run:
+    """In the folder where the process is, as every run."""
     run = Run("r", "", "", "", 0, CLASSES, "dataset", "", "", 1, None, "")
-    run.folder.mkdir(parents=True)
+    run.folder.mkdir(parents=True, exist_ok=True)
     return run
 
 
@@ -85,6 +94,29 @@ def test_notice_on_val_is_kept_and_other_splits_take_it(run: Run) -> None:
     assert judged(run, MIXED, choice=Choice(notice=frozenset())).rule.notice == set()
     assert kept(run)["notice"] == []
     assert kept(run)["choice"] == {"escape_cost": 3.0, "max_false_rejects": None}
+
+
+SCORES = st.dictionaries(st.sampled_from(CLASSES), st.integers(1, 99).map(lambda hundredths: hundredths / 100))
+
+
+@given(st.lists(st.tuples(st.sets(st.sampled_from(CLASSES)), SCORES), max_size=12))
+def test_what_is_only_shown_decides_no_verdict_no_threshold_and_no_point_of_a_curve(
+    drawn: list[tuple[set[str], dict[str, float]]],
+) -> None:
+    photos = [part("PR", PR=0.8, QA=0.2), part(PR=0.3, QA=0.9), *(part(*labels, **found) for labels, found in drawn)]
+    without = [
+        (replace(record, boxes=tuple(box for box in record.boxes if box.category != "QA")),
+         [one for one in found if one.category != "QA"])
+        for record, found in photos
+    ]  # fmt: skip
+    with TemporaryDirectory() as folder, contextlib.chdir(folder):
+        noticed, silent = (
+            judged(made_run(), each, choice=Choice(notice=frozenset({"QA"}))) for each in (photos, without)
+        )
+    for name in ("PR", "XX"):
+        assert noticed.rule.thresholds[name] == silent.rule.thresholds[name]
+    for figure in ("bad_parts", "escapes", "false_rejects", "by_threshold", "curve"):
+        assert getattr(noticed, figure) == getattr(silent, figure)
 
 
 def test_what_if_is_answered_and_not_kept(run: Run) -> None:

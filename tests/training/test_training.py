@@ -5,9 +5,11 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,11 @@ from click.testing import CliRunner, Result
 
 from sealpin.cli import main
 from sealpin_edge.errors import InputError, SealpinError
-from sealpin_training.dataset.manifest import Dataset
+from sealpin_training.dataset.manifest import Dataset, load_dataset
 from sealpin_training.evaluation.detect import trained_detector
 from sealpin_training.evaluation.evaluate import evaluate
-from sealpin_training.fit import Fit
+from sealpin_training.fit import Fit, Limits
+from sealpin_training.recipe import load_recipe
 from sealpin_training.registry import deployed
 from sealpin_training.resume import resume
 from sealpin_training.run import STORE, Run, State, load_run
@@ -353,6 +356,13 @@ def test_a_finished_run_is_extended_and_changed_only_when_told_so_and_goes_on_wh
         resume("extended", wide, dataset.folder, EVERY, 16, True, print)
     assert load_run("extended").recipe().extractor.depth_multiplier == pytest.approx(0.35), "nothing was changed"
     with monkeypatch.context() as patched:
+        newer = shutil.copy("mlruns/mlflow.db", place / "newer.db")
+        with closing(sqlite3.connect(newer)) as database:
+            database.executescript("UPDATE alembic_version SET version_num = 'f00dfeedcafe'")
+        patched.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{newer}")
+        with pytest.raises(InputError, match="written by a newer MLflow"):  # before long work
+            resume("extended", None, dataset.folder, EVERY, 16, True, print)
+    with monkeypatch.context() as patched:
         patched.setattr(Fit, "run", killed)
         with pytest.raises(KeyboardInterrupt):
             resume("extended", other, dataset.folder, EVERY, 16, True, print)
@@ -386,6 +396,41 @@ def test_a_batch_that_memory_cannot_hold_is_refused_with_one_that_fits(place: Pa
     with pytest.raises(InputError, match=r"does not fit into the memory(.|\n)*at most \d+"):
         train(small_recipe(place, ("batch_size: 4", "batch_size: 10000000")), dataset.folder, "huge", EVERY, print)
     assert not (place / "mlruns/runs/huge").exists()
+
+
+def test_a_training_tells_what_breaks_within_tensorflow_in_words(
+    place: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real training, of which only the steps are others: they read the first batches, or find no memory."""
+    import tensorflow as tf
+
+    from sealpin_training import fit
+    from sealpin_training.input import TrainingPhotos, batches
+
+    folder = Path(shutil.copytree(dataset.folder, place / "flipped"))
+    (shard,) = folder.glob("train-*.tfrecord")
+    shard.write_bytes(shard.read_bytes()[:-100] + bytes([shard.read_bytes()[-100] ^ 1]) + shard.read_bytes()[-99:])
+    kept: list[float] = []
+    monkeypatch.setattr(fit, "check_memory", lambda *_: 7e6)
+    monkeypatch.setattr(TrainingPhotos, "keep_at_most", lambda photos, size: kept.append(size))
+    recipe = load_recipe(small_recipe(place))
+    training = Fit(recipe, load_dataset(folder), place / "never", 0, None, Limits(4))
+    assert kept == [7e6], "photos are kept in what a step leaves free"
+
+    def read(fit: Fit, tell: object) -> None:
+        list(batches(recipe, fit._photos, 0, 0))
+
+    def too_much(fit: Fit, tell: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[4,9,9,8] on CPU")
+
+    run = Run("never", "", "", "", 0, dataset.classes, "", "", "", 1, None, "")
+    for steps, told_of in (
+        (too_much, "train_config.batch_size: the memory is too small for this batch"),
+        (read, rf"{re.escape(str(shard))}: record {dataset.counts['train'] - 1}"),
+    ):
+        monkeypatch.setattr(Fit, "_train", steps)
+        with pytest.raises(SealpinError, match=told_of):
+            training.run(run, None, State(), print)
 
 
 def test_averaged_weights_are_evaluated_and_kept(wider: Run) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import cycle
+from math import inf
 
 from sealpin_edge.files import write_whole
 
@@ -34,17 +35,20 @@ def draw_curves(*runs: Run) -> bytes:
         ("val/AP", "AP on val"),
         ("train/steps_per_second", "steps per second"),
     )
-    figure = Figure(figsize=(13, 7), layout="constrained")
+    figure = Figure(figsize=(13, 7))
+    figure.subplots_adjust(left=0.045, right=0.985, bottom=0.07, top=0.95, hspace=0.28, wspace=0.2)
     # Steps are the same in all charts, and AP and AP50 are shares of one whole
     for axes, (metric, title) in zip(figure.subplots(2, 3, sharex=True).flat, panels, strict=True):
         for run, line in zip(runs, cycle(("-", "--", ":", "-.")), strict=False):  # curves may lie on each other
             steps, values = series(run, metric)
-            axes.plot(steps, values, line, marker="." if metric.startswith("val/") else None, label=run.name)
+            marker = "." if metric.startswith("val/") else None
+            axes.plot(steps, values, line, marker=marker, label=run.name, clip_on=False)
         axes.set_title(title)
         axes.set_xlabel("step")
         axes.tick_params(labelbottom=True)
         axes.grid(alpha=0.3)
-        axes.set_ylim(bottom=0, top=1.02 if metric.startswith("val/") else None)
+        highest = axes.dataLim.ymax
+        axes.set_ylim(0, 1.02 if metric.startswith("val/") else 1.05 * highest if 0 < highest < inf else None)
     figure.axes[0].legend()
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=90)

@@ -404,8 +404,12 @@ def test_any_segmentation_is_a_box_or_an_error(segmentation: object) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "told"),
     [
-        ("p1.json", b'{"version": "5.0", "shapes": [], "imagePath": "p1.jpg"}', "labelme"),
-        ("cvat.xml", b"<?xml version='1.0'?>\n<annotations><image name='p1.jpg'/></annotations>", "CVAT"),
+        ("p1.json", b'{"version": "5.0", "shapes": [], "imagePath": "p1.jpg"}', "export VOC or COCO (labelme"),
+        (
+            "cvat.xml",
+            b"<?xml version='1.0'?>\n<annotations><image name='p1.jpg'/></annotations>",
+            "export Pascal VOC or COCO",
+        ),
         ("ls.json", b'[{"id": 1, "annotations": [], "data": {"image": "p1.jpg"}}]', "Label Studio"),
         ("via.json", b'{"p1.jpg9": {"filename": "p1.jpg", "regions": []}}', "VGG"),
         ("ml.json", b'[{"image": "p1.jpg", "annotations": []}]', "Create ML"),

@@ -234,6 +234,11 @@ def _message_class() -> Any:
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Pipeline"))
 
 
+@cache  # a recipe has forty messages, and Python looks through the classes anew each time
+def _hints(cls: Any) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
 def _to_dataclass(cls: Any, message: Any) -> Any:
     def value(kind: Any, raw: Any) -> Any:
         if dataclasses.is_dataclass(kind):
@@ -241,7 +246,7 @@ def _to_dataclass(cls: Any, message: Any) -> Any:
         return kind(raw)
 
     found = {}
-    for name, hint in typing.get_type_hints(cls).items():
+    for name, hint in _hints(cls).items():
         kind, repeated = _inner(hint)
         if repeated:
             if raws := getattr(message, name):
