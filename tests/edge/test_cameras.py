@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sealpin_edge.camera import CAMERAS, WATCH_S, Camera, arrange, make_camera
-from sealpin_edge.camera.opencv import OpenCvCamera, Pace
+from sealpin_edge.camera.opencv import FRAMES_BEHIND, OpenCvCamera, Pace
 from sealpin_edge.checks import Checks, Limits
 from sealpin_edge.config import CameraSection
 from sealpin_edge.errors import CameraFault, EnvironmentFault, InputError
@@ -29,7 +31,7 @@ class NetworkCamera:
     """An MJPEG stream over HTTP, 25 frames a second; each frame is a grey that says when it was made."""
 
     def __init__(self) -> None:
-        self.frozen, self.held, self.closing = threading.Event(), threading.Event(), threading.Event()
+        self.opened, self.frozen, self.held, self.closing = (threading.Event() for _ in range(4))
         self.began = time.monotonic()
         camera = self
 
@@ -39,6 +41,7 @@ class NetworkCamera:
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
                 self.end_headers()
                 held = b""
+                camera.opened.set()
                 try:
                     while not camera.closing.wait(0.04):
                         if not camera.frozen.is_set():
@@ -59,8 +62,8 @@ class NetworkCamera:
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def grey(self) -> int:
-        """A step every 100 ms, from 10 to 250 and again."""
-        return 10 + int((time.monotonic() - self.began) * 10) % 25 * 10
+        """A step every 200 ms, from 10 to 250 and again: less than half of that further is later, more is earlier."""
+        return 10 + int((time.monotonic() - self.began) * 5) % 25 * 10
 
     def close(self) -> None:
         self.closing.set()
@@ -106,21 +109,65 @@ def test_a_network_camera_gives_photos_made_after_they_were_asked_for(
         assert frame.photo.shape == (64, 96, 3)
 
 
-def test_what_a_network_has_held_back_is_not_taken_for_new(network_camera: NetworkCamera, camera: OpenCvCamera) -> None:
-    first_photo(camera)
-    threading.Event().wait(1.0)
+@pytest.mark.parametrize("watched_s", [0.2, 1.5])
+def test_what_a_network_has_held_back_is_not_taken_for_new(
+    network_camera: NetworkCamera, camera: OpenCvCamera, watched_s: float
+) -> None:
+    """Nor when it was opened so lately that nobody knows how fast its frames come."""
+    network_camera.opened.wait(15)
+    threading.Event().wait(watched_s)
     network_camera.held.set()
     threading.Event().wait(1.3)
     threading.Timer(0.2, network_camera.held.clear).start()
     before, asked_at = network_camera.grey(), time.monotonic()
-    frame = camera.capture()
+    frame = first_photo(camera)
     grey = round(float(frame.photo.mean()) / 10) * 10
-    assert (grey - before) % 250 <= 60, "not a frame from before"
+    assert (grey - before) % 250 < 125, "not a frame from before"
     assert frame.exposed_at >= asked_at
-    threading.Event().wait(1.0)
+    threading.Event().wait(1.5)
     began = time.monotonic()
     camera.capture()
     assert time.monotonic() - began < 0.6, "what was late has been made up for"
+
+
+@given(
+    st.floats(5, 60),
+    st.floats(0, 3),
+    st.lists(st.tuples(st.floats(0, 9), st.floats(0.001, 4)), max_size=4),
+    st.lists(st.floats(0, 0.5), min_size=1),
+)
+def test_no_frame_counts_as_begun_after_it_was(
+    rate: float, opened_with_s: float, stalls: list[tuple[float, float]], jitter: list[float]
+) -> None:
+    """Whatever the device had when it was opened, and the network holds back: it comes later, in order, at once."""
+    period, arrived, pace = 1 / rate, 0.0, Pace(0.0)
+    for number in range(-int(opened_with_s * rate), int(12 * rate)):
+        made = number * period
+        held_until = max([made, 0.0, *(begin + length for begin, length in stalls if begin <= made < begin + length)])
+        arrived = max(arrived + 0.001, held_until + jitter[number % len(jitter)] * period)
+        pace.arrived(arrived)
+        if pace.known:
+            begun = arrived - FRAMES_BEHIND * pace.period - pace.behind_s
+            # A pause below a stall's is taken for jitter, and the time between frames is known but roughly
+            assert begun <= made + Pace.STALL * period + 0.05 * sum(length for _, length in stalls)
+
+
+@pytest.mark.parametrize("rate", [5, 25, 60])
+@pytest.mark.parametrize("held", [0, 60])
+def test_the_pace_of_an_even_stream_is_known_soon(rate: int, held: int) -> None:
+    """Also of one that delivers at once, when it is opened, what it has held."""
+    pace = Pace(0.0)
+    for number in range(held):
+        pace.arrived(number / 1000)
+    arrivals = [1 + number / rate for number in range(5 * rate)]
+    known = []
+    for now in arrivals:
+        pace.arrived(now)
+        known.append(pace.known)
+    assert not any(known[: max(10, rate // 2)])
+    assert all(known[2 * max(12, rate) :])
+    assert pace.period == pytest.approx(1 / rate, rel=0.1)
+    assert pace.behind_s == 0
 
 
 def test_a_stream_that_lost_frames_in_a_stall_is_on_time_again() -> None:
@@ -128,6 +175,7 @@ def test_a_stream_that_lost_frames_in_a_stall_is_on_time_again() -> None:
     for gap in [*[0.04] * 50, 1.5, *[0.002] * 10]:
         now += gap
         pace.arrived(now)
+    assert pace.known
     assert pace.behind_s == pytest.approx(1.5 - 0.04 - 10 * 0.038, abs=0.05)
     for _ in range(26):
         now += 0.04

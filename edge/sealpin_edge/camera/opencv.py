@@ -4,13 +4,15 @@ Such cameras queue frames, and a queued one may show the part before. So a threa
 comes, and `capture` waits for one that began after it was called: the time of its arrival, less [camera] `latency_ms`,
 less two frames' time, the one in which it was exposed and the one in which it travelled; or the device's own time
 (V4L2), if that is earlier. After a stall the network delivers what it has held back, all at once: until that has been
-made up for, frames count as late by as much as they are behind.
+made up for, frames count as late by as much as they are behind. A device that was just opened gives no photo until it
+is known how fast its frames come, for nothing else tells a frame that was held back from one on time.
 """
 
 import re
 import threading
 import time
 from collections import deque
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -31,22 +33,24 @@ FRAMES_BEHIND = 2
 class Pace:
     """How far behind a stream's frames are, from the times of their arrival alone, in monotonic seconds."""
 
-    SHARE = 0.1  # of the newest frame in the running mean of the time between frames
+    SHARE = 0.02  # of the newest frame in the running mean of the time between frames
     STALL = 3  # of that time without a frame is a stall
     STEADY = 25  # frames at the usual pace: what is still missing was dropped on the way, and does not come
+    LEARNT, LEARNT_S = 12, 1.0  # frames and seconds, at least, from which the pace is learnt
 
     def __init__(self, now: float) -> None:
         self.period = 0.0
         self.behind_s = 0.0
-        self._before, self._frames = now, 0
+        self.known = False
+        self._before = now
+        self._first: deque[float] = deque()
         self._since: deque[float] = deque(maxlen=self.STEADY)
 
     def arrived(self, now: float) -> None:
         """Note a frame."""
         gap, self._before = now - self._before, now
-        self._frames += 1
-        if self._frames <= self.STEADY:  # some come at once when a device is opened
-            self.period += (gap - self.period) * max(self.SHARE, 1 / self._frames)
+        if not self.known:
+            self._learn(now)
         elif self.behind_s or gap > self.STALL * self.period:
             self.behind_s = max(0.0, self.behind_s + gap - self.period)
             if gap > self.STALL * self.period:
@@ -56,6 +60,23 @@ class Pace:
                 self.behind_s = 0.0
         else:
             self.period += self.SHARE * (gap - self.period)
+
+    def _learn(self, now: float) -> None:
+        """From the shortest time up to now that is long enough: without a stall, and of its halves as many frames.
+
+        A device delivers at once what it has when it is opened, and may stall before its pace is known.
+        """
+        times = self._first
+        times.append(now)
+        while len(times) > self.LEARNT + 1 and now - times[1] >= self.LEARNT_S:
+            times.popleft()
+        frames, seconds = len(times) - 1, now - times[0]
+        if frames < self.LEARNT or seconds < self.LEARNT_S:
+            return
+        earlier = sum(time <= now - seconds / 2 for time in times) - 1
+        longest = max(later - sooner for sooner, later in pairwise(times))
+        if longest <= self.STALL * seconds / frames and abs(frames - 2 * earlier) <= max(1, frames // 10):
+            self.period, self.known = seconds / frames, True
 
 
 class OpenCvCamera:
@@ -134,7 +155,11 @@ class OpenCvCamera:
             if now - self._timeout_s < own <= now:  # V4L2's stamp; a stream counts from its own start
                 begun = min(begun, own - self._settings.exposure_us / 1e6)
             with self._changed:
-                if self._wanted_since is None or begun < self._wanted_since:
+                if not pace.known:
+                    self._trouble = (
+                        "it was opened just now, or its frames come too unevenly: how old they are is not known"
+                    )
+                if self._wanted_since is None or not pace.known or begun < self._wanted_since:
                     continue
                 there, pixels = device.retrieve()
                 if not there:
