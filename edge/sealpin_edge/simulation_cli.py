@@ -49,10 +49,11 @@ def simulate(
 ) -> None:
     """Run a whole site on this machine: PLC and line, FTP server, results API, and a station whose world breaks.
 
-    Exit code 1 when a rule of the handshake was broken, or something that the station had stored did not arrive.
+    Exit code 1 when a rule of the handshake was broken, a part was not inspected, or something that the station had
+    stored did not arrive.
     """
     from .simulation.shift import play_shift
-    from .simulation.site import Site
+    from .simulation.site import BUSY_MS, Site
 
     if keep and keep.exists():
         raise InputError("this is in the way", where=str(keep), allowed="a name that is free")
@@ -65,6 +66,7 @@ def simulate(
             first=first,
             store_mb=store_mb,
             disk_mb=disk_mb,
+            trigger_low_ms=BUSY_MS,
         )
         try:
             shift = play_shift(site, parts, cuts=[_range(text) for text in cut], kills=kill, interval_s=interval)

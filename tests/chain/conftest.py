@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sealpin_edge.simulation.servers import free_port
-from sealpin_edge.simulation.site import Site
+from sealpin_edge.simulation.site import BUSY_MS, Site
 from sealpin_training.dataset.formats import voc
 from sealpin_training.dataset.labels import Box
 from tests.conftest import write_parts
@@ -121,4 +121,4 @@ def busy_machine(site: Site) -> None:
 
     Not for tests of stations that stand still: this is the time after which they withhold an OK.
     """
-    site.config.write_text(site.config.read_text().replace("[timers]\n", "[timers]\ntrigger_low_ms = 5000\n"))
+    site.config.write_text(re.sub("trigger_low_ms = .*", f"trigger_low_ms = {BUSY_MS}", site.config.read_text()))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..ask import ask_station
+from ..config import TimersSection
 from ..errors import EnvironmentFault
 from ..outbox import LANES
 from ..photo import encode_jpeg, read_photo
@@ -26,6 +27,8 @@ from .disk import Disk, on_a_disk
 from .line import Line, LinePart
 from .servers import FtpServer, ResultsServer, free_port
 
+# A machine that plays a whole site has more to do than a Pi; in full mode parts are told apart by their numbers, too
+BUSY_MS = 5000
 FTP_PASSWORD, API_TOKEN = "simulated-ftp", "simulated-api"
 PLACES = {"s7": 'block = "DB100"', "mc": 'block = "D100"\nseries = "iq-r"', "modbus": 'block = "HR100"'}
 # What the recorder logs once a part is in the database, and under "store first" its photos are on the disk
@@ -57,9 +60,9 @@ class Audit:
 
 
 class Site:
-    """Everything around a station, in `folder`. `store_mb` bounds its store.
+    """Everything around a station, in `folder`.
 
-    With `disk_mb` its data lie on a disk of that size, a tmpfs in a user namespace of its own, new at each start;
+    `store_mb` bounds its store, `trigger_low_ms` the time for which it may look away from its PLC. With `disk_mb` its data lie on a disk of that size, a tmpfs in a user namespace of its own, new at each start;
     `read_only` says how the next start finds it.
     """
 
@@ -73,6 +76,7 @@ class Site:
         first: str = "store",
         store_mb: int = 4096,
         disk_mb: int = 0,
+        trigger_low_ms: int = TimersSection.trigger_low_ms,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.photos = folder, photos.resolve()
@@ -98,7 +102,7 @@ class Site:
             f'first = "{first}"\n'
             f'[results]\nurl = "http://127.0.0.1:{self.api.port}/results"\ntoken_file = "api.secret"\n'
             f'[display]\naddress = "127.0.0.1:{self.display_port}"\n'
-            "[timers]\nserver_ms = 1000\n"
+            f"[timers]\nserver_ms = 1000\ntrigger_low_ms = {trigger_low_ms}\n"
         )
         self.station: subprocess.Popen[bytes] | None = None
         (folder / "data").mkdir(exist_ok=True)
