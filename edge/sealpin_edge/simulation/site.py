@@ -62,8 +62,9 @@ class Audit:
 class Site:
     """Everything around a station, in `folder`.
 
-    `store_mb` bounds its store, `trigger_low_ms` the time for which it may look away from its PLC. With `disk_mb` its data lie on a disk of that size, a tmpfs in a user namespace of its own, new at each start;
-    `read_only` says how the next start finds it.
+    `store_mb` bounds its store, `trigger_low_ms` the time for which it may look away from its PLC. With `disk_mb` its
+    data lie on a disk of that size, a tmpfs in a user namespace of its own, new at each start; `read_only` says how the
+    next start finds it.
     """
 
     def __init__(
