@@ -42,7 +42,11 @@ OF_A_NEW_RUN = ("steps", "epochs", "batch_size", "learning_rate", "seed", "start
 @click.option("--extend", type=click.IntRange(min=1), metavar="STEPS", help="With --resume: train to so many in all.")
 @click.option("--accept-differences", is_flag=True, help="Train although fields of the recipe cannot be followed.")
 @click.option("--accept-changes", is_flag=True, help="With --resume: take another recipe or a changed dataset.")
-@click.option("--force", is_flag=True, help="Remove a run of this name that there is, and train in its place.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Train in the place of a run of this name, which is removed once the new one has a checkpoint.",
+)
 @mlruns_option
 @json_option
 def train(

@@ -89,11 +89,9 @@ def wider(place: Path, dataset: Dataset) -> Run:
 
 
 def copied(run: Run, name: str) -> Run:
-    """A copy of a run, for what changes it."""
-    folder = run.folder.with_name(name)
-    shutil.copytree(run.folder, folder)
-    file = folder / "run.json"
-    file.write_text(file.read_text().replace(f'"{run.name}"', f'"{name}"'))
+    """A copy of a run, for what changes it, with the MLflow run that `run` names."""
+    shutil.copytree(run.folder, run.folder.with_name(name))
+    replace(run, name=name).save()
     return load_run(name)
 
 
@@ -457,9 +455,30 @@ def test_a_wrong_tracking_address_is_told_before_anything_is_there(
     assert not (place / "mlruns/runs/lost").exists()
 
 
-def test_a_run_starts_from_another_run_and_hours_end_it_early(whole: Run, place: Path, dataset: Dataset) -> None:
+def test_a_run_starts_from_another_run_in_the_place_of_a_third_and_hours_end_it_early(
+    whole: Run, place: Path, dataset: Dataset
+) -> None:
+    third = copied(replace(whole, run_id="0" * 32), "second")
+
+    def of_third() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in sorted(third.folder.rglob("*")) if path.is_file()}
+
+    before = of_third()
+    for options, told_of in (
+        (Options(), "there is a run of this name"),
+        (Options(force=True, start_from="second"), "cannot start from the one whose place it takes"),
+        (Options(force=True, batch_size=10_000_000), "does not fit into the memory"),
+    ):
+        with pytest.raises(InputError, match=told_of):
+            train(small_recipe(place), dataset.folder, "second", options, print)
+        assert of_third() == before
+    third.folder.rename(third.folder.with_name(".second.replaced"))  # as a kill before the first checkpoint leaves it
+    third.folder.mkdir()
+    with pytest.raises(InputError, match="there is a run of this name"):
+        train(small_recipe(place), dataset.folder, "second", Options(), print)
+    assert of_third() == before
     said: list[str] = []
-    options = Options(max_hours=1e-9, start_from="whole", batch_size=2, learning_rate=0.004)
+    options = Options(max_hours=1e-9, start_from="whole", batch_size=2, learning_rate=0.004, force=True)
     recipe = small_recipe(place)
     run, _ = train(recipe, dataset.folder, "second", options, said.append)
     assert [line.split()[0] for line in said[:2]] == ["--batch-size", "--learning-rate"]
@@ -471,7 +490,9 @@ def test_a_run_starts_from_another_run_and_hours_end_it_early(whole: Run, place:
     assert all(name.startswith("_feature_extractor/") for name in kept["loaded"])
     assert {name.partition("/")[0] for name in kept["new"]} == {"_box_predictor"}
     assert State.load(run).status == "stopped"
-    assert "hours are over" in said[-1]
+    assert "hours are over" in said[-2]
+    assert said[-1].startswith("the old run is removed, but not from MLflow: ")
+    assert not list(run.folder.parent.glob(".second.*re*"))
     assert run.weights("best").with_suffix(".index").exists()
 
 

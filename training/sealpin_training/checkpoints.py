@@ -43,6 +43,11 @@ def steps_saved(folder: Path) -> list[int]:
     return sorted({int(match[1]) for match in named if match}, reverse=True)
 
 
+def has_state(run: Path) -> bool:
+    """Whether a run's folder has any checkpoint, of its state or of weights."""
+    return any(run.glob("*/ckpt-*.index"))
+
+
 def damage(checkpoint: Path) -> str:
     """Why a checkpoint cannot be read; "" when every tensor of it can."""
     tf = tensorflow()

@@ -1,13 +1,17 @@
-"""Renaming and removing runs, on disk and in MLflow."""
+"""Renaming, removing and replacing runs, on disk and in MLflow."""
 
 import secrets
 import shutil
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sealpin_edge.errors import InputError
 
+from .checkpoints import has_state
 from .registry import in_mlflow
 from .run import Run, load_run, run_folder
 from .standing import locked
@@ -35,9 +39,44 @@ def remove_run(run: Run) -> str:
     showing, marked as removed. Raises InputError when somebody is at work on the run.
     """
     with locked(run.name, run.store, "removing"):
-        gone = run.folder.with_name(f".{run.name}.{secrets.token_hex(4)}.removed")
-        run.folder.rename(gone)  # it is gone at once, however long its files take
-        shutil.rmtree(gone)
+        return _remove(run, run.folder)
+
+
+@contextmanager
+def replaced(run: Run, tell: Callable[[str], None]) -> Iterator[None]:
+    """Train another run in the place of `run`, of whose name the caller has the lock.
+
+    It is removed when the other one has a state to go on from; else it comes back.
+    """
+    aside = _aside(run.folder)
+    if aside.exists():
+        shutil.rmtree(aside)  # another one's, whose successor was killed
+    run.folder.rename(aside)
+    try:
+        yield
+    finally:
+        if not has_state(run.folder):
+            bring_back(run.folder)
+        elif missed := _remove(run, aside):
+            tell(f"the old run is removed, but not from MLflow: {missed}")
+
+
+def bring_back(folder: Path) -> None:
+    """Put back the run that was to be replaced in `folder`, unless the new one has a state: it may have been killed."""
+    if _aside(folder).exists() and not has_state(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        _aside(folder).rename(folder)
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.replaced")
+
+
+def _remove(run: Run, folder: Path) -> str:
+    """Remove a run that lies in `folder`; returns why MLflow keeps it."""
+    gone = folder.with_name(f".{run.name}.{secrets.token_hex(4)}.removed")
+    folder.rename(gone)  # it is gone at once, however long its files take
+    shutil.rmtree(gone)
     return in_mlflow(run, lambda client: _delete(client, run))
 
 

@@ -308,7 +308,7 @@ def _damaged(path: Path, found: str) -> InputError:
 
 def run_names(store: Path = STORE) -> list[str]:
     """All runs of a store."""
-    return sorted(found.parent.name for found in (store / "runs").glob("*/run.json"))
+    return sorted(found.parent.name for found in (store / "runs").glob("[!.]*/run.json"))  # others are on their way out
 
 
 def run_folder(name: str, store: Path = STORE) -> Path:

@@ -4,14 +4,14 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sealpin_edge.errors import InputError, quote
 
-from .checkpoints import steps_saved
+from .checkpoints import has_state, steps_saved
 from .curves import plot_curves
 from .dataset.manifest import Dataset, load_dataset
 from .dataset.records import RecordFile
@@ -19,7 +19,7 @@ from .distribution import check_batch, is_chief
 from .environment import command_line, environment
 from .evaluation.evaluate import Evaluation, evaluate
 from .interrupt import Interrupted
-from .manage import remove_run
+from .manage import bring_back, replaced
 from .overrides import overridden
 from .recipe import Recipe, load_recipe
 from .recipe_check import slow_norms
@@ -88,7 +88,46 @@ def _train(
     recipe: Recipe, recipe_path: Path, dataset: Dataset, start: Path | None, name: str, options: Options, tell: Tell
 ) -> tuple[Run, Evaluation]:
     folder = run_folder(name, options.store)
-    if any(folder.glob("*/ckpt-*.index")):
+    making_way = _making_way(folder, start, name, options, tell)
+    opened = open_tracking(options.store) if is_chief() else None
+    with making_way:
+        if is_chief():
+            shutil.rmtree(folder, ignore_errors=True)  # left by a run that was killed before its first checkpoint
+            folder.mkdir(parents=True)
+        run = Run(
+            name=name,
+            run_id="",
+            recipe_name=recipe_path.stem,
+            recipe_sha256=hashlib.sha256(recipe_path.read_bytes()).hexdigest(),
+            seed=options.seed,
+            classes=dataset.classes,
+            dataset=str(dataset.folder.resolve()),
+            dataset_digest=dataset.digest,
+            command=command_line(),
+            evaluate_every=options.evaluate_every
+            or max(LEAST_STEPS_BETWEEN, recipe.train.num_steps // EVALUATIONS_PER_RUN),
+            patience=options.patience,
+            max_hours=options.max_hours,
+            start_from=str(start) if start else "",
+            environment=environment(),
+            store=options.store,
+        )
+        try:
+            return fit_run(run, recipe, dataset, State(), tell, opened)
+        except BaseException:
+            # A run with a checkpoint can be resumed; one without is only in the way of its name
+            if is_chief() and not has_state(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+def _making_way(
+    folder: Path, start: Path | None, name: str, options: Options, tell: Tell
+) -> AbstractContextManager[None]:
+    """For the time of a training in `folder`: a run that is there makes way for it."""
+    if is_chief():
+        bring_back(folder)
+    if has_state(folder):
         if not options.force:
             raise InputError(
                 "there is a run of this name",
@@ -97,37 +136,17 @@ def _train(
                 advice="choose another --run, or go on with it",
                 hint=f"sealpin train --run {run_words(name, options.store)} --resume",
             )
-        if is_chief() and (missed := remove_run(load_run(name, options.store))):
-            tell(f"the old run is removed, but not from MLflow: {missed}")
-    opened = open_tracking(options.store) if is_chief() else None
-    if is_chief():
-        shutil.rmtree(folder, ignore_errors=True)  # left by a run that was killed before its first checkpoint
-        folder.mkdir(parents=True)
-    run = Run(
-        name=name,
-        run_id="",
-        recipe_name=recipe_path.stem,
-        recipe_sha256=hashlib.sha256(recipe_path.read_bytes()).hexdigest(),
-        seed=options.seed,
-        classes=dataset.classes,
-        dataset=str(dataset.folder.resolve()),
-        dataset_digest=dataset.digest,
-        command=command_line(),
-        evaluate_every=options.evaluate_every
-        or max(LEAST_STEPS_BETWEEN, recipe.train.num_steps // EVALUATIONS_PER_RUN),
-        patience=options.patience,
-        max_hours=options.max_hours,
-        start_from=str(start) if start else "",
-        environment=environment(),
-        store=options.store,
-    )
-    try:
-        return fit_run(run, recipe, dataset, State(), tell, opened)
-    except BaseException:
-        # A run with a checkpoint can be resumed; one without is only in the way of its name
-        if is_chief() and not any(folder.glob("*/ckpt-*.index")):
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+        if start and folder.resolve() in (start.resolve(), *start.resolve().parents):
+            raise InputError(
+                "a run cannot start from the one whose place it takes",
+                where="--start-from",
+                found=str(start),
+                advice="give the old one another name, and start from that",
+                hint=f"sealpin runs rename {run_words(name, options.store)} NEW",
+            )
+        if is_chief():
+            return replaced(load_run(name, options.store), tell)
+    return nullcontext()
 
 
 def check_followed(recipe: Recipe, path: str, accept_differences: bool) -> None:
