@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,34 +70,36 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Walk:
     config = config.replace("1102", str(plc)) + f'\n[display]\naddress = "127.0.0.1:{display}"\n'
     (walk.folder / "station.toml").write_text(config)
     waiting: list[tuple[str, subprocess.Popen[str]]] = []
-    for line in "".join(blocks("sh")).splitlines():
-        if line.startswith(NOT_RUN):
-            continue
-        command = line.replace("1102", str(plc)).replace("--run first", f"--run first {FEWER_STEPS}")
-        command = command.replace("--size 320", "--size 320 --batch-size 4").replace("--quantize int8", LOSSLESS)
-        arguments = shlex.split(command.removesuffix("&"))
-        if command.endswith("&") or arguments[:2] == ["sealpin-edge", "run"]:
-            process = subprocess.Popen(
-                arguments,
-                cwd=walk.folder,
-                env=environment(),
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
-            waiting.append((line, process))
-        else:
-            done = subprocess.run(arguments, cwd=walk.folder, env=environment(), text=True, capture_output=True)
-            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-            walk.printed[line] = done.stdout
-    (line, plc_sim), (_, station) = waiting
-    try:
-        walk.printed[line], _ = plc_sim.communicate(timeout=120)
-    finally:
-        station.terminate()
-        log, _ = station.communicate(timeout=30)
-    assert plc_sim.returncode == 0, f"{walk.printed[line]}\n{log}"
-    assert station.returncode == 0, log
+    with ExitStack() as processes:
+        for line in "".join(blocks("sh")).splitlines():
+            if line.startswith(NOT_RUN):
+                continue
+            command = line.replace("1102", str(plc)).replace("--run first", f"--run first {FEWER_STEPS}")
+            command = command.replace("--size 320", "--size 320 --batch-size 4").replace("--quantize int8", LOSSLESS)
+            arguments = shlex.split(command.removesuffix("&"))
+            if command.endswith("&") or arguments[:2] == ["sealpin-edge", "run"]:
+                process = subprocess.Popen(
+                    arguments,
+                    cwd=walk.folder,
+                    env=environment(),
+                    text=True,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                )
+                processes.callback(process.kill)  # whatever else fails
+                waiting.append((line, process))
+            else:
+                done = subprocess.run(arguments, cwd=walk.folder, env=environment(), text=True, capture_output=True)
+                assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+                walk.printed[line] = done.stdout
+        (line, plc_sim), (_, station) = waiting
+        try:
+            walk.printed[line], _ = plc_sim.communicate(timeout=120)
+        finally:
+            station.terminate()
+            log, _ = station.communicate(timeout=30)
+        assert plc_sim.returncode == 0, f"{walk.printed[line]}\n{log}"
+        assert station.returncode == 0, log
     return walk
 
 
