@@ -238,12 +238,17 @@ def convert(
     plan = Plan(_pairs(merge, "--merge"), seed, group, keep, unlabelled == "good", _rules(classes, None))
     result, found = convert_folder(src, out, plan, processes=workers)
     counts = ", ".join(f"{count} {split}" for split, count in result.counts.items())
-    told = []
+    told, good = [], sum(result.counts.values()) - len(result.bad)
     waiting = found.unlabelled & found.unplaced
     if waiting:
         told.append(f"{len(waiting)} photos left out until a person has looked at them: sealpin label {quote(src)}")
-    if (without := len(found.unlabelled - waiting)) and unlabelled == "leave":
-        told.append(f"{without} photos without labels left out; --unlabelled good takes them as good parts")
+    if without := sorted(found.unlabelled - waiting):
+        some = f"{', '.join(without[:SHOWN])}{', ...' if len(without) > SHOWN else ''}"
+        told.append(
+            f"{len(without)} photos without labels left out; --unlabelled good takes them as good parts"
+            if unlabelled == "leave"
+            else f"{len(without)} photos without labels are good parts now, by --unlabelled good: {some}"
+        )
     if warnings := found.count("warning"):
         told.append(f"{warnings} warnings: sealpin dataset check {quote(src)}")
     if keep:
@@ -256,6 +261,7 @@ def convert(
     answer(
         {
             "photos": result.counts,
+            "good": good,
             "classes": result.classes,
             "digest": result.digest,
             "unlabelled": len(found.unlabelled),
@@ -265,7 +271,8 @@ def convert(
         "\n".join(
             [
                 *told,
-                f"{out}: {counts} photos; classes {', '.join(result.classes)}; digest {result.digest[:12]}",
+                f"{out}: {counts} photos, {good} of them good parts; classes {', '.join(result.classes)};"
+                f" digest {result.digest[:12]}",
                 following,
             ]
         ),

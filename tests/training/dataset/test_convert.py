@@ -156,8 +156,13 @@ def test_photos_without_labels_are_left_out_or_taken_as_good(source: Path, tmp_p
     assert left.exit_code == 0, left.output
     assert "1 photos without labels left out" in left.output
     assert "part_03.jpg" not in where(load_dataset(tmp_path / "left"))
-    taken = convert(source, tmp_path / "taken", unlabelled_good=True)
+    words = ["dataset", "convert", str(source), str(tmp_path / "taken"), "--workers", "1", "--unlabelled", "good"]
+    said = CliRunner().invoke(main, words).output
+    taken = load_dataset(tmp_path / "taken")
     assert sum(taken.counts.values()) == 20
+    assert "1 photos without labels are good parts now, by --unlabelled good: part_03.jpg\n" in said
+    assert f"{20 - len(taken.bad)} of them good parts" in said
+    assert "part_03.jpg" not in taken.bad
     summary = json.loads((taken.folder / "dataset.json").read_text())
     assert next(photo for photo in summary["photos"] if photo["name"] == "part_03.jpg")["boxes"] == 0
 
