@@ -1,6 +1,7 @@
 """Labels that nobody can place: of which photo they are is not known, so that no photo becomes a good part for them."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,37 @@ def test_labels_that_are_lost_make_no_good_part(tmp_path: Path, name: str, label
     if label is None or name not in OF_ANOTHER_NAME:
         assert "a.jpg" in before.unplaced, "--unlabelled good would take it"
         assert "a.jpg" in after.unplaced & after.unlabelled
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("l.csv", lambda text: text[: text.index("c.jpg,400") + len("c.jpg,400,36")]),
+        ("l.csv", lambda text: text[: text.index("c.jpg,400") + len("c.jpg,400,360,")]),
+        ("l.json", lambda text: text.replace("b.jpg", "a.jpg")),
+    ],
+    ids=["cut in a size", "cut before a class", "an image under another name"],
+)
+def test_a_listing_with_a_gap_leaves_no_photo_that_it_does_not_name_a_good_part(
+    tmp_path: Path, name: str, change: Callable[[str], str]
+) -> None:
+    src = tmp_path / "src"
+    src.mkdir()
+    names = [f"{letter}.jpg" for letter in "abcde"]
+    for number, photo in enumerate(names):
+        picture(number).save(src / photo)
+    if name == "l.csv":
+        rows = [f"{photo},{WIDTH},{HEIGHT},burr,{10 + 80 * n},20,{60 + 80 * n},90" for n, photo in enumerate(names)]
+        text = HEAD + "\n".join(rows) + "\n"
+    else:
+        images = [{"id": n, "file_name": photo, "width": WIDTH, "height": HEIGHT} for n, photo in enumerate(names)]
+        boxes = [{"id": n, "image_id": n, "category_id": 1, "bbox": [10 + 70 * n, 20, 50, 70]} for n in range(5)]
+        text = json.dumps({"images": images, "categories": [{"id": 1, "name": "burr"}], "annotations": boxes})
+    (src / name).write_text(change(text))
+    assert change(text) != text
+    assert errors(look(src))
+    made = convert(repaired(src), tmp_path / "out", Plan(unlabelled_good=True), processes=1)[0]
+    assert len(made.bad) == sum(made.counts.values()) > 0, "every part here is bad"
 
 
 def test_a_link_to_a_photo_that_is_gone_takes_no_labels_with_it(tmp_path: Path) -> None:

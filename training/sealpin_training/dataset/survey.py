@@ -30,6 +30,8 @@ from .twins import Known, copies_of_bad_parts, find_twins
 CHUNK = 32
 INPUT_SIZE = (640, 640)  # of the recipes of the original line
 LEAST_BOX_PX = 8
+# In a listing: a row that was cut off, or the rows of two photos under one name
+_OF_A_GAP = ("labels-differ", "size-differs", "class-missing")
 LEAST_BOXES = 20
 
 
@@ -204,8 +206,10 @@ def _in_doubt(result: Survey, lost: list[str]) -> set[str]:
 
     These may be of any photo without labels. A file that could not be read at all may also speak against the labels of
     the photo that is called like it, or of any when it is a listing. `lost`: names in labels without a photo.
+    A listing that was cut off, or has one photo's boxes under the name of another, may lack any photo without labels.
     """
     stems = {namesake(photo.name) for photo in result.photos}
+    gaps = any(one.kind in _OF_A_GAP and namesake(one.file) not in stems for one in result.findings)
     about = {stem for name in lost for stem in _stems(name)}
     any_of_them = False
     for one in result.source.findings:
@@ -220,7 +224,7 @@ def _in_doubt(result: Survey, lost: list[str]) -> set[str]:
         photo.name
         for photo in result.photos
         if not photo.boxes
-        and (any_of_them or namesake(photo.name) in about or (about and photo.name in result.unlabelled))
+        and (any_of_them or namesake(photo.name) in about or ((about or gaps) and photo.name in result.unlabelled))
     }
 
 
