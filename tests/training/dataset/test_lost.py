@@ -116,6 +116,21 @@ def test_labels_that_are_lost_make_no_good_part(tmp_path: Path, name: str, label
         assert "a.jpg" in after.unplaced & after.unlabelled
 
 
+@pytest.mark.parametrize("name", ["a.txt~", "a.text", "a", "a.txt ", "#a.txt#", ".a.txt", "a.yolo"])
+def test_labels_that_nothing_reads_among_labels_make_no_good_part(tmp_path: Path, name: str) -> None:
+    src = tmp_path / "src"
+    for folder in ("images", "labels"):
+        (src / folder).mkdir(parents=True)
+    for number, stem in enumerate("abc"):
+        picture(number).save(src / f"images/{stem}.jpg")
+        (src / f"labels/{stem}.txt").write_text("0 0.2 0.2 0.1 0.1\n")
+    (src / "labels/classes.txt").write_text("burr\n")
+    (src / "labels/a.txt").rename(src / "labels" / name)
+    assert [one.file for one in look(src).findings if one.kind == "labels-not-read"] == [f"labels/{name}"]
+    made = convert(repaired(src), tmp_path / "out", Plan(unlabelled_good=True), processes=1)[0]
+    assert len(made.bad) == sum(made.counts.values()) == 2
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [

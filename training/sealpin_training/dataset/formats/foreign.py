@@ -68,13 +68,15 @@ def looks_like_labels(path: Path) -> bool:
 
 
 def tell_namesakes(files: Files) -> None:
-    """Find the labels that have an ending of their own, and lie beside the photo that they are called like."""
+    """Find the labels that have an ending of their own, beside the photo that they are called like or among labels."""
     stems = {(photo.rpartition("/")[0], namesake(photo)) for photo in files.photos}
     own = {(name.rpartition("/")[0], namesake(name)) for names in files.labels.values() for name in names}
+    anywhere, of_labels = {stem for _, stem in stems}, {folder for folder, _ in own}
     for name in files.others:
         folder, _, last = name.rpartition("/")
-        called = (folder, namesake(last.lstrip(".")))
-        if called in stems and called not in own and looks_like_labels(files.root / name):
+        called = folder, stem = folder, namesake(last.lstrip(".#"))  # hidden, or as an editor keeps what is not saved
+        of_a_photo = called in stems or (folder in of_labels and stem in anywhere)
+        if of_a_photo and called not in own and looks_like_labels(files.root / name):
             files.findings.append(Finding(name, "labels-not-read", "labels under an ending that nothing reads"))
 
 
