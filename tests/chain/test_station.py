@@ -111,7 +111,7 @@ server_ms = 2000
 
     def uploaded(self) -> list[Path]:
         """Photos on the FTP server, in order of arrival's date and name."""
-        return sorted(file for file in self.uploads.rglob("*") if file.is_file())
+        return sorted(file for file in self.uploads.rglob("*.jpg") if file.is_file())  # no .part, which is under way
 
 
 @pytest.fixture
