@@ -30,9 +30,9 @@ from .twins import Known, copies_of_bad_parts, find_twins
 CHUNK = 32
 INPUT_SIZE = (640, 640)  # of the recipes of the original line
 LEAST_BOX_PX = 8
+LEAST_BOXES = 20
 # In a listing: a row that was cut off, or the rows of two photos under one name
 _OF_A_GAP = ("labels-differ", "size-differs", "class-missing")
-LEAST_BOXES = 20
 
 
 @dataclass(frozen=True)

@@ -74,9 +74,9 @@ def tell_namesakes(files: Files) -> None:
     anywhere, of_labels = {stem for _, stem in stems}, {folder for folder, _ in own}
     for name in files.others:
         folder, _, last = name.rpartition("/")
-        called = folder, stem = folder, namesake(last.lstrip(".#"))  # hidden, or as an editor keeps what is not saved
-        of_a_photo = called in stems or (folder in of_labels and stem in anywhere)
-        if of_a_photo and called not in own and looks_like_labels(files.root / name):
+        stem = namesake(last.lstrip(".#"))  # hidden, or as an editor keeps what is not saved
+        of_a_photo = (folder, stem) in stems or (folder in of_labels and stem in anywhere)
+        if of_a_photo and (folder, stem) not in own and looks_like_labels(files.root / name):
             files.findings.append(Finding(name, "labels-not-read", "labels under an ending that nothing reads"))
 
 
