@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError, in_words
+from .jpeg import decode_jpeg
 from .photo_header import MAX_PIXELS, read_header
 
 Photo = npt.NDArray[np.uint8]
@@ -23,11 +24,8 @@ MAX_BYTES = 4 * MAX_PIXELS
 def decode_photo(data: bytes, name: str = "photo") -> Photo:
     """Decode a photo of one of FORMATS as stored: an EXIF rotation is not applied, since labels count stored pixels.
 
-    Raises InputError when the bytes are no photo, or one of more than MAX_PIXELS, or a JPEG that ends before its last
-    row.
+    Raises InputError when the bytes are no photo, or one of more than MAX_PIXELS, or a JPEG that is not whole.
     """
-    import cv2
-
     header = read_header(data)
     if header and header.too_large:
         raise InputError(
@@ -37,21 +35,32 @@ def decode_photo(data: bytes, name: str = "photo") -> Photo:
             allowed=f"{MAX_PIXELS:,} pixels",
             advice="make it smaller, or take it out of the folder",
         )
-    whole = not data.startswith(b"\xff\xd8") or data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
-    photo = None
-    if whole and header:
-        with contextlib.suppress(cv2.error):
-            photo = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    photo, told = None, "no photo"
+    if header:
+        try:
+            photo = decode_jpeg(data) if header.format == "JPEG" else None
+            photo = _decode_any(data) if photo is None else photo
+        except ValueError as error:
+            told = f"a damaged JPEG: {error}"
     if photo is None:
-        found = "that are no photo" if whole else "that end too early"
         raise InputError(
             "this photo cannot be read",
             where=name,
-            found=f"{len(data)} bytes {found}",
+            found=f"{len(data)} bytes that are {told}",
             allowed="a whole JPEG or PNG file",
             advice="copy it again from the camera, or take it out of the folder",
         )
-    return np.asarray(photo, dtype=np.uint8)
+    return photo
+
+
+def _decode_any(data: bytes) -> Photo | None:
+    """What OpenCV makes of a photo; None when it is none."""
+    import cv2
+
+    with contextlib.suppress(cv2.error):
+        photo = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+        return None if photo is None else np.asarray(photo, dtype=np.uint8)
+    return None
 
 
 def read_photo(path: Path) -> Photo:

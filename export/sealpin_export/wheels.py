@@ -22,13 +22,13 @@ _PLATFORM = re.compile(r"cp3(\d{1,2})-(aarch64|x86_64)")
 _GLIBC = ("2_36", "2_35", "2_34", "2_31", "2_28", "2_27", "2_26", "2_24", "2_17")
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 # The extras of sealpin-edge are called as the driver or the address that wants them
-EXTRAS = {"mc", "modbus", "picamera2", "sftp", "smb"}
+EXTRAS = {"mc", "modbus", "sftp", "smb"}
 
 
 def extras_for(config: StationConfig) -> list[str]:
     """The extras of sealpin-edge that a station of this config needs."""
     scheme = config.photos.url.partition("://")[0] if config.photos else ""
-    return sorted(EXTRAS & {config.plc.driver, config.camera.driver, scheme})
+    return sorted(EXTRAS & {config.plc.driver, scheme})
 
 
 def edge_wheel() -> tuple[str, bytes]:

@@ -230,10 +230,9 @@ def test_the_manifest_tells_what_is_inside(bundle: Path) -> None:
 
 
 def test_the_packages_a_config_needs_are_named(contents: Contents, tmp_path: Path) -> None:
-    camera = TEMPLATE.replace('driver = "folder"\nchecks = "off"\npath = "photos"', 'driver = "picamera2"')
-    contents.station.write_text(camera + '[photos]\nurl = "sftp://u@h/x"\n')
-    assert extras_for(load_config(contents.station, template=True)) == ["picamera2", "sftp"]
-    assert make_bundle(contents, tmp_path / "x.sealpin").content["extras"] == ["picamera2", "sftp"]
+    contents.station.write_text(TEMPLATE + '[photos]\nurl = "sftp://u@h/x"\n')
+    assert extras_for(load_config(contents.station, template=True)) == ["sftp"]
+    assert make_bundle(contents, tmp_path / "x.sealpin").content["extras"] == ["sftp"]
 
 
 def test_the_stations_own_wheel_is_reproducible_and_whole(tmp_path: Path) -> None:

@@ -1,24 +1,35 @@
 """Photos from outside: what is decoded, what is refused before any decoder sees it, and in which words."""
 
 import io
+import json
+import re
 import struct
+import tempfile
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import event, given
+from hypothesis import strategies as st
 from PIL import Image
 
 from sealpin.cli import main
-from sealpin_edge.errors import InputError
-from sealpin_edge.photo import decode_photo, read_photo
+from sealpin_edge.camera import make_camera
+from sealpin_edge.config import CameraSection
+from sealpin_edge.errors import InputError, SealpinError
+from sealpin_edge.golden import GOLDEN_FILE, prove_on_golden
+from sealpin_edge.jpeg import decode_jpeg
+from sealpin_edge.model import Model
+from sealpin_edge.photo import decode_photo, encode_jpeg, read_photo
 from sealpin_edge.photo_header import FORMATS, MAX_PIXELS, read_header
 from sealpin_training.dataset.formats import voc
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.photos import inspect_photo, open_picture
 
-from ..conftest import write_parts
+from ..conftest import part_photo, write_parts
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) print\nshowpage\n%%EOF\n"
 # The first bytes of formats that Pillow or OpenCV know, and that are not decoded
@@ -153,6 +164,82 @@ def test_predict_says_why_a_photo_was_not_inspected(tmp_path: Path, toy_model: P
     assert said.exit_code == 0, said.output
     told = "this photo is too large to open, 50000 x 50000 pixels, allowed: 100,000,000 pixels"
     assert f"NOT INSPECTED bomb.jpg  {told}" in said.output
+
+
+@given(
+    st.integers(0, 99), st.integers(60, 98), st.sampled_from((0x111111, 0x211111, 0x221111, 0x121111, 0x411111)),
+    st.booleans(), st.sampled_from((0, 4)), st.floats(0, 1), st.sampled_from((0, 512)),
+)  # fmt: skip
+def test_check_and_station_find_the_same_holes_and_give_the_pixels_of_sound_photos(
+    seed: int, quality: int, sampling: int, progressive: bool, restart: int, place: float, zeros: int
+) -> None:
+    """A copy that failed leaves zeros or nothing, with the end marker in its place."""
+    pixels = np.random.default_rng(seed).normal(128, 30, (96, 128, 3)).clip(0, 255).astype(np.uint8)
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
+    options += [cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive), cv2.IMWRITE_JPEG_RST_INTERVAL, restart]
+    data = cv2.imencode(".jpg", pixels, options)[1].tobytes()
+    assert np.array_equal(decode_photo(data), cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB))
+    first, last = data.find(b"\xff\xda") + 20, len(data) - 700
+    begin = first + int(place * (last - first))
+    damaged = data[:begin] + bytes(zeros) + data[begin + 512 :]
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "part.jpg").write_bytes(damaged)
+        found = {one.kind for one in inspect_photo(Path(folder), "part.jpg").findings}
+    event("found" if found else "not found")
+    if found:
+        assert found <= {"photo-corrupt", "photo-truncated"}
+        with pytest.raises(InputError, match="damaged JPEG"):
+            decode_photo(damaged)
+    else:
+        decode_photo(damaged)
+
+
+def test_what_only_fills_a_photo_up_is_no_damage_and_what_a_hole_leaves_over_is(tmp_path: Path) -> None:
+    data = cv2.imencode(".jpg", np.random.default_rng(5).integers(0, 255, (96, 128, 3), np.uint8))[1].tobytes()
+    for filler, damaged in ((bytes(99), False), (b"\xff" * 30, False), (b"\x01" * 20, False), (b"\x01\x02" * 20, True)):
+        (tmp_path / "part.jpg").write_bytes(data[:-2] + filler + data[-2:])
+        assert bool(inspect_photo(tmp_path, "part.jpg").findings) == damaged
+        if damaged:
+            with pytest.raises(InputError, match="extraneous bytes"):
+                read_photo(tmp_path / "part.jpg")
+        else:
+            assert np.array_equal(read_photo(tmp_path / "part.jpg"), decode_photo(data))
+
+
+def test_what_turbojpeg_does_not_decode_is_left_to_opencv(tmp_path: Path) -> None:
+    """A 4:1:1 stream of one MCU is a 4:4:1 stream when its header says so: a column for a row."""
+    pixels = np.random.default_rng(5).integers(0, 255, (8, 32, 3), np.uint8)
+    data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x411111])[1].tobytes()
+    assert data.count(b"\x00\x08\x00\x20\x03\x01\x41") == 1
+    column = data.replace(b"\x00\x08\x00\x20\x03\x01\x41", b"\x00\x20\x00\x08\x03\x01\x14")
+    (tmp_path / "441.jpg").write_bytes(column)
+    (tmp_path / "rare.jpg").write_bytes(column.replace(b"\x03\x01\x14", b"\x03\x01\x31"))
+    (tmp_path / "cmyk.jpg").write_bytes(encoded("JPEG", 37, 51, "CMYK"))
+    for name, shape, kinds in (
+        ("441.jpg", (32, 8, 3), []), ("rare.jpg", (32, 8, 3), []), ("cmyk.jpg", (51, 37, 3), ["photo-cmyk"])
+    ):  # fmt: skip
+        assert decode_jpeg((tmp_path / name).read_bytes()) is None
+        assert read_photo(tmp_path / name).shape == shape
+        assert [one.kind for one in inspect_photo(tmp_path, name).findings] == kinds
+
+
+def test_a_photo_with_a_hole_is_not_judged(tmp_path: Path, toy_model: Path) -> None:
+    """By what judges photos from files: predict, the folder camera and golden photos."""
+    data = encode_jpeg(part_photo(("PR", 2, 3)))
+    (tmp_path / "part.jpg").write_bytes(data[: len(data) // 2] + bytes(512) + data[len(data) // 2 + 512 :])
+    said = CliRunner().invoke(main, ["predict", str(toy_model), str(tmp_path)])
+    assert said.exit_code == 0, said.output
+    assert re.search(
+        r"NOT INSPECTED part\.jpg  this photo cannot be read, \d+ bytes that are a damaged JPEG", said.output
+    )
+    camera = make_camera(CameraSection("folder", path=tmp_path), 1.0)
+    with pytest.raises(SealpinError, match="damaged JPEG"):
+        camera.capture()
+    golden = {"photos": [{"photo": "part.jpg", "verdict": "OK", "detections": []}]}
+    (tmp_path / GOLDEN_FILE).write_text(json.dumps(golden))
+    model = Model(toy_model)
+    with pytest.raises(InputError, match="damaged JPEG"):
+        prove_on_golden(model, model.rule(), tmp_path)
 
 
 def test_stray_bytes_before_the_frame_header_cost_no_time() -> None:

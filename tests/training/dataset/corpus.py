@@ -363,10 +363,10 @@ def a_png_with_a_wrong_check_sum(folder: Path) -> None:
     (folder / "shot.png").write_bytes(data)
 
 
-@plants("photo-damaged", "p01.jpg")
+@plants("photo-corrupt", "p01.jpg")
 def a_photo_with_bytes_too_many(folder: Path) -> None:
     data = (folder / "p01.jpg").read_bytes()
-    (folder / "p01.jpg").write_bytes(data[:-2] + bytes(12) + data[-2:])
+    (folder / "p01.jpg").write_bytes(data[:-2] + bytes(range(1, 13)) + data[-2:])
 
 
 @plants("photo-too-large", "huge.png")

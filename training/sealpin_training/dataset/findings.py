@@ -308,9 +308,6 @@ KINDS: dict[str, Kind] = {
         "error", "this photo ends before its last row", "a whole JPEG or PNG", COPY_AGAIN, "leave it out"
     ),
     "photo-corrupt": Kind("error", "this photo is damaged", "a sound JPEG or PNG", COPY_AGAIN, "leave it out"),
-    "photo-damaged": Kind(
-        "warning", "this photo opens, but bytes of it are wrong: part of the picture may be", "sound bytes", LOOK
-    ),
     "photo-too-large": Kind(
         "error", "this photo is too large to open", "up to 100 megapixels and 64 MB", "make it smaller", "leave it out"
     ),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sealpin_edge.jpeg import decode_jpeg
 from sealpin_edge.photo_header import FORMATS, read_header
 
 from .files import read_whole
@@ -65,7 +66,7 @@ def inspect_photo(root: Path, name: str) -> PhotoFacts:
         facts.findings.append(Finding(name, "photo-unreadable", f"{len(data)} bytes that begin {data[:12]!r}"))
     elif header.too_large:
         facts.findings.append(Finding(name, "photo-too-large", f"{header.width}x{header.height}"))
-    elif not (data.startswith(b"\xff\xd8\xff") and _plain_jpeg(data, name, facts)):
+    elif not (header.format == "JPEG" and _plain_jpeg(data, name, facts)):
         _any_photo(data, name, facts)
     ending = os.path.splitext(name)[1]
     if facts.width and ENCODINGS.get(ending.lower(), facts.encoding) != facts.encoding:
@@ -76,43 +77,26 @@ def inspect_photo(root: Path, name: str) -> PhotoFacts:
 def _plain_jpeg(data: bytes, name: str, facts: PhotoFacts) -> bool:
     """Decode a JPEG without EXIF tags the fast way: every code of its stream, but the picture only at the least size.
 
-    libjpeg-turbo walks the whole entropy-coded stream whatever the scale; only the inverse transform is saved. False
-    when the photo needs a closer look.
+    False when the photo needs a closer look.
     """
     import simplejpeg
 
     if b"Exif\0\0" in data[:65536]:
         return False
     try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if colours in ("CMYK", "YCCK"):
+        grey = decode_jpeg(data, "GRAY", FINGERPRINT)
+        if grey is None:
             return False
-        grey = _decode_grey(data)
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
     except ValueError as error:
-        told = str(error)
-        if told.startswith("Premature end"):
-            facts.findings.append(Finding(name, "photo-truncated", f"{len(data)} bytes"))
-            return True
-        if "extraneous bytes" not in told:
+        if not str(error).startswith("Premature end"):
             return False
-        try:
-            grey = simplejpeg.decode_jpeg(data, "GRAY", strict=False)
-            height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
-        except ValueError:
-            return False
-        facts.findings.append(Finding(name, "photo-damaged", told))
+        facts.findings.append(Finding(name, "photo-truncated", f"{len(data)} bytes"))
+        return True
     facts.width, facts.height, facts.encoding = width, height, "JPEG"
     facts.channels = 1 if colours == "Gray" else 3
     facts.fingerprint = _fingerprint(grey[..., 0])
     return True
-
-
-def _decode_grey(data: bytes) -> npt.NDArray[np.uint8]:
-    import simplejpeg
-
-    return np.asarray(
-        simplejpeg.decode_jpeg(data, "GRAY", min_height=FINGERPRINT, min_width=FINGERPRINT, min_factor=1), np.uint8
-    )
 
 
 def open_picture(data: bytes) -> Any:
@@ -150,15 +134,12 @@ def _any_photo(data: bytes, name: str, facts: PhotoFacts) -> None:
         picture.load()
         grey = np.asarray(picture.convert("L"), np.uint8)
         if encoding == "JPEG" and mode in ("L", "RGB"):
-            _decode_grey(data)  # stricter than Pillow, which lets damaged streams pass
+            decode_jpeg(data, "GRAY", FINGERPRINT)  # stricter than Pillow, which lets damaged streams pass
     except UNREADABLE as error:
         told = str(error)
-        if "extraneous bytes" in told:
-            fault("photo-damaged", told)
-        else:
-            cut = "truncated" in told or "Premature end" in told or "not enough image data" in told
-            fault("photo-truncated" if cut else "photo-corrupt", f"{len(data)} bytes; {told}")
-            return
+        cut = "truncated" in told or "Premature end" in told or "not enough image data" in told
+        fault("photo-truncated" if cut else "photo-corrupt", f"{len(data)} bytes; {told}")
+        return
     facts.width, facts.height, facts.encoding = width, height, encoding
     facts.channels = {"L": 1, "1": 1, "LA": 2, "RGBA": 4, "CMYK": 4}.get(mode, 1 if mode.startswith("I") else 3)
     facts.fingerprint = _fingerprint(grey)
