@@ -4,7 +4,6 @@ import io
 import json
 import os
 import unicodedata
-import zlib
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
@@ -228,13 +227,6 @@ def the_same_boxes_in_csv_and_xml(folder: Path) -> None:
     a_csv_beside_the_xml(folder)
 
 
-@plants("photo-near-good-and-bad", "p98.jpg")
-def a_brighter_copy_of_a_bad_part_called_good(folder: Path) -> None:
-    voc.write(folder / "p98.xml", "p98.jpg", WIDTH, HEIGHT, [])
-    brighter = np.asarray(Image.open(folder / "p01.jpg")).astype(np.int16) + 20
-    Image.fromarray(np.clip(brighter, 0, 255).astype(np.uint8)).save(folder / "p98.jpg", quality=95)
-
-
 @plants("labels-differ", "labels.csv")
 def other_boxes_in_csv_than_in_xml(folder: Path) -> None:
     write_csv(folder / "labels.csv", [FIRST])
@@ -243,6 +235,17 @@ def other_boxes_in_csv_than_in_xml(folder: Path) -> None:
 @plants("labels-not-read", "cvat.xml")
 def an_export_of_cvat(folder: Path) -> None:
     (folder / "cvat.xml").write_text('<annotations><version>1.1</version><image name="p01.jpg"/></annotations>')
+
+
+@plants("labels-aside", "labels.zip")
+def an_archive(folder: Path) -> None:
+    (folder / "labels.zip").write_bytes(b"PK")
+
+
+@plants("labels-cut", "labels.csv")
+def a_list_without_its_last_line_end(folder: Path) -> None:
+    a_csv_beside_the_xml(folder)
+    (folder / "labels.csv").write_text((folder / "labels.csv").read_text().rstrip())
 
 
 @plants("file-passed-over", "camera.json")
@@ -320,168 +323,6 @@ def a_name_that_is_no_text(folder: Path) -> None:
     photo = add(folder, "latin", (), 905)
     for path in (photo, photo.with_suffix(".xml")):
         path.rename(os.fsdecode(os.fsencode(folder) + b"/pr\xfcf" + os.fsencode(path.suffix)))
-
-
-@plants("photo-empty", "p01.jpg")
-def an_empty_photo(folder: Path) -> None:
-    (folder / "p01.jpg").write_bytes(b"")
-
-
-@plants("photo-unreadable", "p01.jpg")
-def a_page_instead_of_a_photo(folder: Path) -> None:
-    (folder / "p01.jpg").write_text("<html>Not found</html>")
-
-
-@plants("photo-truncated", "p01.jpg")
-def a_photo_cut_off(folder: Path) -> None:
-    data = (folder / "p01.jpg").read_bytes()
-    (folder / "p01.jpg").write_bytes(data[: len(data) // 2])
-
-
-@plants("photo-truncated", "p01.jpg")
-def a_photo_without_its_last_bytes(folder: Path) -> None:
-    (folder / "p01.jpg").write_bytes((folder / "p01.jpg").read_bytes()[:-2])
-
-
-@plants("photo-truncated", "shot.png")
-def a_png_cut_off(folder: Path) -> None:
-    data = encoded(picture(906), "PNG")
-    (folder / "shot.png").write_bytes(data[: len(data) // 2])
-
-
-@plants("photo-corrupt", "p01.jpg")
-def a_photo_with_bytes_overwritten(folder: Path) -> None:
-    data = bytearray((folder / "p01.jpg").read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 6] = b"\xff\xff\x12\x00\xfa\x31"
-    (folder / "p01.jpg").write_bytes(data)
-
-
-@plants("photo-corrupt", "shot.png")
-def a_png_with_a_wrong_check_sum(folder: Path) -> None:
-    data = bytearray(encoded(picture(906), "PNG"))
-    data[len(data) // 2] ^= 0xFF
-    (folder / "shot.png").write_bytes(data)
-
-
-@plants("photo-corrupt", "p01.jpg")
-def a_photo_with_bytes_too_many(folder: Path) -> None:
-    data = (folder / "p01.jpg").read_bytes()
-    (folder / "p01.jpg").write_bytes(data[:-2] + bytes(range(1, 13)) + data[-2:])
-
-
-@plants("photo-too-large", "huge.png")
-def a_picture_that_unpacks_to_gigabytes(folder: Path) -> None:
-    data = bytearray(encoded(Image.new("L", (8, 8)), "PNG"))
-    data[16:24] = (50_000).to_bytes(4, "big") * 2
-    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
-    (folder / "huge.png").write_bytes(data)
-
-
-@plants("photo-format", "shot.bmp")
-def a_bmp(folder: Path) -> None:
-    labelled(folder, "shot.bmp", encoded(picture(907), "BMP"))
-
-
-@plants("photo-ending", "shot.jpg")
-def a_png_called_jpg(folder: Path) -> None:
-    labelled(folder, "shot.jpg", encoded(picture(908), "PNG"))
-
-
-@plants("photo-animated", "shot.png")
-def an_animation(folder: Path) -> None:
-    labelled(folder, "shot.png", encoded(picture(909), "PNG", save_all=True, append_images=[picture(910)]))
-
-
-@plants("photo-cmyk", "shot.jpg")
-def a_photo_for_the_printer(folder: Path) -> None:
-    labelled(folder, "shot.jpg", encoded(picture(911).convert("CMYK"), "JPEG"))
-
-
-@plants("photo-16-bit", "shot.png")
-def a_photo_of_16_bits(folder: Path) -> None:
-    deep = np.asarray(picture(912).convert("L"), np.uint16) * 256
-    labelled(folder, "shot.png", encoded(Image.fromarray(deep), "PNG"))
-
-
-@plants("photo-16-bit", "shot.png")
-def a_colour_photo_of_16_bits(folder: Path) -> None:
-    deep = np.asarray(picture(912), np.uint16) * 256
-    labelled(folder, "shot.png", cv2.imencode(".png", deep)[1].tobytes())
-
-
-@plants("photo-alpha", "shot.png")
-def a_photo_that_is_half_transparent(folder: Path) -> None:
-    half = picture(913)
-    half.putalpha(128)
-    labelled(folder, "shot.png", encoded(half, "PNG"))
-
-
-@plants("photo-grey", "shot.jpg")
-def a_grey_photo(folder: Path) -> None:
-    labelled(folder, "shot.jpg", encoded(picture(914).convert("L"), "JPEG"))
-
-
-@plants("photo-rotated", "shot.jpg")
-def a_photo_from_a_phone(folder: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    labelled(folder, "shot.jpg", encoded(picture(915), "JPEG", exif=exif), (HEIGHT, WIDTH))
-
-
-@plants("photo-small", "shot.jpg")
-def a_small_photo(folder: Path) -> None:
-    labelled(folder, "shot.jpg", encoded(picture(916, 200, 160), "JPEG"), (200, 160))
-
-
-@plants("photo-duplicate", "p50.jpg")
-def the_same_photo_twice(folder: Path) -> None:
-    (folder / "p50.jpg").write_bytes((folder / "p01.jpg").read_bytes())
-    (folder / "p50.xml").write_text((folder / "p01.xml").read_text().replace("p01.", "p50."))
-
-
-@plants("photo-duplicate-labels", "p50.jpg")
-def the_same_photo_with_other_labels(folder: Path) -> None:
-    (folder / "p50.jpg").write_bytes((folder / "p01.jpg").read_bytes())
-    voc.write(folder / "p50.xml", "p50.jpg", WIDTH, HEIGHT, [box(7)])
-
-
-@plants("photo-good-and-bad", "p50.jpg")
-def a_good_part_that_is_a_bad_one_elsewhere(folder: Path) -> None:
-    (folder / "p50.jpg").write_bytes((folder / "p01.jpg").read_bytes())
-    voc.write(folder / "p50.xml", "p50.jpg", WIDTH, HEIGHT, [])
-
-
-@plants("photo-near-duplicate", "p50.jpg")
-def the_same_photo_saved_again(folder: Path) -> None:
-    labelled(folder, "p50.jpg", encoded(Image.open(folder / "p01.jpg"), "JPEG", quality=60))
-
-
-@plants("photo-near-duplicate", "p50.jpg")
-def the_same_photo_brighter_and_smaller(folder: Path) -> None:
-    smaller = Image.open(folder / "p01.jpg").resize((360, 324)).point(lambda value: value * 0.8 + 40)
-    labelled(folder, "p50.jpg", encoded(smaller, "JPEG"), (360, 324))
-
-
-def in_splits(folder: Path) -> None:
-    """Move the clean photos into train and test."""
-    for number in range(PHOTOS):
-        home = folder / ("test" if number >= 36 else "train")
-        home.mkdir(exist_ok=True)
-        for ending in ("jpg", "xml"):
-            (folder / f"p{number:02d}.{ending}").rename(home / f"p{number:02d}.{ending}")
-
-
-@plants("photo-across-splits", "train/p01.jpg")
-def the_same_photo_in_train_and_test(folder: Path) -> None:
-    in_splits(folder)
-    for ending in ("jpg", "xml"):
-        (folder / f"test/p01.{ending}").write_bytes((folder / f"train/p01.{ending}").read_bytes())
-
-
-@plants("photo-near-across-splits", "train/p01.jpg")
-def nearly_the_same_photo_in_train_and_test(folder: Path) -> None:
-    in_splits(folder)
-    labelled(folder / "test", "p01.jpg", encoded(Image.open(folder / "train/p01.jpg"), "JPEG", quality=60))
 
 
 @plants("no-good-parts", ".")

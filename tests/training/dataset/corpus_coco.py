@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .corpus import HEIGHT, PLANTS, WIDTH, as_coco, plants
+from .corpus import HEIGHT, WIDTH, as_coco, plants
+from .corpus_photos import PLANTS
 
 __all__ = ["PLANTS"]
 

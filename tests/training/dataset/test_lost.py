@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from sealpin_edge.errors import InputError
 from sealpin_training.dataset.convert import Plan, convert
@@ -63,6 +64,7 @@ LOST = {
     "below a comment": ("a.txt", b"# by hand\nburr 0.1 0.2 0.1 0.2\n"),
     "in UTF-16": ("a.txt", "0 0.1 0.2 0.1 0.2\n".encode("utf-16")),
     "XML under the ending of a text": ("a.txt", BURR),
+    "XML under the ending of JSON": ("a.json", BURR),
     "a blank after the ending": ("a.xml ", BURR),
     "an editor's copy": ("a.xml~", BURR),
     "hidden": (".a.xml", BURR),
@@ -114,6 +116,53 @@ def test_labels_that_are_lost_make_no_good_part(tmp_path: Path, name: str, label
     if label is None or name not in OF_ANOTHER_NAME:
         assert "a.jpg" in before.unplaced, "--unlabelled good would take it"
         assert "a.jpg" in after.unplaced & after.unlabelled
+
+
+def archive(src: Path) -> None:
+    (src / "labels.zip").write_bytes(b"PK")
+
+
+def hidden_folder(src: Path) -> None:
+    (src / ".labels/train").mkdir(parents=True)
+    (src / ".labels/train/a.txt").write_text("0 0.1 0.2 0.1 0.2\n")
+
+
+def list_without_its_end(src: Path) -> None:
+    (src / "l.csv").write_text(HEAD + LINE.replace("a.jpg", "b.jpg").strip())
+    (src / "b.xml").unlink()
+
+
+@pytest.mark.parametrize("spoil", [archive, hidden_folder, list_without_its_end])
+def test_what_may_hold_labels_leaves_no_photo_without_labels_a_good_part(
+    tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    src = tmp_path / "src"
+    add(src, "b", (Box("burr", 10, 20, 60, 90),), 2)
+    add(src, "c", (), 3)
+    picture(1).save(src / "a.jpg", quality=90)
+    spoil(src)
+    assert not errors(look(src))
+    for folder in (src, repaired(src)):
+        seen = look(folder)
+        assert ("a.jpg" in seen.unplaced, "c.jpg" in seen.unplaced) == (True, False)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
+def test_a_mask_is_no_good_part(tmp_path: Path, mode: str) -> None:
+    """Beside a photo that is in order, as many data sets have them; who labels it as a photo is believed."""
+    src = tmp_path / "src"
+    add(src, "b", (Box("burr", 10, 20, 60, 90),), 2)
+    picture(1).save(src / "photo.png")
+    mask = Image.new("L", (WIDTH, HEIGHT))
+    mask.paste(255, (10, 20, 60, 90))
+    (src / "masks").mkdir()
+    mask.convert(mode).save(src / "masks/b.png")
+    seen = look(src)
+    assert [one.file for one in seen.findings if one.kind == "photo-mask"] == ["masks/b.png"]
+    assert seen.unplaced == {"masks/b.png"}
+    (src / "masks/b.png").rename(src / "c.png")
+    (src / "c.xml").write_bytes(XML % b"")
+    assert not look(src).unplaced
 
 
 @pytest.mark.parametrize("name", ["a.txt~", "a.text", "a", "a.txt ", "#a.txt#", ".a.txt", "a.yolo"])
@@ -234,6 +283,8 @@ OTHER_WORDS = [
     b"<polygon><name>burr</name></polygon>",
     b"<bbox>10 20 60 90</bbox>",
     b"<![CDATA[" + OBJECT + b"]]>",
+    b"<!--" + OBJECT + b"-->",
+    b"<!-- not sure: <bndbox>10 20 60 90</bndbox> -->",
     b"burr 10 20 60 90",
     b"<segmented>1</segmented>",
 ]
@@ -243,6 +294,7 @@ OTHER_WORDS = [
     ("file", "content"),
     [
         ("a.xml", b"<annotation/>"),
+        ("a.xml", b"<annotation><folder>parts</folder></annotation>"),
         *(("a.xml", XML % words) for words in OTHER_WORDS),
         ("a.xml", XML % OBJECT.replace(b"10<", b"1_0<")),
         ("a.txt", b"0 0.1_1 0.2 0.1 0.2\n"),

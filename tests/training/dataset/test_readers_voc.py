@@ -72,13 +72,13 @@ def test_no_other_file_is_opened_for_an_xml(tmp_path: Path, declared: str) -> No
     assert one.found.startswith("<!DOCTYPE a")
 
 
-@pytest.mark.parametrize("aside", ["<!-- not sure -->", "<?page break?>"])
+@pytest.mark.parametrize("aside", ["<!-- not sure -->", "<!---->", "<?page break?>"])
 def test_comments_and_instructions_are_no_part_of_an_xml(tmp_path: Path, aside: str) -> None:
     text = f"<annotation>{SIZE}{OBJECT}</annotation>"
     labels = read(tmp_path, text.replace("burr", f"bu{aside}rr").replace("30<", f"3{aside}0<"))
     assert [(item.name, item.edges) for item in labels.objects] == [("burr", (1, 2, 30, 40))]
     assert told(read(tmp_path, f"<annotation>{aside}</annotation>")) == [
-        ("xml-not-voc", "<annotation> with nothing in it")
+        ("xml-not-voc", "neither <size> nor <object> in <annotation>")
     ]
 
 
@@ -111,7 +111,7 @@ def test_a_program_s_proposal_is_one_until_it_is_saved(tmp_path: Path, source: s
 @pytest.mark.parametrize(
     ("size", "found"),
     [
-        ("<folder/>", "nothing"),
+        ("<size/>", "nothing"),
         ("<size><width> </width></size>", "nothing"),
         ("<size><width>100</width></size>", "'100' x ''"),
         ("<size><height>8.5</height></size>", "'' x '8.5'"),

@@ -18,6 +18,7 @@ from .labels import RawLabels
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic")
 TABLES, DOCUMENTS = (".csv", ".tsv"), (".json", ".jsonl", ".ndjson")
 LABEL_ENDINGS = (".xml", ".txt", *DOCUMENTS, *TABLES, ".yaml", ".yml", ".names")
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 COVERED = (".xml", ".txt", ".json", ".csv")  # below another ending: a.xml.gz, or what Windows hides: a.xml.txt
 
 
@@ -61,6 +62,8 @@ def find_files(root: Path) -> Files:
             elif entry.is_dir():
                 if not entry.name.startswith("."):
                     folders.append(name)
+                elif inner := _labels_within(entry.path):
+                    files.findings.append(Finding(name, "labels-aside", f"a hidden folder with {inner}"))
                 if ending in LABEL_ENDINGS:
                     files.others.append(name)
             elif entry.name.startswith("."):
@@ -76,6 +79,8 @@ def find_files(root: Path) -> Files:
                 files.labels[ending].append(name)
             elif entry.is_file():
                 files.others.append(name)
+                if ending in ARCHIVES:
+                    files.findings.append(Finding(name, "labels-aside", "an archive"))
     files.photos.sort()
     files.others.sort()
     for names in files.labels.values():
@@ -228,6 +233,12 @@ def namesake(name: str) -> str:
 
 def _inner_ending(name: str) -> str:
     return os.path.splitext(os.path.splitext(name)[0])[1].lower()
+
+
+def _labels_within(folder: str) -> str:
+    """The first file below a hidden folder that may be labels; "" when there is none."""
+    names = (name for _, _, names in os.walk(folder) for name in names)
+    return next((name for name in names if os.path.splitext(name)[1].lower() in LABEL_ENDINGS), "")
 
 
 def _covered(root: Path, name: str, ending: str) -> Finding:

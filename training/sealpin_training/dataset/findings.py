@@ -94,6 +94,18 @@ KINDS: dict[str, Kind] = {
         "labelImg's XML, COCO, YOLO, or the CSV of xml_to_csv.py",
         "nothing reads it",
     ),
+    "labels-aside": Kind(
+        "warning",
+        "labels may lie in here, where nothing reads them",
+        "labels beside their photos, or in a folder of labels",
+        "unpack or move them, or take them out if they are others; until then what has no labels is no good part",
+    ),
+    "labels-cut": Kind(
+        "warning",
+        "this list may have been cut off: its last line has no line end",
+        "a line end behind each line",
+        "add a line end when nothing is missing; until then what it does not list is no good part",
+    ),
     "file-unreadable": Kind("error", "this file cannot be opened", "a file that may be read", "chmod u+r", DROP),
     "file-special": Kind("error", "this is no file but a pipe or device", "a file", "remove it", DROP),
     "file-hidden": Kind(
@@ -310,6 +322,12 @@ KINDS: dict[str, Kind] = {
     "photo-corrupt": Kind("error", "this photo is damaged", "a sound JPEG or PNG", COPY_AGAIN, "leave it out"),
     "photo-too-large": Kind(
         "error", "this photo is too large to open", "up to 100 megapixels and 64 MB", "make it smaller", "leave it out"
+    ),
+    "photo-mask": Kind(
+        "warning",
+        "this has no labels and so few colours that it looks like a mask, not a photo",
+        "photos alone",
+        "take it out of the folder; --unlabelled good does not make a good part of it",
     ),
     "photo-format": Kind(
         "error", "records cannot hold a photo of this format", "JPEG or PNG", "convert it to PNG", "write it as PNG"

@@ -20,6 +20,8 @@ from .files import read_whole
 from .findings import Finding
 
 MAX_BYTES = 64 << 20
+# A mask has a colour for each class; a photo with so few is of a camera that tells black from white alone
+MASK_COLOURS = 16
 FINGERPRINT = 32
 ENCODINGS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG"}
 # What Pillow's decoders raise for bytes that they do not expect; its own error for unknown files is an OSError
@@ -35,6 +37,7 @@ class PhotoFacts:
     """What one photo is. Without a width it could not be decoded; the findings say why.
 
     `fingerprint`: FINGERPRINT x FINGERPRINT grey uint8. `orientation` is EXIF's, 1 to 8. `channels` as stored.
+    `colours` are counted in a PNG, up to MASK_COLOURS; 0 where there are more, or they were not counted.
     """
 
     sha256: str = ""
@@ -43,6 +46,7 @@ class PhotoFacts:
     encoding: str = ""
     channels: int = 0
     orientation: int = 1
+    colours: int = 0
     fingerprint: npt.NDArray[np.uint8] | None = None
     findings: list[Finding] = field(default_factory=list)
 
@@ -140,6 +144,8 @@ def _any_photo(data: bytes, name: str, facts: PhotoFacts) -> None:
         cut = "truncated" in told or "Premature end" in told or "not enough image data" in told
         fault("photo-truncated" if cut else "photo-corrupt", f"{len(data)} bytes; {told}")
         return
+    if encoding == "PNG" and not deep:  # JPEG blurs the edges of a mask into many colours
+        facts.colours = len(picture.getcolors(MASK_COLOURS) or ())
     facts.width, facts.height, facts.encoding = width, height, encoding
     facts.channels = {"L": 1, "1": 1, "LA": 2, "RGBA": 4, "CMYK": 4}.get(mode, 1 if mode.startswith("I") else 3)
     facts.fingerprint = _fingerprint(grey)

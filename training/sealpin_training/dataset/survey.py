@@ -21,7 +21,7 @@ from .files import PHOTO_ENDINGS, namesake
 from .findings import KINDS, SEVERITIES, Finding
 from .labels import Box, LabelledPhoto
 from .names import check_classes
-from .photos import FINGERPRINT, PhotoFacts, inspect_photo
+from .photos import FINGERPRINT, MASK_COLOURS, PhotoFacts, inspect_photo
 from .source import Entry, Source, open_source, split_by_folder
 from .split import SPLITS
 from .spool import Photos
@@ -32,7 +32,7 @@ INPUT_SIZE = (640, 640)  # of the recipes of the original line
 LEAST_BOX_PX = 8
 LEAST_BOXES = 20
 # In a listing: a row that was cut off, or the rows of two photos under one name
-_OF_A_GAP = ("labels-differ", "size-differs", "class-missing")
+_OF_A_GAP = ("labels-differ", "size-differs", "class-missing", "labels-cut", "labels-aside")
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,8 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
     other_size: list[Finding] = []
     if labels is None:
         findings.append(Finding(name, "photo-unlabelled", "no label file of this name"))
+        if 0 < facts.colours <= MASK_COLOURS:
+            findings.append(Finding(name, "photo-mask", f"{facts.colours} colours"))
     else:
         findings += labels.findings
         turned = facts.orientation >= 5
@@ -183,7 +185,9 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
         photo = LabelledPhoto.of(name, facts.sha256, (facts.width, facts.height), encoding, boxes)
     labelled = labels is not None and not labels.proposed
     names = [item.name for item in labels.objects] if labels and not labels.proposed else []
-    unplaced = labels is not None and not boxes and (labels.tells_of_objects or labels.proposed)
+    unplaced = not boxes and (
+        labels.tells_of_objects or labels.proposed if labels else 0 < facts.colours <= MASK_COLOURS
+    )
     return Looked(name, photo, labelled, unplaced, facts.channels == 1, findings, names)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from ..files import DOCUMENTS, Files, PhotoNames, read_label_text, undecoded
 from ..findings import Finding
 from ..labels import Edges, LabelSource, RawLabels, RawObject, real_number, whole_number
-from .foreign import COCO_LISTS, json_program, looks_like_json_labels, pass_over
+from .foreign import COCO_LISTS, has_words, json_program, pass_over
 
 LOOKS_LIKE = "a COCO JSON file with images, annotations and categories"
 MAX_BYTES = 1 << 30
@@ -204,11 +204,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _boxes_elsewhere(document: dict[str, Any]) -> str:
     """Where else than in the one list of annotations a document has something called as a box is; "" if nowhere."""
     for key, value in document.items():
-        if key not in COCO_LISTS and isinstance(value, list | dict) and looks_like_json_labels(json.dumps(value)):
+        if key not in COCO_LISTS and isinstance(value, list | dict) and has_words(json.dumps(value)):
             return _text(key)
     for item in document["images"]:
         own = {key: item[key] for key in item if isinstance(item[key], list | dict)} if isinstance(item, dict) else {}
-        if own and looks_like_json_labels(json.dumps(own)):
+        if own and has_words(json.dumps(own)):
             return f"an image, {_text(item.get('file_name'))}"
     return ""
 
@@ -222,7 +222,7 @@ def _load(files: Files, file: str) -> dict[str, Any] | None:
         document = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         told = f"no JSON: {error}"
-        pass_over(files, file, told if looks_like_json_labels(text) else None, told)
+        pass_over(files, file, told if has_words(text) else None, told)
         return None
     lists = [document.get(key) for key in ("images", "annotations")] if isinstance(document, dict) else [None]
     if not all(isinstance(items, list) for items in lists) or not isinstance(document.get("categories", []), list):

@@ -108,10 +108,13 @@ def _rows(files: Files, file: str) -> list[Row] | None:
         if wrong := undecoded(text):
             pass_over(files, file, f"{wrong}: save it as CSV UTF-8")
             return None
-        return [_row(columns, [cell.strip() for cell in cells]) for cells in lines if cells]
+        rows = [_row(columns, [cell.strip() for cell in cells]) for cells in lines if cells]
     except csv.Error as error:
         pass_over(files, file, f"no CSV: {error}")
         return None
+    if rows and not text.endswith(("\n", "\r")):
+        files.findings.append(Finding(file, "labels-cut", text[-60:].rpartition("\n")[2]))
+    return rows
 
 
 def _row(columns: list[str], cells: list[str]) -> Row:

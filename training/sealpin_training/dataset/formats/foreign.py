@@ -44,9 +44,10 @@ def json_program(document: Any) -> str | None:
     return _of_nobody(document)
 
 
-def looks_like_json_labels(text: str) -> bool:
-    """May a text that is no JSON have been labels, before it was cut off or edited, or be a document on each line?"""
-    return any(f'"{key}"' in text for key in (*COCO_LISTS, *BOX_KEYS))
+def has_words(text: str) -> bool:
+    """Has a text XML's or JSON's words for objects, though it may have been cut off, or is named as another format?"""
+    xml = any(tag in text for tag in ("<object", "<annotation", "<bndbox"))
+    return xml or any(f'"{key}"' in text for key in (*COCO_LISTS, *BOX_KEYS))
 
 
 def has_numbers(line: str) -> bool:
@@ -63,8 +64,7 @@ def looks_like_labels(path: Path) -> bool:
         return path.is_dir()  # `a.xml/`: some programs make a folder of each file
     text = data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8", errors="replace")
     text = text.replace("\0", "")
-    words = "<object" in text or "<annotation" in text or looks_like_json_labels(text)
-    return words or any(map(has_numbers, text.splitlines()))
+    return has_words(text) or any(map(has_numbers, text.splitlines()))
 
 
 def tell_namesakes(files: Files) -> None:
@@ -82,7 +82,7 @@ def tell_namesakes(files: Files) -> None:
 
 def _of_nobody(document: Any) -> str | None:
     """Whether somewhere in a document something is called as a box is."""
-    found = looks_like_json_labels(json.dumps(document))
+    found = has_words(json.dumps(document))
     return "JSON of no program that is known here: export VOC or COCO" if found else None
 
 

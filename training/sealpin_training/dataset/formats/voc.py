@@ -17,7 +17,7 @@ from ..boxes import check_boxes
 from ..files import Files, match, read_whole
 from ..findings import Finding
 from ..labels import Box, LabelSource, RawLabels, RawObject, real_number, whole_number
-from .foreign import has_numbers, pass_over, xml_program
+from .foreign import has_numbers, has_words, pass_over, xml_program
 
 MAX_BYTES = 4 << 20
 LOOKS_LIKE = "Pascal VOC XML as labelImg saves it"
@@ -32,14 +32,13 @@ _STRAYS = etree.XPath(
     " | //object/name[2] | //object/bndbox[2]"
     " | //bndbox/xmin[2] | //bndbox/ymin[2] | //bndbox/xmax[2] | //bndbox/ymax[2]"
 )
+_COMMENTS = etree.XPath("//comment()")
 # What labelImg and the kit write into <annotation>
 _KNOWN = {"folder", "filename", "path", "source", "owner", "size", "segmented", "object"}
 _UNREAD = re.compile(rb"(<(?:folder|path)>)([^<]*)(</)")
 
 # Nothing is fetched or expanded; libxml2's own limits against bombs stay on
-_PARSER = etree.XMLParser(
-    resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
-)
+_PARSER = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_pis=True)
 
 
 def find(files: Files) -> LabelSource | None:
@@ -85,6 +84,11 @@ def read(root: Path, file: str, classes: Sequence[str] = (), keypoints: int = 0)
     if tree.tag != "annotation":
         fault("xml-not-voc", f"<{tree.tag}>")
         return labels
+    hidden = [one.sourceline for one in _COMMENTS(tree) if has_words(one.text)]
+    if hidden:
+        fault("xml-not-voc", f"an object in a comment, line {hidden[0]}", None, "objects that are there or gone")
+        return labels
+    etree.strip_tags(tree, etree.Comment)
     if strays := _STRAYS(tree):
         where = strays[0].getparent()
         found = f"<{strays[0].tag}> once more, or out of place, in <{where.tag}>, line {strays[0].sourceline}"
@@ -92,11 +96,11 @@ def read(root: Path, file: str, classes: Sequence[str] = (), keypoints: int = 0)
             "xml-not-voc", found, None, "<object> in <annotation> alone, with one <name> and one <bndbox> of four edges"
         )
         return labels
+    if tree.find("size") is None and tree.find("object") is None:
+        fault("xml-not-voc", "neither <size> nor <object> in <annotation>", None, "a photo's size, at the least")
+        return labels
     if unknown := _unknown(tree):
         fault("xml-not-voc", unknown, None, "objects as <object> with <name> and <bndbox>")
-        return labels
-    if not len(tree):
-        fault("xml-not-voc", "<annotation> with nothing in it", None, "a photo's size, at the least")
         return labels
     labels.filename, labels.path = tree.findtext("filename") or "", tree.findtext("path")
     labels.proposed = (tree.findtext("source/annotation") or "").strip() == PROPOSAL
