@@ -197,12 +197,36 @@ def unpack(path: Path, out: Path) -> Manifest:
     return bundle.manifest
 
 
+def manifest_of(folder: Path) -> Manifest | None:
+    """The manifest of what was unpacked into a folder; None when nothing was. Raises InputError when it is broken."""
+    try:
+        return parse_manifest((folder / MANIFEST).read_bytes(), str(folder / MANIFEST))
+    except FileNotFoundError:
+        return None
+
+
 def release_of(folder: Path) -> str:
     """Which release was unpacked into a folder; "" when none was."""
-    try:
-        return parse_manifest((folder / MANIFEST).read_bytes(), str(folder)).release
-    except FileNotFoundError:
-        return ""
+    manifest = manifest_of(folder)
+    return manifest.release if manifest else ""
+
+
+def check_unpacked(folder: Path) -> None:
+    """Raise InputError when what was unpacked into a folder is no longer what its manifest says.
+
+    The config, and how the system starts it, are the station's own to change. Packages lie elsewhere once installed.
+    """
+    manifest = manifest_of(folder)
+    if manifest is None:
+        return
+    for name, member in manifest.members.items():
+        if name in (STATION, UNIT, *manifest.wheels):
+            continue
+        try:
+            data = (folder / name).read_bytes()
+        except OSError as error:
+            raise _refused(str(folder / name), "this file of the bundle cannot be read", in_words(error)) from None
+        check_member(name, data, member, str(folder))
 
 
 def _check_names(members: Mapping[str, Member], where: str) -> None:

@@ -13,6 +13,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from .bundle import check_unpacked
 from .config import StationConfig
 from .detection import Detection
 from .errors import InputError, in_words
@@ -40,8 +41,9 @@ class _Golden:
 def proven_model(config: StationConfig) -> tuple[Model, Rule]:
     """The model, loaded, warm, the one that the config names, and right about the golden photos; and its rule.
 
-    Raises InputError when it is not.
+    Raises InputError when it is not, or when the photos are no longer those that came with it.
     """
+    check_unpacked(config.folder)
     model = Model(config.model.file)
     if model.sha256 != config.model.sha256:
         raise InputError(

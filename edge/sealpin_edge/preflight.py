@@ -1,12 +1,12 @@
 """What a release must show on a station before it may replace the one that runs, without touching that one."""
 
-import json
 import platform
 import re
 import shutil
 import sqlite3
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from . import __version__
-from .bundle import MANIFEST, version_order
+from .bundle import MANIFEST, manifest_of, version_order
 from .checks import station_checks
 from .config import CONFIG_VERSION, StationConfig
 from .errors import EnvironmentFault, InputError
@@ -57,7 +57,8 @@ def preflight(config: StationConfig) -> Preflight:
 
     Raises InputError or EnvironmentFault at the first thing that would keep the station from working.
     """
-    about = _about(config.folder)
+    manifest = manifest_of(config.folder)
+    about = manifest.content if manifest else {}
     _check_versions(about)
     model, _ = proven_model(config)
     family(config.plc.driver)
@@ -87,16 +88,7 @@ def preflight(config: StationConfig) -> Preflight:
     )
 
 
-def _about(folder: Path) -> dict[str, Any]:
-    """The manifest that was unpacked beside the config; nothing for a config that came of no bundle."""
-    try:
-        found: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
-    except FileNotFoundError:
-        return {}
-    return found
-
-
-def _check_versions(about: dict[str, Any]) -> None:
+def _check_versions(about: Mapping[str, Any]) -> None:
     """Raise InputError when the bundle was made for another program than runs here, or needs a newer runtime."""
     for what, ours in VERSIONS.items():
         wanted = about.get("versions", {}).get(what, ours)

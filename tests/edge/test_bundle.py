@@ -329,6 +329,25 @@ def test_a_bundle_that_needs_another_program_is_refused_before_it_runs(
         preflight(config)
 
 
+@pytest.mark.parametrize("name", ["golden/golden.json", "golden/00.jpg", "camera_limits.json", "station.toml"])
+def test_only_the_config_of_an_unpacked_bundle_is_for_the_station_to_change(
+    contents: Contents, tmp_path: Path, name: str
+) -> None:
+    limits = save_limits(learn(part_photo(seed=seed) for seed in range(5)), tmp_path / "other")
+    make_bundle(replace(contents, camera_limits=limits), tmp_path / "b.sealpin")
+    unpack(tmp_path / "b.sealpin", tmp_path / "out")
+    config = load_config(tmp_path / "out/station.toml")
+    (tmp_path / "out" / name).write_bytes((tmp_path / "out" / name).read_bytes() + b"\n")
+    if name == "station.toml":
+        assert proven_model(config)
+        return
+    with pytest.raises(InputError, match=f"{name} in this bundle is not what the manifest says"):
+        proven_model(config)
+    (tmp_path / "out" / name).unlink()
+    with pytest.raises(InputError, match=f"{name}: this file of the bundle cannot be read"):
+        preflight(config)
+
+
 def test_a_database_of_a_newer_release_is_refused_in_words_and_stays_as_it_is(
     contents: Contents, tmp_path: Path
 ) -> None:
