@@ -25,7 +25,7 @@ from sealpin_edge.program import check_place
 from sealpin_edge.signature import sign
 from sealpin_edge.verdict import Verdict, departures
 
-from .gate import check_proven
+from .gate import GATE, check_proven
 from .metadata import with_labels
 from .predict import predict
 from .wheels import download_wheels, extras_for, unit
@@ -72,12 +72,12 @@ def make_bundle(
     version_order(contents.version)
     config = load_config(contents.station, template=True)
     model = read_model(contents.model)
-    check_proven(contents.model, hashlib.sha256(model).hexdigest())
+    proven = check_proven(contents.model, hashlib.sha256(model).hexdigest())
     card = Model(contents.model, labels=contents.labels).card
     if contents.labels:
         model = with_labels(model, contents.labels, str(contents.model))
     golden = _golden(contents, model, config)
-    for doubt in _doubts(contents, config, golden):
+    for doubt in _doubts(contents, config, golden, proven):
         tell(doubt)
     members = {bundle.MODEL: model, bundle.STATION: _config(contents.station, model, bool(golden)), bundle.UNIT: unit()}
     extras = extras_for(config)
@@ -97,8 +97,10 @@ def make_bundle(
     return manifest
 
 
-def _doubts(contents: Contents, config: StationConfig, golden: Mapping[str, bytes]) -> Iterator[str]:
+def _doubts(contents: Contents, config: StationConfig, golden: Mapping[str, bytes], proven: bool) -> Iterator[str]:
     """What a station with this bundle could let pass, by the rules that its doctor has."""
+    if not proven:
+        yield f"nothing says that this model file judges as its network does: there is no {GATE} of it beside it"
     model = Model(contents.model, labels=contents.labels)
     rule = model.rule(config.model.threshold, config.model.notice, where="[model] {}")
     yield from departures(rule, model.rule())

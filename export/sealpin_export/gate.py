@@ -164,14 +164,14 @@ def judge_file(
     return Judged(gate, rule, found)
 
 
-def check_proven(path: Path, sha256: str) -> None:
-    """Raise InputError when the gate.json beside a model file has proven another file of this name than this one.
+def check_proven(path: Path, sha256: str) -> bool:
+    """Whether the gate.json beside a model file has proven it; of a file without one, as of someone else's, it has not.
 
-    Of a file without one beside it, as of someone else's, nothing is known.
+    Raises InputError when it has proven another file of this name than this one.
     """
     beside = path.with_name(GATE)
     if not beside.is_file():
-        return
+        return False
     try:
         gates = [gate for gate in parse_json(beside.read_bytes()) if gate["file"] == path.name]
         unproven = [gate for gate in gates if gate["passed"] is not True]
@@ -201,6 +201,7 @@ def check_proven(path: Path, sha256: str) -> None:
             advice="copy the export again, or make it anew; a model of another origin belongs into a folder of its own",
             hint="sealpin export RUN --out DIR",
         )
+    return bool(proven)
 
 
 def margin(found: Sequence[Detection], rule: Rule) -> float:

@@ -1,5 +1,6 @@
 """Bundles: the same bytes for the same content, and nothing but a whole and true one is unpacked."""
 
+import hashlib
 import io
 import json
 import shutil
@@ -32,6 +33,7 @@ from sealpin_edge.station import Station
 from sealpin_edge.store_schema import _FIRST
 from sealpin_export.bundle import Contents, make_bundle
 from sealpin_export.deploy.connection import agent_archive
+from sealpin_export.gate import GATE
 from sealpin_export.wheels import edge_wheel, extras_for
 from tests.conftest import part_photo, write_parts
 
@@ -279,13 +281,21 @@ def test_a_template_with_a_fault_is_refused(contents: Contents, tmp_path: Path) 
     assert not (tmp_path / "one.sealpin").exists()
 
 
-def test_what_could_let_a_bad_part_pass_is_told_when_a_bundle_is_made(contents: Contents, tmp_path: Path) -> None:
+def test_what_could_let_a_bad_part_pass_is_told_when_a_bundle_is_made(
+    contents: Contents, toy_model: Path, tmp_path: Path
+) -> None:
     def told(**changes: Any) -> list[str]:
         said: list[str] = []
         make_bundle(replace(contents, **changes), tmp_path / "one.sealpin", None, True, said.append)
         return said
 
-    assert told() == []
+    assert ["no gate.json of it" in one for one in told()] == [True]
+    gate = {"file": toy_model.name, "passed": True, "sha256": hashlib.sha256(toy_model.read_bytes()).hexdigest()}
+    shutil.copy(toy_model, tmp_path)
+    for gates, proven in (([gate | {"file": "other.tflite"}], False), ([gate], True)):
+        (tmp_path / GATE).write_text(json.dumps(gates))
+        assert (told(model=tmp_path / toy_model.name) == []) == proven
+    contents = replace(contents, model=tmp_path / toy_model.name)
     assert "no golden photos" in told(golden=None)[0]
     contents.station.write_text(TEMPLATE + "[model]\nthreshold = 1\n")
     assert [one.partition(":")[0] for one in told()] == [

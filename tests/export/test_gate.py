@@ -204,8 +204,9 @@ def test_a_file_that_did_not_pass_is_not_proven(tmp_path: Path) -> None:
         (tmp_path / GATE).write_text(json.dumps([{"file": "model.tflite", "passed": True, "sha256": "0" * 64} | told]))
         return tmp_path / "model.tflite"
 
-    check_proven(gate(), "0" * 64)
-    check_proven(gate(file="other.tflite", passed=False), "0" * 64)
+    assert check_proven(gate(), "0" * 64)
+    assert not check_proven(gate(file="other.tflite", passed=False), "0" * 64)
+    assert not check_proven(tmp_path / "elsewhere/model.tflite", "0" * 64)
     for passed in (False, None, "true", 1):
         with pytest.raises(InputError, match="did not pass its gate"):
             check_proven(gate(passed=passed), "0" * 64)
