@@ -258,6 +258,10 @@ def convert(
         told.append(f"no photo is in {' and '.join(empty)}, so that nothing can be trained: label more")
         ours = found.source.format == "voc"  # else what drew these boxes draws more of them
         following = f"next: sealpin label {quote(src)}" if ours else f"next: sealpin dataset check {quote(src)}"
+    elif not result.counts["test"]:
+        told.append(
+            "no photo is in test: val chooses checkpoint and thresholds, so that its figures flatter; label more"
+        )
     answer(
         {
             "photos": result.counts,

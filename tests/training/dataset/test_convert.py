@@ -181,6 +181,14 @@ def test_an_earlier_split_is_kept_when_photos_are_added(source: Path, tmp_path: 
     assert 40 <= list(after.values()).count("train") <= 44
 
 
+def test_a_split_that_was_edited_is_not_kept(source: Path, tmp_path: Path) -> None:
+    convert(source, tmp_path / "a")
+    file = tmp_path / "a/dataset.json"
+    file.write_text(file.read_text().replace('"split": "test"', '"split": "train"', 1))
+    with pytest.raises(InputError, match="not a converted dataset"):
+        convert(source, tmp_path / "b", keep=tmp_path / "a")
+
+
 def test_what_is_no_longer_as_in_the_earlier_dataset_is_told(source: Path, tmp_path: Path) -> None:
     def again(*words: str) -> str:
         told = CliRunner().invoke(main, ["dataset", "convert", str(source), *words, "--workers", "1"])

@@ -227,6 +227,14 @@ def test_a_dataset_that_cannot_be_trained_leads_to_more_labels(form: str, comman
         assert next_command(told) == f"{command} {shlex.quote(str(src))}"
 
 
+def test_a_dataset_without_a_test_photo_is_trained_and_says_what_is_missing() -> None:
+    with written("voc", [Photo(number, ("sound",)) for number in range(3)], False, False) as src:
+        told = run(f"sealpin dataset convert {shlex.quote(str(src))} OUT", src.parent / "out")
+        assert "2 train, 1 val, 0 test photos" in told.output
+        assert "no photo is in test: val chooses checkpoint and thresholds, so that its figures flatter" in told.output
+        assert next_command(told).startswith("sealpin train")
+
+
 def run(line: str, out: Path) -> Result:
     """The command of a "next:" line, with what stands in capitals filled in."""
     words = {"OUT": str(out), "OLD=NEW": "7=burr"}

@@ -79,6 +79,9 @@ def load_dataset(folder: Path) -> Dataset:
     try:
         summary: dict[str, Any] = parse_json(read_text(folder / "dataset.json"))
         photos = summary["photos"]
+        dealt = Counter(photo["split"] for photo in photos)
+        if any(dealt[name] != summary["counts"][name]["photos"] for name in SPLITS):
+            raise ValueError("photos were moved by hand")
         dataset = Dataset(
             folder,
             tuple(summary["classes"]),
