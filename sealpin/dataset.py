@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from sealpin_edge.errors import InputError, quote
+from sealpin_edge.errors import InputError, printable, quote
 from sealpin_edge.program import Ordered, answer, check_place, json_option
 
 from .options import force_option
@@ -104,7 +104,9 @@ def fix(src: Path, out: Path, rename: tuple[str, ...], classes: str, workers: in
     kept, changes = fix_folder(src, out, rename=new_names, rules=_rules(classes, None), processes=workers)
     labelled = any(out.rglob("*.xml"))
     lines = [
-        f"{change.file}{f' object {change.object}' if change.object else ''}: {change.change} ({change.kind})"
+        printable(
+            f"{change.file}{f' object {change.object}' if change.object else ''}: {change.change} ({change.kind})"
+        )
         for change in changes[:SHOWN]
     ]
     more = [f"... and {len(changes) - SHOWN} more"] if len(changes) > SHOWN else []
@@ -243,7 +245,7 @@ def convert(
     if waiting:
         told.append(f"{len(waiting)} photos left out until a person has looked at them: sealpin label {quote(src)}")
     if without := sorted(found.unlabelled - waiting):
-        some = f"{', '.join(without[:SHOWN])}{', ...' if len(without) > SHOWN else ''}"
+        some = printable(f"{', '.join(without[:SHOWN])}{', ...' if len(without) > SHOWN else ''}")
         told.append(
             f"{len(without)} photos without labels left out; --unlabelled good takes them as good parts"
             if unlabelled == "leave"
@@ -344,14 +346,8 @@ def _findings_text(findings: "list[Finding]") -> str:
         for one in members[:SHOWN]:
             place = f"{one.file} object {one.number}" if one.number else one.file
             allowed = one.allowed or row.allowed
-            lines.append(_printable(f"    {place}: {one.found}" + (f"; allowed: {allowed}" if allowed else "")))
+            lines.append(printable(f"    {place}: {one.found}" + (f"; allowed: {allowed}" if allowed else "")))
         if len(members) > SHOWN:
             lines.append(f"    ... and {len(members) - SHOWN} more (--json lists all)")
         lines.append(f"    advice: {row.advice}")
     return "".join(line + "\n" for line in lines)
-
-
-def _printable(text: str) -> str:
-    """Names that are no text, and control characters, made visible."""
-    shown: Any = text.encode(errors="backslashreplace").decode()
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in shown)

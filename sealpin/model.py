@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sealpin_edge.errors import printable
 from sealpin_edge.program import Ordered, answer, json_option
 
 from .options import force_option
@@ -65,8 +66,10 @@ def predict(
     rule = detector.rule(threshold, notice, where="--{}")
     found = list(predict_photos(detector, photos, rule=rule, overlays=overlays, xml=xml, force=force))
     lines = [
-        f"{one.verdict.value:<14}{one.photo}  "
-        + (one.why or ", ".join(f"{box.category} {box.score:.0%}" for box in one.detections))
+        printable(
+            f"{one.verdict.value:<14}{one.photo}  "
+            + (one.why or ", ".join(f"{box.category} {box.score:.0%}" for box in one.detections))
+        )
         for one in found
     ]
     counts = {verdict: sum(one.verdict.value == verdict for one in found) for verdict in ("OK", "NG", "NOT INSPECTED")}

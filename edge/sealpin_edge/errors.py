@@ -52,6 +52,12 @@ def in_words(error: BaseException) -> str:
     return said or (lines[0] if lines else type(error).__name__)
 
 
+def printable(text: str) -> str:
+    """A text in one line: control characters, and bytes of a name that are no text, made visible."""
+    shown = text.encode(errors="backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in shown)
+
+
 class SealpinError(Exception):
     """Base of all errors meant for a user.
 
@@ -69,9 +75,9 @@ class SealpinError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        lines = [f"{self.where}: {self.problem}" if self.where else self.problem]
+        lines = [f"{printable(self.where)}: {self.problem}" if self.where else self.problem]
         told = {"found": self.found, "allowed": self.allowed, "advice": self.advice, "next": self.hint}
-        lines += [f"  {label + ':':<9}{text}" for label, text in told.items() if text]
+        lines += [f"  {label + ':':<9}{printable(text)}" for label, text in told.items() if text]
         return "\n".join(lines)
 
 

@@ -28,6 +28,7 @@ GOLDEN_FILE = "golden.json"
 # The same file on another processor: arithmetic differs in the last bits, and int8 rounds them to a step or two
 SCORE_TOLERANCE = 0.05
 BOX_TOLERANCE = 0.02
+SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -146,10 +147,9 @@ def _box(found: Detection) -> tuple[float, float, float, float]:
 
 
 def _told(detections: Sequence[Detection]) -> str:
-    return (
-        "; ".join(
-            f"{one.category} {one.score:.3f} at {', '.join(f'{value:.0f}' for value in _box(one))}"
-            for one in detections
-        )
-        or "nothing"
-    )
+    told = [
+        f"{one.category} {one.score:.3f} at {', '.join(f'{value:.0f}' for value in _box(one))}"
+        for one in detections[:SHOWN]
+    ]
+    more = [f"{len(detections) - SHOWN} more"] if len(detections) > SHOWN else []
+    return "; ".join(told + more) or "nothing"

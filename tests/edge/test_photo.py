@@ -160,10 +160,12 @@ def test_a_file_too_large_for_any_photo_is_not_read_whole(tmp_path: Path) -> Non
 def test_predict_says_why_a_photo_was_not_inspected(tmp_path: Path, toy_model: Path) -> None:
     (tmp_path / "bomb.jpg").write_bytes(png(50_000, 50_000))
     (tmp_path / "part.png").write_bytes(encoded("PNG", 64, 64))
+    (tmp_path / "a\nOK            b.jpg").write_bytes(b"junk")
     said = CliRunner().invoke(main, ["predict", str(toy_model), str(tmp_path)])
     assert said.exit_code == 0, said.output
     told = "this photo is too large to open, 50000 x 50000 pixels, allowed: 100,000,000 pixels"
     assert f"NOT INSPECTED bomb.jpg  {told}" in said.output
+    assert "NOT INSPECTED a\\nOK            b.jpg  this photo cannot be read" in said.output
 
 
 @given(
