@@ -87,12 +87,14 @@ def export(
     )
     if done.faults:
         more = len(done.faults) - SHOWN
+        ways = ["train longer: there is little to lose yet"] if done.warnings else []
+        ways += ["with --keep-float 5, or --quantize float16"] if "int8" in quantize and not keep_float else []
+        ways += ["--quantize float32 loses nothing"] if "float32" not in quantize else []
         raise SealpinError(
             "the exported model does not judge as the trained network does; it was not kept",
             where=str(out),
-            found="\n           ".join(done.faults[:SHOWN] + ([f"and {more} more"] if more > 0 else [])),
+            found="\n".join(done.faults[:SHOWN] + ([f"and {more} more"] if more > 0 else [])),
             allowed=f"at most {max_drop:g} AP less (--max-drop) and {MAX_SHARE_LOST:.0%} of it, so many of a class's"
             " boxes lost, and the same verdict for every part that was certain",
-            advice=f"look at {done.report}"
-            + ("; then with --keep-float 5, or --quantize float16" if "int8" in quantize and not keep_float else ""),
+            advice="; ".join([f"look at {done.report}", *ways]),
         )

@@ -77,7 +77,9 @@ class SealpinError(Exception):
     def __str__(self) -> str:
         lines = [f"{printable(self.where)}: {self.problem}" if self.where else self.problem]
         told = {"found": self.found, "allowed": self.allowed, "advice": self.advice, "next": self.hint}
-        lines += [f"  {label + ':':<9}{printable(text)}" for label, text in told.items() if text]
+        for label, text in told.items():
+            first, *more = map(printable, text.split("\n"))
+            lines += [f"  {label + ':':<9}{first}", *(f"{'':11}{line}" for line in more)] if text else []
         return "\n".join(lines)
 
 

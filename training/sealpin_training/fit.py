@@ -272,7 +272,7 @@ class Fit:
         return SealpinError(
             "the loss is no number any more, or exploded",
             where=f"step {step} of {self._recipe.train.num_steps}",
-            found="\n           ".join(["its photos:", *names]),
+            found="\n".join(["its photos:", *names]),
             allowed=f"a loss below {EXPLODED:g} times that of the first step",
             advice="look at these photos' boxes, lower the learning rate, or set gradient_clipping_by_norm: 10.0"
             + (f"; the last good state is {good}" if good else ""),

@@ -155,7 +155,7 @@ def check_followed(recipe: Recipe, path: str, accept_differences: bool) -> None:
         raise InputError(
             "training cannot follow this recipe to the letter",
             where=path,
-            found="\n           ".join(map(str, recipe.differences)),
+            found="\n".join(map(str, recipe.differences)),
             advice="change these fields, or train all the same with --accept-differences",
         )
 
@@ -276,7 +276,7 @@ def fit_run(
 
 def _check_state(run: Run, state: State, step: int, damaged: Mapping[str, str], tell: Tell) -> None:
     """Tell from where a run goes on whose newest state is damaged. Raises InputError when no older one is whole."""
-    found = "\n           ".join(f"{name}: {why}" for name, why in damaged.items())
+    found = "\n".join(f"{name}: {why}" for name, why in damaged.items())
     if not step and (damaged or state.evaluated_step):
         best = run.folder / "weights" / f"ckpt-{state.best_step}"
         raise InputError(

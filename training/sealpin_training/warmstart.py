@@ -94,7 +94,7 @@ def warm_start(recipe: Recipe, model: Any, path: Path, scope: str) -> WarmStart:
         raise InputError(
             "the checkpoint is of another network than the recipe's",
             where=str(path),
-            found="\n           ".join(bad[:5] + ([f"and {len(bad) - 5} tensors more"] if len(bad) > 5 else [])),
+            found="\n".join(bad[:5] + ([f"and {len(bad) - 5} tensors more"] if len(bad) > 5 else [])),
             allowed=f"tensors that fit {recipe.backbone} with depth_multiplier {recipe.extractor.depth_multiplier:g}",
             advice="choose another checkpoint or fine_tune_checkpoint_type, or start without: --start-from scratch",
         )

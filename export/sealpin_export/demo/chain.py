@@ -140,4 +140,4 @@ def _check(shift: Shift, ap50: float) -> None:
     if ap50 < LEAST_AP50:
         faults.append(f"AP50 is {ap50:.3f}, at least {LEAST_AP50} is wanted")
     if faults:
-        raise SealpinError("the demo does not agree with itself", found="\n           ".join(faults))
+        raise SealpinError("the demo does not agree with itself", found="\n".join(faults))

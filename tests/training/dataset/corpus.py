@@ -114,6 +114,7 @@ edit("class-spelling", "class_in_full_width", "<name>burr<", "<name>\uff42urr<",
 edit("class-typo", "class_with_a_letter_less", "<name>burr<", "<name>bur<", 2)
 edit("class-typo", "class_with_letters_exchanged", "<name>spatter<", "<name>spattre<", 1)
 edit("class-scripts", "class_with_a_cyrillic_letter", "<name>spatter<", "<name>sp\u0430tter<", 1)
+edit("class-good", "a_class_of_good_parts", "<name>spatter<", "<name>No defect<", None, ".")
 edit("class-few", "a_class_of_one_box", "<name>spatter<", "<name>crack<", None, ".")
 edit("box-missing", "object_without_box", "bndbox>", "polygon>", 1)
 edit("box-not-number", "an_edge_in_words", XMIN, "<xmin>left<", 1)
@@ -134,6 +135,11 @@ edit("labels-proposed", "a_proposal", "<database>Unknown</database>",
 def rewrite(folder: Path, *boxes: Box) -> None:
     """Other boxes for p01.jpg."""
     voc.write(folder / "p01.xml", "p01.jpg", WIDTH, HEIGHT, boxes)
+
+
+@plants("box-shares", "p01.xml", 1)
+def a_box_in_shares(folder: Path) -> None:
+    rewrite(folder, Box("burr", 0, 0, 1, 1))
 
 
 @plants("box-whole-photo", "p01.xml", 1)

@@ -20,7 +20,7 @@ from .corpus_coco import PLANTS
 
 # These need the whole root to themselves
 ALONE = {
-    "labels-other-format", "class-few", "no-good-parts", "photo-grey", "photo-across-splits",
+    "labels-other-format", "class-few", "class-good", "no-good-parts", "photo-grey", "photo-across-splits",
     "photo-near-across-splits", "photo-near-good-and-bad", "split-incomplete", "no-boxes",
 }  # fmt: skip
 NOT_PLANTED = {"file-unreadable"}  # root reads everything: planted in a test of its own

@@ -320,7 +320,7 @@ names = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, ma
 edges = st.integers(0, 500)
 
 
-@given(st.lists(st.tuples(names, edges, edges, st.integers(1, 99), st.integers(1, 99)), max_size=5), names)
+@given(st.lists(st.tuples(names, edges, edges, st.integers(2, 99), st.integers(2, 99)), max_size=5), names)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 def test_an_annotation_is_read_as_it_was_written(
     tmp_path: Path, items: list[tuple[str, int, int, int, int]], photo: str

@@ -154,6 +154,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         (b"names: [a]\nnames: [b]\n", 1, "twice"),
         (b"names:\n  0: a\n  0: b\n", 2, "twice"),
         (b"nc: 1\nnames: burr\n", 2, "names: burr"),
+        (b"names: [burr]\nnc: 2\n", 2, "nc: 2, and 1 names"),
         (b"names: [[a]]\n", 1, "names: "),
         (b"names: {x: a}\n", 1, "names: "),
         (b"names: {99999999: a}\n", 1, "names: "),

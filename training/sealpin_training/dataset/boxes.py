@@ -106,6 +106,8 @@ def _check_box(file: str, item: RawObject, edges: Edges, width: int, height: int
     xmin, ymin, xmax, ymax = edges
     if not all(map(isfinite, edges)):
         return fault("box-nan")
+    if min(edges) >= 0 and max(edges) <= 1:
+        return fault("box-shares")
     if xmin == xmax or ymin == ymax:
         return fault("box-empty")
     if xmin > xmax or ymin > ymax:

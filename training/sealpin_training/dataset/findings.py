@@ -269,6 +269,12 @@ KINDS: dict[str, Kind] = {
         "names in data.yaml, or a name a line in classes.txt",
         "put the list that the labels were made with beside them",
     ),
+    "class-good": Kind(
+        "warning",
+        "this class sounds like a good part, and a box of any class rejects its part",
+        "classes of faults; a good part has labels without an object",
+        "take these objects out, or let the station only show the class: --notice",
+    ),
     "class-few": Kind(
         "warning", "this class has too few boxes to learn", "20 and more", "label more, or fold it: --merge OLD=NEW"
     ),
@@ -292,6 +298,13 @@ KINDS: dict[str, Kind] = {
     ),
     "box-not-number": Kind("error", "an edge of this box is no number", "pixels", LABEL_AGAIN, "drop the object"),
     "box-nan": Kind("error", "an edge of this box is not finite", "pixels", LABEL_AGAIN, "drop the object"),
+    "box-shares": Kind(
+        "error",
+        "this box is within one pixel: its edges may be shares of the photo's size",
+        "pixels",
+        "export the labels again, in pixels or as YOLO",
+        "drop the object",
+    ),
     "box-inverted": Kind("error", "this box is inverted", "xmin < xmax and ymin < ymax", LABEL_AGAIN, "swap its edges"),
     "box-empty": Kind("error", "this box has no area", "xmin < xmax and ymin < ymax", LABEL_AGAIN, "drop the object"),
     "box-outside": Kind("error", "this box reaches out of the photo", "inside, give or take a pixel", LOOK, "clip it"),

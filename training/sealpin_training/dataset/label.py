@@ -50,7 +50,7 @@ def label(photos: Path, classes: Sequence[str] = ()) -> None:
         told = [line for line in done.stderr.splitlines() if line.strip()]
         raise EnvironmentFault(
             "labelImg ended with an error",
-            found="\n           ".join(told[-5:]) or f"exit code {done.returncode}",
+            found="\n".join(told[-5:]) or f"exit code {done.returncode}",
             hint="pip install 'sealpin[label]' && sudo apt install libgl1 libxkbcommon-x11-0 libxcb-xinerama0 "
             "libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0",
         )

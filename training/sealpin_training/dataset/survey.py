@@ -20,7 +20,7 @@ from .duplicates import Fingerprints
 from .files import PHOTO_ENDINGS, namesake
 from .findings import KINDS, SEVERITIES, Finding
 from .labels import Box, LabelledPhoto
-from .names import check_classes
+from .names import check_classes, sounds_good
 from .photos import FINGERPRINT, MASK_COLOURS, PhotoFacts, inspect_photo
 from .source import Entry, Source, open_source, split_by_folder
 from .split import SPLITS
@@ -276,6 +276,8 @@ def _check_classes(result: Survey, rules: Rules) -> list[Finding]:
     for name, count in counts.items():
         merged[result.wrong.get(name, ("", ""))[1] or name] += count
     for name, count in sorted(merged.items()):
+        if sounds_good(name):
+            findings.append(Finding(".", "class-good", f"{name}: {count} boxes"))
         if count < LEAST_BOXES:
             findings.append(Finding(".", "class-few", f"{name}: {count} boxes"))
     labelled = [photo for photo in result.photos if photo.name not in result.unlabelled]

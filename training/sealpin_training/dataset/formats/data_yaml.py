@@ -56,7 +56,10 @@ def read_data_yaml(path: Path) -> DataYaml:
         raise _fault(path, 1, str(error)) from None
     if not isinstance(document, dict):
         return DataYaml(None, None)
-    return DataYaml(_names(path, text, document.get("names")), _keypoints(path, text, document.get("kpt_shape")))
+    names, count = _names(path, text, document.get("names")), document.get("nc")
+    if names is not None and isinstance(count, str) and count != str(len(names)):
+        raise _fault(path, _line(text, "nc"), f"nc: {count[:80]}, and {len(names)} names", "as many names as nc says")
+    return DataYaml(names, _keypoints(path, text, document.get("kpt_shape")))
 
 
 class _PlainLoader(yaml.BaseLoader):  # type: ignore[misc]
