@@ -1,6 +1,7 @@
 """Shared parts: a real, tiny TFLite detector made in seconds, photos for it, free ports."""
 
 import fcntl
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -76,6 +77,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return "tests/export" if nodeid.startswith("tests/export/") else str(super()._split_scope(nodeid))
 
     return Files(config, log)
+
+
+def pytest_collection() -> None:
+    """What is imported from here on stays, and need not be looked over again and again."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From here on, garbage is made."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

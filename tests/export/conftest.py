@@ -50,7 +50,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, shallow_networks: None) ->
 
     folder = tmp_path_factory.mktemp("export")
     write_labelled(folder / "labelled")
-    convert(folder / "labelled", folder / "dataset")
+    convert(folder / "labelled", folder / "dataset", processes=1)
     before = Path.cwd()
     os.chdir(folder)
     try:

@@ -36,7 +36,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """A converted dataset of the clean photos of corpus.py; classes PR and QA."""
     folder = tmp_path_factory.mktemp("small")
     corpus.write_clean(folder / "labelled")
-    return convert(folder / "labelled", folder / "dataset")[0]
+    return convert(folder / "labelled", folder / "dataset", processes=1)[0]
 
 
 @pytest.fixture(scope="session", autouse=True)
