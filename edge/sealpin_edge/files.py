@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from .errors import InputError
 
 SHOWN = 3
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def read_text(path: Path) -> str:
@@ -81,11 +82,22 @@ def fsync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+@contextmanager
+def _called(path: Path) -> Iterator[None]:
+    """Gives what a full disk raises while something is written its name: else it has none, or that of a source."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it holds all of `data`, on the disk itself, or does not appear; replaces an older one."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with open(partial, "xb") as file:
+        with _called(path), open(partial, "xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -116,7 +128,7 @@ def new_text_file(path: Path, encoding: str = "utf-8") -> Iterator[TextIO]:
     """A text file to write, however long, which gets its name when the block ends well; replaces an older one."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with open(partial, "x", encoding=encoding, newline="") as file:
+        with _called(path), open(partial, "x", encoding=encoding, newline="") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -153,7 +165,8 @@ def new_folder(path: Path, *sources: Path | None, over: str = "") -> Iterator[Pa
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         partial.mkdir(mode=0o700)  # within: a Ctrl-C right after it leaves nothing either
-        yield partial
+        with _called(path):
+            yield partial
         partial.chmod(0o755)
         if old:
             aside = partial.with_suffix(".old")

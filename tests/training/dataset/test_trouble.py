@@ -65,7 +65,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, command: str, process
         text=True,
     )
     assert done.returncode == 3, done.stderr
-    assert done.stderr.startswith("error:")
+    assert done.stderr.startswith("error: out")
     assert "Traceback" not in done.stderr
     assert [entry.name for entry in tmp_path.iterdir()] == ["src"]
 
