@@ -24,6 +24,7 @@ from sealpin_edge.preflight import VERSIONS
 from sealpin_edge.program import check_place
 from sealpin_edge.signature import sign
 from sealpin_edge.verdict import Verdict, departures
+from sealpin_training.evaluation.boxes import shortcomings
 
 from .gate import GATE, check_proven
 from .metadata import with_labels
@@ -102,6 +103,9 @@ def _doubts(contents: Contents, config: StationConfig, golden: Mapping[str, byte
     if not proven:
         yield f"nothing says that this model file judges as its network does: there is no {GATE} of it beside it"
     model = Model(contents.model, labels=contents.labels)
+    ap50 = model.card.metrics.get("val/AP50")
+    if isinstance(ap50, int | float):  # a model of someone else's may carry anything
+        yield from shortcomings({"split": "val", "metrics": {"AP50": ap50}})
     rule = model.rule(config.model.threshold, config.model.notice, where="[model] {}")
     yield from departures(rule, model.rule())
     if not golden:

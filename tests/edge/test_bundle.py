@@ -34,8 +34,9 @@ from sealpin_edge.store_schema import _FIRST
 from sealpin_export.bundle import Contents, make_bundle
 from sealpin_export.deploy.connection import agent_archive
 from sealpin_export.gate import GATE
+from sealpin_export.metadata import add_metadata
 from sealpin_export.wheels import edge_wheel, extras_for
-from tests.conftest import part_photo, write_parts
+from tests.conftest import part_photo, toy_card, write_parts
 
 from .peers import program
 
@@ -282,7 +283,7 @@ def test_a_template_with_a_fault_is_refused(contents: Contents, tmp_path: Path) 
 
 
 def test_what_could_let_a_bad_part_pass_is_told_when_a_bundle_is_made(
-    contents: Contents, toy_model: Path, tmp_path: Path
+    contents: Contents, toy_model: Path, toy_tflite: bytes, tmp_path: Path
 ) -> None:
     def told(**changes: Any) -> list[str]:
         said: list[str] = []
@@ -297,6 +298,9 @@ def test_what_could_let_a_bad_part_pass_is_told_when_a_bundle_is_made(
         assert (told(model=tmp_path / toy_model.name) == []) == proven
     contents = replace(contents, model=tmp_path / toy_model.name)
     assert "no golden photos" in told(golden=None)[0]
+    for ap50, said in ((0.016, ["this network finds almost nothing: AP50 0.016 on val"]), (0.9, []), ("0", [])):
+        (tmp_path / "other.tflite").write_bytes(add_metadata(toy_tflite, toy_card(metrics={"val/AP50": ap50})))
+        assert told(model=tmp_path / "other.tflite")[1:] == said
     contents.station.write_text(TEMPLATE + "[model]\nthreshold = 1\n")
     assert [one.partition(":")[0] for one in told()] == [
         "PR counts from 100%, QA counts from 100%, above the model's own score",
