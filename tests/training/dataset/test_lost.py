@@ -122,9 +122,20 @@ def archive(src: Path) -> None:
     (src / "labels.zip").write_bytes(b"PK")
 
 
+def archive_called_like_a_photo(src: Path) -> None:
+    (src / "c.zip").write_bytes(b"PK")
+
+
 def hidden_folder(src: Path) -> None:
     (src / ".labels/train").mkdir(parents=True)
     (src / ".labels/train/a.txt").write_text("0 0.1 0.2 0.1 0.2\n")
+
+
+def test_an_archive_is_named_where_there_are_no_labels(tmp_path: Path) -> None:
+    picture(1).save(tmp_path / "a.jpg")
+    archive(tmp_path)
+    with pytest.raises(InputError, match=r"no labels here(.|\n)*labels\.zip: an archive"):
+        look(tmp_path)
 
 
 def list_without_its_end(src: Path) -> None:
@@ -132,7 +143,7 @@ def list_without_its_end(src: Path) -> None:
     (src / "b.xml").unlink()
 
 
-@pytest.mark.parametrize("spoil", [archive, hidden_folder, list_without_its_end])
+@pytest.mark.parametrize("spoil", [archive, archive_called_like_a_photo, hidden_folder, list_without_its_end])
 def test_what_may_hold_labels_leaves_no_photo_without_labels_a_good_part(
     tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:

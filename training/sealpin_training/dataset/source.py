@@ -19,7 +19,7 @@ SPLIT_NAMES = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
     "testing": "test",
 }  # fmt: skip
-PASSED_OVER = ("labels-not-read", "file-passed-over", "file-unreadable")
+PASSED_OVER = ("labels-not-read", "labels-aside", "file-passed-over", "file-unreadable")
 SHOWN = 5
 
 

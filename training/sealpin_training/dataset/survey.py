@@ -21,7 +21,7 @@ from .files import PHOTO_ENDINGS, namesake
 from .findings import KINDS, SEVERITIES, Finding
 from .labels import Box, LabelledPhoto
 from .names import check_classes, sounds_good
-from .photos import FINGERPRINT, MASK_COLOURS, PhotoFacts, inspect_photo
+from .photos import FINGERPRINT, PhotoFacts, inspect_photo
 from .source import Entry, Source, open_source, split_by_folder
 from .split import SPLITS
 from .spool import Photos
@@ -32,7 +32,9 @@ INPUT_SIZE = (640, 640)  # of the recipes of the original line
 LEAST_BOX_PX = 8
 LEAST_BOXES = 20
 # In a listing: a row that was cut off, or the rows of two photos under one name
-_OF_A_GAP = ("labels-differ", "size-differs", "class-missing", "labels-cut", "labels-aside")
+_OF_A_GAP = ("labels-differ", "size-differs", "class-missing")
+# Whatever the file is called: labels of any photo may be behind its end, or in it
+_MAY_LACK_ANY = ("labels-cut", "labels-aside")
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
     other_size: list[Finding] = []
     if labels is None:
         findings.append(Finding(name, "photo-unlabelled", "no label file of this name"))
-        if 0 < facts.colours <= MASK_COLOURS:
+        if facts.colours:
             findings.append(Finding(name, "photo-mask", f"{facts.colours} colours"))
     else:
         findings += labels.findings
@@ -185,9 +187,7 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
         photo = LabelledPhoto.of(name, facts.sha256, (facts.width, facts.height), encoding, boxes)
     labelled = labels is not None and not labels.proposed
     names = [item.name for item in labels.objects] if labels and not labels.proposed else []
-    unplaced = not boxes and (
-        labels.tells_of_objects or labels.proposed if labels else 0 < facts.colours <= MASK_COLOURS
-    )
+    unplaced = not boxes and (labels.tells_of_objects or labels.proposed if labels else facts.colours > 0)
     return Looked(name, photo, labelled, unplaced, facts.channels == 1, findings, names)
 
 
@@ -213,7 +213,10 @@ def _in_doubt(result: Survey, lost: list[str]) -> set[str]:
     A listing that was cut off, or has one photo's boxes under the name of another, may lack any photo without labels.
     """
     stems = {namesake(photo.name) for photo in result.photos}
-    gaps = any(one.kind in _OF_A_GAP and namesake(one.file) not in stems for one in result.findings)
+    gaps = any(
+        one.kind in _MAY_LACK_ANY or (one.kind in _OF_A_GAP and namesake(one.file) not in stems)
+        for one in result.findings
+    )
     about = {stem for name in lost for stem in _stems(name)}
     any_of_them = False
     for one in result.source.findings:
