@@ -2,13 +2,14 @@
 
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
 from sealpin_edge.errors import EnvironmentFault
@@ -81,3 +82,11 @@ def _begin() -> None:
     import cv2
 
     cv2.setNumThreads(1)  # the processes already use every core
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A pool's process would wait for ever for one that was killed: it holds both ends of the pipes between them."""
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -147,6 +148,25 @@ def test_results_come_in_order_and_a_lost_process_is_told() -> None:
                 list(pool.map(fail_at_three, list(range(9)), 2))
     with workers(2) as pool, pytest.raises(EnvironmentFault, match="a working process was ended"):
         list(pool.map(end_at_three, list(range(9)), 2))
+
+
+def test_the_processes_of_a_killed_program_end_with_it() -> None:
+    code = (
+        "from sealpin_training.parallel import workers\n"
+        "with workers(2) as pool:\n"
+        "    print(*pool.map(len, [1, 2], 1), flush=True)\n"
+        "    input()\n"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, text=True) as program:
+        assert program.stdout and program.stdout.readline() == "1 1\n"
+        processes = psutil.Process(program.pid).children(recursive=True)
+        assert len(processes) >= 2
+        program.kill()
+        _, left = psutil.wait_procs(processes, timeout=30)
+    for process in left:
+        process.kill()
+    assert not left
 
 
 @pytest.mark.parametrize("module", ["dataset", "train"])
