@@ -222,6 +222,23 @@ def test_a_listing_with_a_gap_leaves_no_photo_that_it_does_not_name_a_good_part(
     assert len(made.bad) == sum(made.counts.values()) > 0, "every part here is bad"
 
 
+@pytest.mark.parametrize("column", range(9))
+@pytest.mark.parametrize("closed", ["", "e.jpg"], ids=["never", "later"])
+def test_a_quote_that_is_not_closed_makes_no_good_part(tmp_path: Path, column: int, closed: str) -> None:
+    src = tmp_path / "src"
+    add(src, "z", (Box("burr", 10, 20, 60, 90),), 9)
+    rows = []
+    for number, letter in enumerate("abcde"):
+        picture(number).save(src / f"{letter}.jpg")
+        rows.append([f"{letter}.jpg", f"{WIDTH}", f"{HEIGHT}", "burr", "10", "20", "60", "90", "seen by A"])
+    rows[2][column] = '"' + rows[2][column]
+    text = HEAD.strip() + ",note\n" + "".join(",".join(row) + "\n" for row in rows)
+    (src / "l.csv").write_text(text.replace(closed, closed + '"') if closed else text)
+    assert errors(look(src)) >= {"labels-not-read"}
+    made = convert(repaired(src), tmp_path / "out", Plan(unlabelled_good=True), processes=1)[0]
+    assert len(made.bad) == sum(made.counts.values()) > 0, "every part here is bad"
+
+
 def test_a_link_to_a_photo_that_is_gone_takes_no_labels_with_it(tmp_path: Path) -> None:
     add(tmp_path, "b", (box(2),), 2)
     (tmp_path / "a.jpg").write_bytes(encoded(picture(1), "JPEG"))

@@ -108,7 +108,13 @@ def _rows(files: Files, file: str) -> list[Row] | None:
         if wrong := undecoded(text):
             pass_over(files, file, f"{wrong}: save it as CSV UTF-8")
             return None
-        rows = [_row(columns, [cell.strip() for cell in cells]) for cells in lines if cells]
+        rows = []
+        for cells in filter(None, lines):
+            if any("\n" in cell or "\r" in cell for cell in cells):
+                # The cell of a quote that nobody closed has eaten the lines of other photos
+                pass_over(files, file, f"a cell that goes on over several lines, up to line {lines.line_num}: a quote")
+                return None
+            rows.append(_row(columns, [cell.strip() for cell in cells]))
     except csv.Error as error:
         pass_over(files, file, f"no CSV: {error}")
         return None
