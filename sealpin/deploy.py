@@ -9,7 +9,7 @@ import click
 
 from sealpin_edge.errors import InputError, quote
 from sealpin_edge.files import read_text
-from sealpin_edge.program import Ordered, answer, json_option
+from sealpin_edge.program import Number, Ordered, answer, json_option
 
 from .bundle import PATH, default_key
 
@@ -94,9 +94,7 @@ def prepare(name: str, signing: tuple[Path, ...]) -> None:
     "--max-fail", type=click.IntRange(min=0), default=0, show_default=True, help="Begin no more groups after so many."
 )
 @click.option("--allow-downgrade", is_flag=True, help="Also when what runs there is newer.")
-@click.option(
-    "--watch-s", type=click.FloatRange(min=1), default=30, show_default=True, help="How long it must be well."
-)
+@click.option("--watch-s", type=Number(min=1), default=30, show_default=True, help="How long it must be well.")
 @json_option
 def deploy(
     bundle: Path,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sealpin_edge.program import answer, check_place, json_option
+from sealpin_edge.program import Number, answer, check_place, json_option
 
 from .options import dataset_option, force_option, mlruns_option
 from .rule import notice_option, threshold_option
@@ -26,12 +26,12 @@ SHOWN = 10
 @threshold_option("What if a box counted from this score, not from the one chosen on val?")
 @click.option(
     "--escape-cost",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="With --split val: choose thresholds anew, an escape counted as so many false rejects.",
 )
 @click.option(
     "--max-false-rejects",
-    type=click.FloatRange(0, 1000),
+    type=Number(0, 1000),
     help="With --split val: choose a threshold anew, for at most so many of 1,000 good parts rejected.",
 )
 @notice_option("A category that the station only shows: with --split val the model's own from now on.")

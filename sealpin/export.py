@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from sealpin_edge.errors import SealpinError, quote
-from sealpin_edge.program import answer, json_option
+from sealpin_edge.program import Number, answer, json_option
 
 from .evaluate import warn
 from .options import dataset_option, force_option, mlruns_option
@@ -25,9 +25,7 @@ SHOWN = 10
     show_default=True,
     help="Arithmetic of the model file; given several times, a file for each. none: float32.",
 )
-@click.option(
-    "--max-drop", type=click.FloatRange(0, 1), default=0.01, show_default=True, help="AP on val that a file may lose."
-)
+@click.option("--max-drop", type=Number(0, 1), default=0.01, show_default=True, help="AP on val that a file may lose.")
 @click.option(
     "--keep-float", type=click.IntRange(min=0), default=0, help="With int8: so many layers stay float, the worst ones."
 )

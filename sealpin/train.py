@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from sealpin_edge.program import answer, json_option
+from sealpin_edge.program import Number, answer, json_option
 
 from .evaluate import document, table, warn
 from .options import mlruns_option
@@ -27,7 +27,7 @@ OF_A_NEW_RUN = ("steps", "epochs", "batch_size", "learning_rate", "seed", "start
 @click.option("--batch-size", type=click.IntRange(min=1), help="Override the recipe: photos a step.")
 @click.option(
     "--learning-rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     help="Override the recipe: its highest rate; the schedule is scaled to it.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Random seed.")
@@ -37,7 +37,7 @@ OF_A_NEW_RUN = ("steps", "epochs", "batch_size", "learning_rate", "seed", "start
 @click.option("--keep-predictor", is_flag=True, help="With --start-from RUN: also its predictor, for the same classes.")
 @click.option("--evaluate-every", type=click.IntRange(min=1), metavar="STEPS", help="AP on val every so many steps.")
 @click.option("--patience", type=click.IntRange(min=1), help="Stop after so many evaluations without a better AP.")
-@click.option("--max-hours", type=click.FloatRange(min=0, min_open=True), help="Stop after so many hours of training.")
+@click.option("--max-hours", type=Number(min=0, min_open=True), help="Stop after so many hours of training.")
 @click.option("--resume", "go_on", is_flag=True, help="Go on with the run where its last checkpoint stands.")
 @click.option("--extend", type=click.IntRange(min=1), metavar="STEPS", help="With --resume: train to so many in all.")
 @click.option("--accept-differences", is_flag=True, help="Train although fields of the recipe cannot be followed.")

@@ -1,6 +1,7 @@
 """The house's rules: imports point down only, the edge stands alone, help answers at once and is complete."""
 
 import ast
+import contextlib
 import re
 import subprocess
 import sys
@@ -81,6 +82,16 @@ def test_every_command_has_help_and_stands_in_a_readme() -> None:
         for option in command.params:
             if isinstance(option, click.Option) and not isinstance(option.type, click.Choice):
                 assert option.help, f"{path} {option.opts}"
+
+
+def test_no_option_takes_a_number_that_holds_against_nothing() -> None:
+    taken = []
+    for path, command in all_commands():
+        for option in command.params:
+            for number in ("nan", "inf", "1e400") if isinstance(option.type, click.types.FloatParamType) else ():
+                with contextlib.suppress(click.BadParameter):
+                    taken.append((path, option.opts, option.type.convert(number, option, None)))
+    assert not taken
 
 
 def test_no_file_is_too_long() -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,17 @@ from .files import in_the_way
 
 ENVIRONMENT = 3
 PATH = click.Path(path_type=Path)
+
+
+class Number(click.FloatRange):
+    """A number within a range. Never nan, which no limit and no figure holds against, and never without an end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number. Fails as click's own types do."""
+        number = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value} is no number that anything could be held against.", param, ctx)
+        return number
 
 
 class Ordered(click.Group):

@@ -9,7 +9,7 @@ import click
 
 from .errors import InputError
 from .plc import DRIVERS
-from .program import answer, json_option
+from .program import Number, answer, json_option
 from .simulation.line import VERDICT_S
 
 PLACE = click.Path(path_type=Path)
@@ -23,7 +23,7 @@ driver_option = click.option(
 @click.option("--photos", type=PLACE, required=True, help="Photos that play camera, in name order, then again.")
 @driver_option
 @click.option("--parts", default=50, show_default=True, help="How many parts to place.")
-@click.option("--interval", default=0.05, show_default=True, help="Seconds between parts.")
+@click.option("--interval", type=Number(0), default=0.05, show_default=True, help="Seconds between parts.")
 @click.option("--cut", multiple=True, help="Parts during which both servers are away, e.g. 10-20; repeatable.")
 @click.option("--kill", multiple=True, type=int, help="Part before which the station is killed (-9); repeatable.")
 @click.option(
@@ -105,14 +105,17 @@ def _range(text: str) -> range:
 @click.option("--trigger", default="", help="Simple mode: the trigger bit, e.g. M76.6.")
 @click.option("--ok", default="", help="Simple mode: the OK bit, e.g. M77.0.")
 @click.option("--parts", default=10, show_default=True, help="How many parts to place.")
-@click.option("--interval", default=1.0, show_default=True, help="Seconds between parts.")
+@click.option("--interval", type=Number(0), default=1.0, show_default=True, help="Seconds between parts.")
 @click.option(
     "--verdict-timeout",
+    type=Number(0),
     default=VERDICT_S,
     show_default=True,
     help="Seconds the line waits for a verdict: more than the station's decision_deadline_ms + ok_pulse_ms.",
 )
-@click.option("--ready-timeout", default=60.0, show_default=True, help="Seconds the line waits for a station.")
+@click.option(
+    "--ready-timeout", type=Number(0), default=60.0, show_default=True, help="Seconds the line waits for a station."
+)
 @json_option
 def plc_sim(
     host: str,
