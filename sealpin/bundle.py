@@ -96,10 +96,12 @@ def make(
 def show(file: Path, as_json: bool) -> None:
     """Tell what is in the bundle FILE; every member is verified."""
     from sealpin_edge.bundle import Bundle
+    from sealpin_edge.signature import signed_by
 
     opened = Bundle(file)
     for _ in opened.members():
         pass
+    key = signed_by(opened.manifest.head, opened.signature, str(file))
     manifest, said = opened.manifest, opened.manifest.content
     try:
         card, metrics = said["model"], said["model"]["metrics"]
@@ -108,7 +110,7 @@ def show(file: Path, as_json: bool) -> None:
         raise InputError("this bundle's manifest says too little", where=str(file), found=f"no {error}") from None
     rows = [
         f"release    {manifest.release}" + (f", until {said['expires']}" if said.get("expires") else ""),
-        f"signed     {'yes' if opened.signature else 'no'}",
+        f"signed     {f'by {key}' if key else 'no'}",
         f"model      run {card['run']}, {', '.join(card['classes'])}; "
         + ", ".join(f"{name} {value:.3f}".rstrip("0").rstrip(".") for name, value in metrics.items()),
         f"dataset    {card['dataset_digest'][:12]}",
@@ -119,7 +121,7 @@ def show(file: Path, as_json: bool) -> None:
         f"packages   {', '.join(said['platforms']) or 'none'}",
         *(f"  {member.bytes:>12,}  {member.sha256[:12]}  {name}" for name, member in manifest.members.items()),
     ]
-    answer({"release": manifest.release, "signed": bool(opened.signature), **said}, as_json, "\n".join(rows))
+    answer({"release": manifest.release, "signed": bool(key), "key": key, **said}, as_json, "\n".join(rows))
 
 
 @click.group(cls=Ordered, short_help="Make the key that signs bundles.")

@@ -182,8 +182,10 @@ def prelabel(photos: Path, model: Path, threshold: "Thresholds | None", as_json:
 
     They count as unlabelled until a person has opened and saved them: sealpin label PHOTOS, Space when all is right.
     """
+    from sealpin_export.gate import check_proven
     from sealpin_training.dataset.prelabel import prelabel as propose
 
+    check_proven(model)
     done = propose(photos, model, threshold)
     told = [f"{name}: this photo cannot be read" for name in done.unreadable]
     answer(

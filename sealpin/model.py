@@ -30,8 +30,10 @@ def model() -> None:
 def show(file: Path, labels: Path | None, as_json: bool) -> None:
     """What FILE is: inputs, outputs, labels, metadata, operators, and whether a station can run it."""
     from sealpin_edge.label_file import read_labels
+    from sealpin_export.gate import check_proven
     from sealpin_export.show import describe_model, text
 
+    check_proven(file)
     description = describe_model(file, read_labels(labels))
     answer(description, as_json, text(description))
 
@@ -60,9 +62,11 @@ def predict(
     """Judge PHOTOS, a photo or a folder, with MODEL."""
     from sealpin_edge.label_file import read_labels
     from sealpin_edge.model import Model
+    from sealpin_export.gate import check_proven
     from sealpin_export.predict import predict as predict_photos
 
     detector = Model(file, labels=read_labels(labels))
+    check_proven(file, detector.sha256)
     rule = detector.rule(threshold, notice, where="--{}")
     found = list(predict_photos(detector, photos, rule=rule, overlays=overlays, xml=xml, force=force))
     lines = [

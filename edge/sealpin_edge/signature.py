@@ -63,6 +63,31 @@ def sign(data: bytes, key: Path) -> bytes:
     return _ssh_keygen(["-q", "-Y", "sign", "-n", NAMESPACE, "-f", str(key)], data)
 
 
+def signed_by(data: bytes, signature: bytes, where: str) -> str:
+    """The fingerprint of the key, trusted or not, that made this signature of `data`; "" where there is none.
+
+    Raises InputError when it is one of something else.
+    """
+    if not signature:
+        return ""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(signature)
+        file.flush()
+        try:
+            told = _ssh_keygen(["-Y", "check-novalidate", "-n", NAMESPACE, "-s", file.name], data).decode()
+        except EnvironmentFault as error:
+            if not error.found:  # there is no ssh-keygen
+                raise
+            raise InputError(
+                "the signature in this bundle is not of what is in it",
+                where=where,
+                found=error.found,
+                allowed="a bundle as `sealpin bundle` has made it",
+                advice="copy it again from where it was made, or make it anew",
+            ) from None
+    return told.split()[-1]
+
+
 def verify(data: bytes, signature: bytes, signers: Path, where: str) -> None:
     """Raise InputError unless `signature` is one of `data` by a key in the file `signers`."""
     if not signature:

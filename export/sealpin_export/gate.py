@@ -3,6 +3,7 @@
 The trained network speaks through the SavedModel, the file through the station's own code.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import inf, log
@@ -14,7 +15,7 @@ import numpy as np
 from sealpin_edge.detection import Detection
 from sealpin_edge.errors import InputError, in_words
 from sealpin_edge.files import parse_json
-from sealpin_edge.model import Model
+from sealpin_edge.model import Model, read_model
 from sealpin_edge.photo import decode_photo
 from sealpin_edge.verdict import Rule, Verdict, counted, judge
 from sealpin_training.dataset.records import Record
@@ -164,14 +165,16 @@ def judge_file(
     return Judged(gate, rule, found)
 
 
-def check_proven(path: Path, sha256: str) -> bool:
+def check_proven(path: Path, sha256: str = "") -> bool:
     """Whether the gate.json beside a model file has proven it; of a file without one, as of someone else's, it has not.
 
-    Raises InputError when it has proven another file of this name than this one.
+    `sha256` is the file's, where it is known already. Raises InputError when it has proven another file of this name
+    than this one.
     """
     beside = path.with_name(GATE)
     if not beside.is_file():
         return False
+    sha256 = sha256 or hashlib.sha256(read_model(path)).hexdigest()
     try:
         gates = [gate for gate in parse_json(beside.read_bytes()) if gate["file"] == path.name]
         unproven = [gate for gate in gates if gate["passed"] is not True]

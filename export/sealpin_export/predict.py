@@ -15,10 +15,14 @@ from sealpin_edge.photo import encode_jpeg, read_photo
 from sealpin_edge.program import check_place
 from sealpin_edge.verdict import Rule, Verdict, judge
 from sealpin_training.dataset.boxes import clip
-from sealpin_training.dataset.files import PHOTO_ENDINGS, find_files
+from sealpin_training.dataset.files import LABEL_ENDINGS, PHOTO_ENDINGS, find_files
+from sealpin_training.dataset.findings import KINDS, Finding
 from sealpin_training.dataset.formats import voc
 from sealpin_training.dataset.labels import Box
 from sealpin_training.progress import progress
+
+# In a photo's place, and nothing of it is to be had
+NOT_OPENED = ("link-broken", "link-outside", "file-special", "file-unreadable")
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,10 @@ def predict(
     `overlays` and `xml` are folders for marked photos and Pascal VOC labels, named and nested as the photos are; with
     `force`, what an earlier call has written there is overwritten. Raises InputError when there are no photos, or
     something would be overwritten: labels that a person has saved never are. A photo that cannot be read, or of which
-    the model gives no judgement, is NOT INSPECTED.
+    the model gives no judgement, is NOT INSPECTED; so is what a folder has in a photo's place, such as a link that
+    leads elsewhere.
     """
-    files = _photos(photos)
+    files, unread = _photos(photos)
     folder = photos if photos.is_dir() else photos.parent
     rule = rule or model.rule()
     _check_places(photos, files, overlays, xml, force)
@@ -83,17 +88,27 @@ def predict(
             boxes = [Box(one.category, *clip((one.xmin, one.ymin, one.xmax, one.ymax), width, height)) for one in found]
             _write(_place(xml, name, ".xml"), voc.encode(Path(name).name, width, height, boxes, proposed=True))
         yield Prediction(name, verdict, found)
+    for one in unread:
+        why = f"{KINDS[one.kind].problem}, {one.found}"
+        yield Prediction(one.file, Verdict.NOT_INSPECTED, (), why)
 
 
-def _photos(photos: Path) -> Sequence[str]:
+def _photos(photos: Path) -> tuple[Sequence[str], Sequence[Finding]]:
+    """The photos to judge, and what may be more of them but cannot be read."""
     if photos.is_file():
-        return [photos.name]
-    found = [str(name) for name in find_files(photos).photos] if photos.is_dir() else []
-    if not found:
+        return [photos.name], []
+    files = find_files(photos) if photos.is_dir() else None
+    found = files.photos if files else []
+    unread = [
+        one
+        for one in (files.findings if files else [])
+        if one.kind in NOT_OPENED and not one.file.lower().endswith(LABEL_ENDINGS)
+    ]
+    if not found and not unread:
         raise InputError(
             "no photos here", where=str(photos), allowed="a photo, or a folder of photos: " + ", ".join(PHOTO_ENDINGS)
         )
-    return found
+    return found, unread
 
 
 def _check_places(photos: Path, files: Sequence[str], overlays: Path | None, xml: Path | None, force: bool) -> None:

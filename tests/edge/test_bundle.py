@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +28,7 @@ from sealpin_edge.errors import EnvironmentFault, InputError
 from sealpin_edge.golden import prove_on_golden, proven_model
 from sealpin_edge.outbox import Outbox
 from sealpin_edge.preflight import preflight
-from sealpin_edge.signature import allowed_signers, new_key, verify
+from sealpin_edge.signature import allowed_signers, fingerprint, new_key, verify
 from sealpin_edge.station import Station
 from sealpin_edge.store_schema import _FIRST
 from sealpin_export.bundle import Contents, make_bundle
@@ -114,6 +114,31 @@ def test_a_signature_is_of_one_key_and_one_manifest(contents: Contents, tmp_path
     with pytest.raises(InputError, match=r"a key already(.|\n)*--out PATH"):
         new_key(tmp_path / "ours", "test")
     assert (tmp_path / "ours").stat().st_mode & 0o077 == 0
+
+
+def test_a_signature_of_something_else_is_none(contents: Contents, tmp_path: Path) -> None:
+    program("ssh-keygen")
+    public = new_key(tmp_path / "ours", "test")
+    make_bundle(contents, tmp_path / "signed.sealpin", tmp_path / "ours")
+
+    def show() -> Result:
+        return CliRunner().invoke(toolkit, ["bundle", "show", str(tmp_path / "signed.sealpin")])
+
+    assert f"signed     by {fingerprint(public)}" in show().output
+    with zipfile.ZipFile(tmp_path / "signed.sealpin") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    said = json.loads(members["manifest.json"])
+    members["station.toml"] = members["station.toml"].replace(b"[model]", b"[model]\nthreshold = 1")
+    said["members"]["station.toml"] = {
+        "sha256": hashlib.sha256(members["station.toml"]).hexdigest(),
+        "bytes": len(members["station.toml"]),
+    }
+    members["manifest.json"] = json.dumps(said).encode()
+    with zipfile.ZipFile(tmp_path / "signed.sealpin", "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    assert show().exit_code == 2
+    assert "the signature in this bundle is not of what is in it" in show().output
 
 
 @settings(max_examples=200)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import struct
 import tempfile
@@ -44,6 +45,19 @@ OTHERS = {
     "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(64),
     "Sun raster": struct.pack(">8I", 0x59A66A95, 1, 1, 24, 4, 1, 0, 0) + bytes(4),
 }  # fmt: skip
+
+STATION = """
+[station]
+name = "one"
+mode = "full"
+[plc]
+host = "192.0.2.1"
+block = "DB100"
+[camera]
+driver = "folder"
+checks = "off"
+path = "photos"
+"""
 
 
 def encoded(kind: str, width: int, height: int, mode: str = "RGB") -> bytes:
@@ -166,6 +180,24 @@ def test_predict_says_why_a_photo_was_not_inspected(tmp_path: Path, toy_model: P
     told = "this photo is too large to open, 50000 x 50000 pixels, allowed: 100,000,000 pixels"
     assert f"NOT INSPECTED bomb.jpg  {told}" in said.output
     assert "NOT INSPECTED a\\nOK            b.jpg  this photo cannot be read" in said.output
+
+
+def test_what_stands_in_a_photos_place_is_not_inspected_and_no_golden_photo(tmp_path: Path, toy_model: Path) -> None:
+    photos = tmp_path / "photos"
+    (photos / "more").mkdir(parents=True)
+    for path in (tmp_path / "bad.jpg", photos / "good.jpg"):
+        path.write_bytes(encoded("JPEG", 64, 64))
+    (photos / "link.jpg").symlink_to(tmp_path / "bad.jpg")
+    (photos / "gone.jpg").symlink_to("nowhere.jpg")
+    (photos / "gone.xml").symlink_to("nowhere.xml")
+    os.mkfifo(photos / "pipe.jpg")
+    said = CliRunner().invoke(main, ["predict", str(toy_model), str(photos), "--json"])
+    verdicts = {one["photo"]: one["verdict"] for one in json.loads(said.stdout)["photos"]}
+    assert verdicts == {"good.jpg": "OK", **dict.fromkeys(("link.jpg", "gone.jpg", "pipe.jpg"), "NOT INSPECTED")}
+    (tmp_path / "station.toml").write_text(STATION)
+    packed = ["bundle", "make", str(toy_model), "--station", str(tmp_path / "station.toml"), "--golden", str(photos)]
+    told = CliRunner().invoke(main, [*packed, "--no-wheels", "--out", str(tmp_path / "b.sealpin")])
+    assert told.exit_code == 2 and "this golden photo cannot be read" in told.output
 
 
 @given(

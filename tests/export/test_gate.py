@@ -1,5 +1,6 @@
 """The gate: what a file may lose of the network it was made from, and what it may not."""
 
+import hashlib
 import json
 from dataclasses import replace
 from math import log
@@ -8,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from sealpin.cli import main
 from sealpin_edge.detection import Detection
 from sealpin_edge.errors import InputError
 from sealpin_edge.model import Model
@@ -20,7 +23,7 @@ from sealpin_export.metadata import add_metadata
 from sealpin_export.report import TILE, _pairs
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
-from tests.conftest import CELL, SIDE, part_photo, toy_card
+from tests.conftest import CELL, SIDE, part_photo, toy_card, write_parts
 
 SOUND = Gate("model.tflite", 4, (0.9, 0.9), {}, (0.0, 0.0), (0.0, 0.0), 0, 0, {}, (), MAX_DROP)
 
@@ -197,6 +200,26 @@ def test_what_a_saved_model_finds_is_read_in_pixels_of_the_photo(tmp_path: Path)
     np.testing.assert_allclose([one.score for one in found], [0.9, 0.5], atol=1e-6)
     edges = [(one.xmin, one.ymin, one.xmax, one.ymax) for one in found]
     np.testing.assert_allclose(edges, [(40, 10, 200, 50), (0, 0, 100, 50)], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "command", ["predict {model} {photos}", "dataset prelabel {photos} --model {model}", "model show {model}"]
+)
+def test_a_file_that_was_changed_after_its_gate_judges_nothing(toy_model: Path, tmp_path: Path, command: str) -> None:
+    data = toy_model.read_bytes()
+    (tmp_path / "model.tflite").write_bytes(data)
+    write_parts(tmp_path / "photos", [[("PR", 1, 1)]])
+    words = command.format(model=tmp_path / "model.tflite", photos=tmp_path / "photos").split()
+    gate = {"file": "model.tflite", "passed": True, "sha256": hashlib.sha256(data).hexdigest()}
+    (tmp_path / GATE).write_text(json.dumps([gate]))
+    told = CliRunner().invoke(main, words)
+    assert told.exit_code == 0, told.output
+    (tmp_path / GATE).write_text(json.dumps([gate | {"sha256": "0" * 64}]))
+    for path in tmp_path.glob("photos/*.xml"):
+        path.unlink()
+    told = CliRunner().invoke(main, words)
+    assert told.exit_code == 2 and "not the model file that the export has proven" in told.output
+    assert not list(tmp_path.glob("photos/*.xml"))
 
 
 def test_a_file_that_did_not_pass_is_not_proven(tmp_path: Path) -> None:
