@@ -227,6 +227,16 @@ def test_folders_called_train_valid_and_test_are_the_split(tmp_path: Path) -> No
     assert homes == {"train/p0.jpg": "train", "train/p1.jpg": "train", "valid/p2.jpg": "val", "test/p3.jpg": "test"}
 
 
+def test_a_part_whose_photos_have_places_in_two_splits_is_told(tmp_path: Path) -> None:
+    for number, name in enumerate(("train", "train", "val", "test")):
+        add_part(tmp_path / "src" / name, f"part{number // 2}_{number}", (PR,), seed=number)
+    found = r"test/part1_3\.jpg in test, val/part1_2\.jpg in val"
+    with pytest.raises(InputError, match=rf"photos of one part are in different splits(.|\n)*{found}"):
+        convert(tmp_path / "src", tmp_path / "out", group=r"part(\d)")
+    assert not (tmp_path / "out").exists()
+    assert len(where(convert(tmp_path / "src", tmp_path / "out", group=r"part\d_(\d)"))) == 4
+
+
 @pytest.mark.parametrize("group", ["(", "nothing"])
 def test_a_group_pattern_that_cannot_be_meant_is_told(source: Path, tmp_path: Path, group: str) -> None:
     with pytest.raises(InputError, match="--group"):

@@ -1,6 +1,7 @@
 """Labels that nobody can place: of which photo they are is not known, so that no photo becomes a good part for them."""
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,10 +171,50 @@ def test_a_mask_is_no_good_part(tmp_path: Path, mode: str) -> None:
     mask.convert(mode).save(src / "masks/b.png")
     seen = look(src)
     assert [one.file for one in seen.findings if one.kind == "photo-mask"] == ["masks/b.png"]
-    assert seen.unplaced == {"masks/b.png"}
+    assert seen.unplaced == {"masks/b.png", "photo.png"}, "whose mask may be anywhere"
     (src / "masks/b.png").rename(src / "c.png")
     (src / "c.xml").write_bytes(XML % b"")
     assert not look(src).unplaced
+
+
+def test_an_archive_among_photos_may_hold_any_photos_labels(tmp_path: Path) -> None:
+    src = tmp_path / "src"
+    add(src, "b", (Box("burr", 10, 20, 60, 90),), 2)
+    picture(1).save(src / "a.jpg", quality=90)
+    with zipfile.ZipFile(src / "labels.jpg", "w") as archive:
+        archive.writestr("a.xml", BURR)
+    assert "a.jpg" in look(src).unplaced and "a.jpg" in look(repaired(src)).unplaced
+
+
+def test_a_mask_as_jpeg_is_known_by_its_name(tmp_path: Path) -> None:
+    add(tmp_path, "b", (Box("burr", 10, 20, 60, 90),), 2)
+    picture(1).save(tmp_path / "masked_man.jpg")
+    assert not look(tmp_path).unplaced
+    for name in ("masks/a.jpg", "b_mask.jpg", "ground_truth/c.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        picture(3).save(tmp_path / name)
+        assert look(tmp_path).unplaced == {name, "masked_man.jpg"}
+        (tmp_path / name).unlink()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".a.xml.Xa3fD1", ".a.xml.icloud", ".a.xml.swp", "l.csv~", ".l.csv", "labels.dat", "annotations", "l.yml", "l.json",
+     "labels.xlsx", "labels.db", "a.npy", "labels.manifest"],
+)  # fmt: skip
+def test_a_file_that_nothing_reads_and_that_names_photos_leaves_none_without_labels_good(
+    tmp_path: Path, name: str
+) -> None:
+    add(tmp_path, "b", (Box("burr", 10, 20, 60, 90),), 2)
+    add(tmp_path, "c", (), 3)
+    picture(1).save(tmp_path / "a.jpg", quality=90)
+    for other in ("README.md", "._a.xml", "Thumbs.db.bak"):
+        (tmp_path / other).write_text("a.jpg" if other == "README.md" else "nothing")
+    assert not look(tmp_path).unplaced
+    (tmp_path / name).write_text('{"a.jpg": [[10, 20, 60, 90]]}' if name.endswith("json") else HEAD + LINE)
+    seen = look(tmp_path)
+    assert seen.unplaced == {"a.jpg"}
+    assert name in {one.file for one in seen.findings if one.kind in ("labels-aside", "labels-not-read")}
 
 
 @pytest.mark.parametrize("name", ["a.txt~", "a.text", "a", "a.txt ", "#a.txt#", ".a.txt", "a.yolo"])

@@ -4,7 +4,7 @@ SRC (photos and labels, anywhere below it)  -->  OUT/{train,val,test}-*.tfrecord
                                                  OUT/label_map.pbtxt, OUT/dataset.json
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,6 +71,24 @@ def _categories(found: Survey, plan: Plan) -> dict[str, str]:
     return {name: plan.merge.get(name, name) for name in names}
 
 
+def _check_homes(pairs: Iterable[tuple[str, str]], homes: Mapping[str, str]) -> None:
+    """Raise InputError when two photos of one part have places in different splits, which no dealing can mend.
+
+    `pairs` are each part's first photo and every one of its photos.
+    """
+    at_home: dict[str, str] = {}
+    for part, name in pairs:
+        before = at_home.setdefault(part, name) if name in homes else name
+        if name in homes and homes[name] != homes[before]:
+            raise InputError(
+                "photos of one part are in different splits, by their folders or by --keep",
+                where="--group",
+                found=f"{before} in {homes[before]}, {name} in {homes[name]}",
+                allowed="each part's photos in one split",
+                advice="put them together, in a folder without train, val and test; or leave --group out",
+            )
+
+
 def _members(found: Survey, categories: Mapping[str, str], plan: Plan, kept: Mapping[str, str]) -> dict[str, list[int]]:
     """The positions of each split's photos: as the folders say, as they were, or dealt."""
     parts, positions, homes = [], [], {}
@@ -83,10 +101,12 @@ def _members(found: Survey, categories: Mapping[str, str], plan: Plan, kept: Map
                 homes[photo.name] = home
     at = {position: index for index, position in enumerate(positions)}
     together = [(at[one], at[two]) for one, two in found.twins if one in at and two in at]
-    if plan.group:
-        together += same_part([part.name for part in parts], plan.group)
     if set(found.folder_split.values()) == set(SPLITS):
         homes = found.folder_split
+    if plan.group:
+        pairs = same_part([part.name for part in parts], plan.group)
+        _check_homes([(parts[one].name, parts[other].name) for one, other in pairs], homes)
+        together += pairs
     splits = split(parts, plan.seed, together=together, kept=homes)
     members: dict[str, list[int]] = {name: [] for name in SPLITS}
     for position, part in zip(positions, parts, strict=True):

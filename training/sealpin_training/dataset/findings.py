@@ -338,9 +338,9 @@ KINDS: dict[str, Kind] = {
     ),
     "photo-mask": Kind(
         "warning",
-        "this has no labels and so few colours that it looks like a mask, not a photo",
+        "this has no labels, and is called a mask or has as few colours as one",
         "photos alone",
-        "take it out of the folder; --unlabelled good does not make a good part of it",
+        "write them as labels and take them out; until then what has no labels is no good part",
     ),
     "photo-format": Kind(
         "error", "records cannot hold a photo of this format", "JPEG or PNG", "convert it to PNG", "write it as PNG"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sealpin_edge.errors import InputError, quote
 
+from .aside import tell_asides
 from .boxes import compare
 from .files import PHOTO_ENDINGS, find_files
 from .findings import Finding
@@ -94,6 +95,8 @@ def open_source(root: Path) -> Source:
     tell_namesakes(files)
     given: list[LabelSource] = [labels for module in FORMATS.values() if (labels := module.find(files))]
     given.sort(key=lambda labels: len(labels.of_photo), reverse=True)
+    labelled = {photo for labels in given for photo in labels.of_photo}
+    tell_asides(files, [photo for photo in files.photos if photo not in labelled])
     if not given:
         passed_over = [f"{one.file}: {one.found}" for one in files.findings if one.kind in PASSED_OVER]
         raise InputError(

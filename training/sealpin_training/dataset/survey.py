@@ -1,6 +1,7 @@
 """Look at every photo and label of a folder, on all cores: what is there, and everything that is wrong with it."""
 
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from sealpin_edge.errors import quote
 
 from ..parallel import Workers
 from ..progress import progress_bar
+from .aside import is_archive
 from .boxes import check_boxes, check_names, check_size
 from .duplicates import Fingerprints
 from .files import PHOTO_ENDINGS, namesake
@@ -34,7 +36,9 @@ LEAST_BOXES = 20
 # In a listing: a row that was cut off, or the rows of two photos under one name
 _OF_A_GAP = ("labels-differ", "size-differs", "class-missing")
 # Whatever the file is called: labels of any photo may be behind its end, or in it
-_MAY_LACK_ANY = ("labels-cut", "labels-aside")
+_MAY_LACK_ANY = ("labels-cut", "labels-aside", "photo-mask")
+# A mask as JPEG has more colours than its two
+_MASK = re.compile(r"(?:^|[/_. -])(?:masks?|ground_?truth)(?:[/_. -]|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -153,8 +157,9 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
     other_size: list[Finding] = []
     if labels is None:
         findings.append(Finding(name, "photo-unlabelled", "no label file of this name"))
-        if facts.colours:
-            findings.append(Finding(name, "photo-mask", f"{facts.colours} colours"))
+        if facts.colours or _MASK.search(name):
+            told = f"{facts.colours} colours" if facts.colours else "called a mask"
+            findings.append(Finding(name, "photo-mask", told))
     else:
         findings += labels.findings
         turned = facts.orientation >= 5
@@ -187,7 +192,9 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
         photo = LabelledPhoto.of(name, facts.sha256, (facts.width, facts.height), encoding, boxes)
     labelled = labels is not None and not labels.proposed
     names = [item.name for item in labels.objects] if labels and not labels.proposed else []
-    unplaced = not boxes and (labels.tells_of_objects or labels.proposed if labels else facts.colours > 0)
+    unplaced = not boxes and (
+        labels.tells_of_objects or labels.proposed if labels else any(one.kind == "photo-mask" for one in findings)
+    )
     return Looked(name, photo, labelled, unplaced, facts.channels == 1, findings, names)
 
 
@@ -214,7 +221,9 @@ def _in_doubt(result: Survey, lost: list[str]) -> set[str]:
     """
     stems = {namesake(photo.name) for photo in result.photos}
     gaps = any(
-        one.kind in _MAY_LACK_ANY or (one.kind in _OF_A_GAP and namesake(one.file) not in stems)
+        one.kind in _MAY_LACK_ANY
+        or (one.kind in _OF_A_GAP and namesake(one.file) not in stems)
+        or (one.kind == "photo-unreadable" and is_archive(result.source.root / one.file))
         for one in result.findings
     )
     about = {stem for name in lost for stem in _stems(name)}

@@ -1,0 +1,78 @@
+"""Files that nothing reads, and that may hold labels all the same: a person must say what they are."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from .files import LABEL_ENDINGS, PHOTO_ENDINGS, Files, namesake
+from .findings import Finding
+
+# Tables and arrays of other programs, whose content cannot be searched for names
+DATA = (
+    ".xlsx", ".xls", ".ods", ".parquet", ".feather", ".db", ".sqlite", ".sqlite3", ".mdb", ".npy", ".npz", ".pkl",
+    ".mat", ".h5", ".hdf5", ".tfrecord", ".record",
+)  # fmt: skip
+# They name photos without being about what is on them
+PROSE = (".md", ".rst", ".html", ".htm", ".pdf", ".log", ".py", ".ipynb", ".sh", ".ini")
+ARCHIVE_HEADS = (b"PK", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"Rar!")
+MOST_BYTES = 16 << 20
+_ENDINGS = "|".join(ending[1:] for ending in PHOTO_ENDINGS)
+_PHOTO_NAME = re.compile(rb"[^\s/\\\"'`,;|<>()\[\]{}=:]*\.(?:%b)(?![a-z0-9])" % _ENDINGS.encode(), re.IGNORECASE)
+
+
+def tell_asides(files: Files, unlabelled: Sequence[str]) -> None:
+    """Find files that are called like the labels of one of these photos, name one, or are tables that may.
+
+    What has been told to be no labels is among them: a list of photos says something of each.
+    """
+    stems = {namesake(photo) for photo in unlabelled}
+    # A name with a blank is known by its last word
+    names = {photo.rpartition("/")[2].split()[-1].casefold().encode(errors="replace") for photo in unlabelled}
+    told = {one.file for one in files.findings if one.kind != "file-passed-over"} - set(_hidden(files))
+    unread = [name for ending in (".yaml", ".yml") for name in files.labels.get(ending, ())]
+    noted = [one.file for one in files.findings if one.kind == "file-passed-over" and "a copy of" not in one.found]
+    for name in sorted({*files.others, *unread, *noted} - told):
+        last = name.rpartition("/")[2]
+        if last.startswith("._"):  # macOS's notes on another file
+            continue
+        if why := _called(last, stems) or _names_a_photo(files.root / name, names):
+            files.findings.append(Finding(name, "labels-aside", why))
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file, whatever it is called, begins as zip, gzip, bzip2, xz, zstd, 7z, rar or tar files do."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(512)
+    except OSError:
+        return False
+    return head.startswith(ARCHIVE_HEADS) or head[257:262] == b"ustar"
+
+
+def _hidden(files: Files) -> list[str]:
+    return [one.file for one in files.findings if one.kind == "file-hidden"]
+
+
+def _called(name: str, stems: set[str]) -> str:
+    """Why a file may be labels by its name alone; "" when it is not."""
+    if name.lower().endswith(DATA):
+        return "a table or arrays of another program"
+    first, *inner = name.lstrip(".").split(".")
+    while inner:
+        if namesake(f"{first}.") in stems and f".{inner[0].lower()}" in LABEL_ENDINGS:
+            return f"called like the labels of {first}"
+        first = f"{first}.{inner.pop(0)}"
+    return ""
+
+
+def _names_a_photo(path: Path, names: set[bytes]) -> str:
+    """Which photo of the folder a file's text names; "" when none."""
+    if path.name.lower().endswith(PROSE) or not path.is_file():
+        return ""
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MOST_BYTES).replace(b"\0", b"")
+    except OSError:
+        return ""
+    found = next((word for word in _PHOTO_NAME.findall(text) if word.lower() in names), b"")
+    return f"it names {found.decode(errors='replace')}" if found else ""
