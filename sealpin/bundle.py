@@ -1,6 +1,6 @@
 """sealpin bundle, and the keys that sign bundles."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import click
@@ -142,6 +142,10 @@ def new(out: Path | None) -> None:
 
 def _day(text: str | None) -> str:
     try:
-        return date.fromisoformat(text).isoformat() if text else ""
+        last = date.fromisoformat(text) if text else None
     except ValueError:
         raise InputError("this is no day", where="--expires", found=str(text), allowed="YYYY-MM-DD") from None
+    today = datetime.now(UTC).date()  # as stations have it
+    if last and last < today:
+        raise InputError("this day is over", where="--expires", found=str(last), allowed=f"{today} or later")
+    return last.isoformat() if last else ""

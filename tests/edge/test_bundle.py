@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,17 @@ def test_a_signature_is_of_one_key_and_one_manifest(contents: Contents, tmp_path
     with pytest.raises(InputError, match=r"a key already(.|\n)*--out PATH"):
         new_key(tmp_path / "ours", "test")
     assert (tmp_path / "ours").stat().st_mode & 0o077 == 0
+
+
+def test_a_bundle_that_no_station_would_take_any_more_is_not_made(contents: Contents, tmp_path: Path) -> None:
+    words = ["bundle", "make", str(contents.model), "--station", str(contents.station), "--no-wheels"]
+    words += ["--out", str(tmp_path / "old.sealpin"), "--expires"]
+    for day, told in (("2020-02-29", "this day is over"), ("2021-02-29", "this is no day")):
+        said = CliRunner().invoke(toolkit, [*words, day])
+        assert said.exit_code == 2 and told in said.output
+    assert not (tmp_path / "old.sealpin").exists()
+    today = datetime.now(UTC).date().isoformat()
+    assert CliRunner().invoke(toolkit, [*words, today]).exit_code == 0
 
 
 def test_a_signature_of_something_else_is_none(contents: Contents, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Runs on disk: how far they are, by whom they are being trained, from elsewhere, renamed, removed, and in MLflow."""
 
+import hashlib
 import json
 import shlex
 import shutil
@@ -21,6 +22,7 @@ from sealpin_edge.files import new_folder
 from sealpin_edge.program import check_place
 from sealpin_training.checkpoints import damage, newest_whole, set_aside, steps_saved
 from sealpin_training.dataset.manifest import Dataset
+from sealpin_training.dataset.split import SPLITS
 from sealpin_training.interrupt import Interrupts
 from sealpin_training.overrides import overridden
 from sealpin_training.recipe import load_recipe
@@ -514,7 +516,13 @@ def test_an_evaluation_of_another_runs_weights_or_of_another_recipe_is_told(fini
     assert "was not evaluated on val, or not with these weights and this recipe" in told.stderr
     assert next_command(told) == "sealpin evaluate first --split val"
     weights.write_bytes(kept)
+    replace(State.load(finished), best_sha256=hashlib.sha256(kept).hexdigest()).save(finished)
     finished.evaluation("val")
+    weights.write_bytes((finished.checkpoints / "ckpt-4.index").read_bytes())
+    for words in (["export", "first", "--out", "out"], *(["evaluate", "first", "--split", one] for one in SPLITS)):
+        told = call(*words)
+        assert told.exit_code == 2 and "not the weights that this run has kept as its best" in told.stderr
+    weights.write_bytes(kept)
     finished.keep(finished.recipe().with_steps(STEPS + 1))
     with pytest.raises(InputError, match="or not with these weights and this recipe"):
         finished.evaluation("val")

@@ -1,5 +1,6 @@
 """A training: reproducible, resumed where it was killed, and stopped with a reason when its loss breaks."""
 
+import hashlib
 import json
 import os
 import re
@@ -129,6 +130,8 @@ def test_a_run_holds_everything_to_repeat_it(whole: Run, dataset: Dataset) -> No
     assert steps == [4, 8, 12]
     kept = {file.stem for file in (whole.folder / "weights").glob("*.index")}
     assert kept == {f"ckpt-{STEPS}", f"ckpt-{state.best_step}"}
+    index = whole.folder / f"weights/ckpt-{state.best_step}.index"
+    assert state.best_sha256 == hashlib.sha256(index.read_bytes()).hexdigest()
 
 
 def test_mlflow_has_the_run_with_metrics_by_step(whole: Run, place: Path) -> None:

@@ -30,7 +30,7 @@ from .progress import duration, progress_bar
 from .quiet import reason
 from .recipe import Recipe
 from .recipe.schema.pipeline import MixedPrecision
-from .run import Run, State
+from .run import Run, State, sha256_of
 from .task import EXPLODED, DetectionTask
 from .tf import tf, tf_keras
 from .tracking import Tracker
@@ -310,12 +310,15 @@ class Fit:
             controller.eval_summary_manager.write_summaries(told)
             controller.eval_summary_manager.flush()
         better = metrics["AP"] > self._state.best_ap
+        # Of a step that is taken once more, after a kill, the weights are written once more
+        kept_now = better or step == self._state.best_step
         if better:
             self._best = judged
         self._save(
             evaluated_step=step,
             best_step=step if better else self._state.best_step,
             best_weights=judged.weights if better else self._state.best_weights,
+            best_sha256=sha256_of(weights / f"ckpt-{step}.index") if kept_now else self._state.best_sha256,
             best_ap=max(metrics["AP"], self._state.best_ap),
             not_better=0 if better else self._state.not_better + 1,
         )

@@ -90,7 +90,10 @@ class Run:
         return {"weights": state.best} if state.best_step else {}
 
     def weights(self, which: str = "best") -> Path:
-        """Checkpoint of the network alone: `best` by AP on val, or `last`. Raises InputError when there is none."""
+        """Checkpoint of the network alone: `best` by AP on val, or `last`.
+
+        Raises InputError when there is none, or the best is not the one that the training has kept.
+        """
         state = State.load(self)
         path = self.folder / "weights" / f"ckpt-{state.best_step if which == 'best' else state.evaluated_step}"
         if not path.with_suffix(".index").exists():
@@ -108,6 +111,16 @@ class Run:
                 allowed="a run that was trained",
                 hint=f"sealpin train --resume --run {self.words}",
             )
+        index = path.with_suffix(".index")
+        if which == "best" and state.best_sha256 and (found := sha256_of(index)) != state.best_sha256:
+            raise InputError(
+                "these are not the weights that this run has kept as its best",
+                where=str(index),
+                found=f"sha256 {found[:12]}",
+                allowed=f"sha256 {state.best_sha256[:12]}, as in state.json",
+                advice="copy the run again from where it was trained",
+                hint=self.put_back(f"weights/{index.name}"),
+            )
         return path
 
     def recipe(self) -> Recipe:
@@ -116,7 +129,7 @@ class Run:
         Raises InputError when it was changed since.
         """
         path = self.folder / "recipe.config"
-        if (found := _sha256(path)) and self.trained_sha256 and found not in self.trained_sha256:
+        if (found := sha256_of(path)) and self.trained_sha256 and found not in self.trained_sha256:
             raise InputError(
                 "the recipe of this run was changed since it was trained",
                 where=str(path),
@@ -191,6 +204,7 @@ class Run:
         found, now = self.last_evaluation(split), self.identity()
         # One of an earlier sealpin tells its step alone
         if found.get("step") != now["step"] or any(found.get(key, value) != value for key, value in now.items()):
+            self.weights()  # none, or another run's, can be judged
             raise InputError(
                 f"this run's best network was not evaluated on {split}, or not with these weights and this recipe",
                 where=str(self.folder),
@@ -203,7 +217,7 @@ class Run:
         step = State.load(self).best_step
         # TensorFlow's index has a check sum of every tensor
         weights, recipe = self.folder / "weights" / f"ckpt-{step}.index", self.folder / "recipe.config"
-        return {"step": step, "weights_sha256": _sha256(weights), "recipe_sha256": _sha256(recipe)}
+        return {"step": step, "weights_sha256": sha256_of(weights), "recipe_sha256": sha256_of(recipe)}
 
     def last_evaluation(self, split: str, *, anew: bool = False) -> dict[str, Any]:
         """What was written last, of whichever network; empty when nothing was.
@@ -227,7 +241,8 @@ class State:
     """How far a run is. `status` is running, finished, stopped or broken; `seconds` count training, not evaluations.
 
     COCO's AP is -1 where nothing is labelled; below that, no evaluation was made yet. `not_better` evaluations in a row
-    had no better AP. `best_weights` is RAW or AVERAGED; empty in runs of an earlier sealpin.
+    had no better AP. `best_weights` is RAW or AVERAGED, `best_sha256` the hash of their index; both are empty in runs
+    of an earlier sealpin.
     """
 
     status: str = "running"
@@ -239,6 +254,7 @@ class State:
     not_better: int = 0
     why: str = ""
     best_weights: str = ""
+    best_sha256: str = ""
 
     @property
     def best(self) -> str:
@@ -297,7 +313,7 @@ def _seal(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     """A file's SHA-256; "" when there is none."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 

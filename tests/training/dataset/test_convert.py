@@ -140,6 +140,13 @@ def test_merge_folds_categories(source: Path, tmp_path: Path) -> None:
     assert json.loads(result.stdout)["classes"] == ["burr"]
 
 
+@pytest.mark.parametrize("name", ["pr", "PR ", " Pr"])
+def test_merge_makes_no_class_in_two_spellings(source: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="one class in two spellings"):
+        convert(source, tmp_path / "out", merge={"QA": name})
+    assert not (tmp_path / "out").exists()
+
+
 def test_photos_and_xml_may_lie_in_folders_of_their_own(tmp_path: Path) -> None:
     photo = add_part(tmp_path / "src/images", "a", (PR,))
     (tmp_path / "src/annotations").mkdir()

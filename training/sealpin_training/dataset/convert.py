@@ -14,6 +14,7 @@ from sealpin_edge.files import new_folder
 from ..parallel import workers
 from .content import Content
 from .manifest import Dataset, load_dataset, write_manifest
+from .names import check_classes
 from .records import write_shards
 from .split import SPLITS, Part, same_part, split
 from .survey import Rules, Survey, survey
@@ -68,7 +69,16 @@ def _categories(found: Survey, plan: Plan) -> dict[str, str]:
             found=old,
             allowed=", ".join(names) or "no boxes at all in this folder",
         )
-    return {name: plan.merge.get(name, name) for name in names}
+    merged = {name: plan.merge.get(name, name) for name in names}
+    for name, (kind, other) in check_classes(dict.fromkeys(merged.values(), 1)).items():
+        if kind == "class-spelling":
+            raise InputError(
+                "this would be one class in two spellings",
+                where="--merge",
+                found=f"{name!r}, beside {other!r}",
+                allowed=repr(other),
+            )
+    return merged
 
 
 def _check_homes(pairs: Iterable[tuple[str, str]], homes: Mapping[str, str]) -> None:
