@@ -119,7 +119,7 @@ class Run:
                 found=f"sha256 {found[:12]}",
                 allowed=f"sha256 {state.best_sha256[:12]}, as in state.json",
                 advice="copy the run again from where it was trained",
-                hint=self.put_back(f"weights/{index.name}"),
+                hint=f"sealpin runs show {self.words}",
             )
         return path
 

@@ -71,7 +71,8 @@ def _categories(found: Survey, plan: Plan) -> dict[str, str]:
         )
     merged = {name: plan.merge.get(name, name) for name in names}
     for name, (kind, other) in check_classes(dict.fromkeys(merged.values(), 1)).items():
-        if kind == "class-spelling":
+        meant = {name, other} <= set(plan.rules.classes)
+        if kind == "class-spelling" and {name, other} & set(plan.merge.values()) and not meant:
             raise InputError(
                 "this would be one class in two spellings",
                 where="--merge",
