@@ -24,7 +24,7 @@ from machine import describe
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from sealpin_edge.bundle import Bundle
+from sealpin_edge.release.bundle import Bundle
 from sealpin_export.deploy.deploy import Outcome
 from sealpin_export.deploy.fleet import in_waves
 from sealpin_export.deploy.inventory import Device

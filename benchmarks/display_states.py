@@ -26,11 +26,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sealpin_edge.ask import ask_station
-from sealpin_edge.photo import Photo, decode_photo
-from sealpin_edge.screen import VERDICT_S
+from sealpin_edge.display.screen import VERDICT_S
+from sealpin_edge.display.window import draw_screen
+from sealpin_edge.model.photo import Photo, decode_photo
 from sealpin_edge.simulation.misbehaviour import API_FAULTS, ftp_faults
 from sealpin_edge.simulation.site import Site
-from sealpin_edge.window import draw_screen
 from tests.browser import Browser
 from tests.hand import SERIAL, HandPlc
 
@@ -137,7 +137,7 @@ def mute_station(page: bytes) -> Iterator[int]:
 
 def at_work(sheet: Sheet) -> None:
     """What a day brings while nothing is at fault."""
-    page = Path(sys.modules["sealpin_edge"].__path__[0], "display.html").read_bytes()
+    page = Path(sys.modules["sealpin_edge"].__path__[0], "display", "page.html").read_bytes()
     with mute_station(page) as port:
         sheet.browser.open(f"http://127.0.0.1:{port}/")
         sheet.look("loading", "LOADING")

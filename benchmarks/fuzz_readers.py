@@ -13,13 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from sealpin_edge import bundle, checks, config_file, golden, signature
-from sealpin_edge.card import CARD_FORMAT, CARD_NAME, ModelCard, card_for_foreign, read_card
+from sealpin_edge.config import file as config_file
 from sealpin_edge.errors import InputError
-from sealpin_edge.label_file import read_labels
-from sealpin_edge.model import Model
-from sealpin_edge.photo import decode_photo, encode_jpeg
-from sealpin_edge.tflite_file import TfliteFile, read_tflite
+from sealpin_edge.inspection import checks
+from sealpin_edge.model.card import CARD_FORMAT, CARD_NAME, ModelCard, card_for_foreign, read_card
+from sealpin_edge.model.label_file import read_labels
+from sealpin_edge.model.photo import decode_photo, encode_jpeg
+from sealpin_edge.model.tflite_file import TfliteFile, read_tflite
+from sealpin_edge.release import bundle, golden, signature
+from sealpin_edge.tasks.model import Model
 
 Read = Callable[[bytes], object]
 
@@ -140,7 +142,7 @@ def photos(folder: Path) -> tuple[Sequence[bytes], Read]:
     """Photos, as the station and `predict` decode them and as `dataset check` looks at them."""
     from PIL import Image
 
-    from sealpin_edge.photo_header import FORMATS
+    from sealpin_edge.model.photo_header import FORMATS
     from sealpin_training.dataset.photos import inspect_photo
 
     seeds = []

@@ -36,18 +36,18 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results/mutation.json"
 EDGE, DATASET = "edge/sealpin_edge", "training/sealpin_training/dataset"
 HELD = {
-    f"{EDGE}/verdict.py": ("edge/test_verdict.py",),
-    f"{EDGE}/golden.py": ("edge/test_golden.py",),
-    f"{EDGE}/store_schema.py": ("edge/test_store_schema.py", "edge/test_outbox.py"),
-    f"{EDGE}/outbox.py": ("edge/test_outbox_health.py", "edge/test_outbox.py"),
-    f"{EDGE}/delivery.py": (
+    f"{EDGE}/tasks/verdict.py": ("edge/test_verdict.py",),
+    f"{EDGE}/release/golden.py": ("edge/test_golden.py",),
+    f"{EDGE}/delivery/store_schema.py": ("edge/test_store_schema.py", "edge/test_outbox.py"),
+    f"{EDGE}/delivery/outbox.py": ("edge/test_outbox_health.py", "edge/test_outbox.py"),
+    f"{EDGE}/delivery/courier.py": (
         "edge/delivery/test_waiting.py",
         "edge/delivery/test_outcomes.py",
         "edge/test_delivery.py",
         "edge/test_bad_servers.py",
         "edge/test_courier.py",
     ),
-    f"{EDGE}/lane.py": ("edge/test_lane.py", "edge/test_courier.py", "edge/test_bad_servers.py"),
+    f"{EDGE}/delivery/lane.py": ("edge/test_lane.py", "edge/test_courier.py", "edge/test_bad_servers.py"),
     f"{EDGE}/plc/handshake.py": ("edge/test_handshake_rules.py", "edge/test_plc.py"),
     f"{EDGE}/simulation/rules.py": ("edge/test_rules.py", "edge/test_line_rules.py"),
     "export/sealpin_export/gate.py": ("edge/test_verdict.py", "export/test_gate.py"),

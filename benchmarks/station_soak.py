@@ -20,10 +20,10 @@ import psutil
 from machine import describe
 from tqdm import tqdm
 
-from sealpin_edge.model import Model
-from sealpin_edge.photo import read_photo
+from sealpin_edge.model.photo import read_photo
 from sealpin_edge.simulation.site import Site
-from sealpin_edge.verdict import Verdict, judge
+from sealpin_edge.tasks.model import Model
+from sealpin_edge.tasks.verdict import Verdict, judge
 
 SETTLED = 1000
 STORE_MB = 500

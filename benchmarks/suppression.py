@@ -18,9 +18,9 @@ from pathlib import Path
 
 from machine import describe
 
-from sealpin_edge.benchmark import benchmark
-from sealpin_edge.model import Model
-from sealpin_edge.photo import decode_photo, read_photo
+from sealpin_edge.model.photo import decode_photo, read_photo
+from sealpin_edge.tasks.benchmark import benchmark
+from sealpin_edge.tasks.model import Model
 from sealpin_export import graph
 from sealpin_export.export import model_card, write_model
 from sealpin_training.dataset.records import RecordFile

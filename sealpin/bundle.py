@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from sealpin_edge.errors import InputError, quote
-from sealpin_edge.program import Ordered, answer, json_option
+from sealpin_edge.cli.program import Ordered, answer, json_option
 
 from .options import force_option
 
@@ -65,7 +65,7 @@ def make(
     force: bool,
 ) -> None:
     """Pack MODEL, a station's config, golden photos and packages into one signed file."""
-    from sealpin_edge.label_file import read_labels
+    from sealpin_edge.model.label_file import read_labels
     from sealpin_export.bundle import Contents, make_bundle
     from sealpin_export.wheels import PLATFORMS
 
@@ -95,8 +95,8 @@ def make(
 @json_option
 def show(file: Path, as_json: bool) -> None:
     """Tell what is in the bundle FILE; every member is verified."""
-    from sealpin_edge.bundle import Bundle
-    from sealpin_edge.signature import signed_by
+    from sealpin_edge.release.bundle import Bundle
+    from sealpin_edge.release.signature import signed_by
 
     opened = Bundle(file)
     for _ in opened.members():
@@ -133,7 +133,7 @@ def keys() -> None:
 @click.option("--out", type=PATH, help="Where to put it [a folder of yours for settings].")
 def new(out: Path | None) -> None:
     """Make an Ed25519 key. Stations take what it signs once `sealpin station prepare` has told them."""
-    from sealpin_edge.signature import fingerprint, new_key
+    from sealpin_edge.release.signature import fingerprint, new_key
 
     path = out or default_key()
     public = new_key(path, "sealpin")

@@ -17,8 +17,8 @@ warnings.filterwarnings("ignore", category=FutureWarning, module="google")
 import click  # noqa: E402
 
 from sealpin_edge import __version__  # noqa: E402
-from sealpin_edge.cli import benchmark  # noqa: E402
-from sealpin_edge.program import ENVIRONMENT, Program  # noqa: E402
+from sealpin_edge.cli.main import benchmark  # noqa: E402
+from sealpin_edge.cli.program import ENVIRONMENT, Program  # noqa: E402
 
 from .bundle import bundle, keys  # noqa: E402
 from .dataset import dataset  # noqa: E402

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sealpin_edge.cli.program import Ordered, answer, check_place, json_option
 from sealpin_edge.errors import InputError, printable, quote
-from sealpin_edge.program import Ordered, answer, check_place, json_option
 
 from .options import force_option
 from .rule import threshold_option
 
 if TYPE_CHECKING:
-    from sealpin_edge.verdict import Thresholds
+    from sealpin_edge.tasks.verdict import Thresholds
     from sealpin_training.dataset.findings import Finding
     from sealpin_training.dataset.survey import Rules, Survey
 

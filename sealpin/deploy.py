@@ -9,7 +9,7 @@ import click
 
 from sealpin_edge.errors import InputError, quote
 from sealpin_edge.files import read_text
-from sealpin_edge.program import Number, Ordered, answer, json_option
+from sealpin_edge.cli.program import Number, Ordered, answer, json_option
 
 from .bundle import PATH, default_key
 
@@ -36,7 +36,7 @@ def station() -> None:
 @click.option("--fingerprint", help="The host key's, SHA256:..., if you know it; else you are asked.")
 def add(name: str, address: str, port: int, groups: tuple[str, ...], key: Path | None, fingerprint: str | None) -> None:
     """Put the station NAME at ADDRESS, user@host, into stations.toml, with the host key that it shows now."""
-    from sealpin_edge import signature
+    from sealpin_edge.release import signature
     from sealpin_export.deploy.inventory import Device, add_device, load_inventory, scan_host_keys
 
     device = Device(name, address, port, groups=groups, key=str(key.expanduser().resolve()) if key else "")
@@ -70,7 +70,7 @@ def list_stations(as_json: bool) -> None:
 @click.option("--key", "signing", type=PATH, multiple=True, help="Keys whose bundles it takes [that of `keys new`].")
 def prepare(name: str, signing: tuple[Path, ...]) -> None:
     """Make a station of the blank machine NAME: user, folders, units, camera packages, trusted keys, your SSH key."""
-    from sealpin_edge.signature import allowed_signers, public_key
+    from sealpin_edge.release.signature import allowed_signers, public_key
     from sealpin_export.deploy.connection import connect
 
     (device,) = _chosen([name], [])[0]
@@ -110,7 +110,7 @@ def deploy(
     Each is locked, sent what it lacks, lets the bundle prove itself beside the running release, finishes its part,
     swaps, and is watched. Exit code 0 when all have it, 1 when one went back, 2 or 3 when one refused or was lost.
     """
-    from sealpin_edge.bundle import Bundle
+    from sealpin_edge.release.bundle import Bundle
     from sealpin_export.deploy import deploy as one
     from sealpin_export.deploy.fleet import in_waves
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sealpin_edge.program import Number, answer, check_place, json_option
+from sealpin_edge.cli.program import Number, answer, check_place, json_option
 
 from .options import dataset_option, force_option, mlruns_option
 from .rule import notice_option, threshold_option
 
 if TYPE_CHECKING:
-    from sealpin_edge.verdict import Thresholds
+    from sealpin_edge.tasks.verdict import Thresholds
     from sealpin_training.evaluation.evaluate import Evaluation
 
 PATH = click.Path(path_type=Path)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import click
 
 from sealpin_edge.errors import printable
-from sealpin_edge.program import Ordered, answer, json_option
+from sealpin_edge.cli.program import Ordered, answer, json_option
 
 from .options import force_option
 from .rule import notice_option, threshold_option
 
 if TYPE_CHECKING:
-    from sealpin_edge.verdict import Thresholds
+    from sealpin_edge.tasks.verdict import Thresholds
 
 PATH = click.Path(path_type=Path)
 labels_option = click.option("--labels", type=PATH, help="A label file, for a model that carries none.")
@@ -29,7 +29,7 @@ def model() -> None:
 @json_option
 def show(file: Path, labels: Path | None, as_json: bool) -> None:
     """What FILE is: inputs, outputs, labels, metadata, operators, and whether a station can run it."""
-    from sealpin_edge.label_file import read_labels
+    from sealpin_edge.model.label_file import read_labels
     from sealpin_export.gate import check_proven
     from sealpin_export.show import describe_model, text
 
@@ -60,8 +60,8 @@ def predict(
     as_json: bool,
 ) -> None:
     """Judge PHOTOS, a photo or a folder, with MODEL."""
-    from sealpin_edge.label_file import read_labels
-    from sealpin_edge.model import Model
+    from sealpin_edge.model.label_file import read_labels
+    from sealpin_edge.tasks.model import Model
     from sealpin_export.gate import check_proven
     from sealpin_export.predict import predict as predict_photos
 

@@ -2,8 +2,8 @@
 
 import click
 
+from sealpin_edge.cli.program import Ordered, answer, json_option
 from sealpin_edge.errors import quote
-from sealpin_edge.program import Ordered, answer, json_option
 
 
 @click.group(cls=Ordered, short_help="Fetch weights to start a training from.")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from sealpin_edge.cli.program import Ordered, answer, json_option
 from sealpin_edge.errors import quote
-from sealpin_edge.program import Ordered, answer, json_option
 
 PATH = click.Path(path_type=Path)
 KINDS = {"honoured": "honoured", "idle": "without effect", "fixed": "not followed"}

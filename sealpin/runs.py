@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sealpin_edge.cli.program import Ordered, answer, json_option
 from sealpin_edge.errors import SealpinError
-from sealpin_edge.program import Ordered, answer, json_option
 
 from .options import mlruns_option
 

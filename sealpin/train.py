@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from sealpin_edge.program import Number, answer, json_option
+from sealpin_edge.cli.program import Number, answer, json_option
 
 from .evaluate import document, table, warn
 from .options import mlruns_option

@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sealpin_edge.photo import Photo
+from sealpin_edge.model.photo import Photo
 
 WIDTH, HEIGHT = 1280, 800
 ANSWER_S = 30.0

@@ -20,8 +20,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # As sealpin_training.quiet sets it before TensorFlow is loaded; the modules of tests load it first
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
-from sealpin_edge.card import CARD_FORMAT, ModelCard
-from sealpin_edge.photo import Photo, encode_jpeg
+from sealpin_edge.model.card import CARD_FORMAT, ModelCard
+from sealpin_edge.model.photo import Photo, encode_jpeg
 
 pytest_plugins = ["tests.skips"]
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from sealpin_edge import bundle, checks, golden
-from sealpin_edge.card import CARD_NAME, read_card
-from sealpin_edge.config_file import load_config
+from sealpin_edge.config.file import load_config
 from sealpin_edge.errors import InputError
-from sealpin_edge.label_file import read_labels
-from sealpin_edge.tflite_file import TfliteFile
+from sealpin_edge.inspection import checks
+from sealpin_edge.model.card import CARD_NAME, read_card
+from sealpin_edge.model.label_file import read_labels
+from sealpin_edge.model.tflite_file import TfliteFile
+from sealpin_edge.release import bundle, golden
 from sealpin_training.dataset.manifest import load_dataset
 from sealpin_training.run import Run, State, load_run
 

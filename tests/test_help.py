@@ -11,7 +11,7 @@ WIDTH = 80
 
 def groups() -> list[tuple[str, click.Group]]:
     from sealpin.cli import main as toolkit
-    from sealpin_edge.cli import main as edge
+    from sealpin_edge.cli.main import main as edge
 
     found: list[tuple[str, click.Group]] = []
     for name, program in (("sealpin", toolkit), ("sealpin-edge", edge)):

@@ -43,14 +43,16 @@ def test_the_edge_names_no_heavy_package() -> None:
         assert not imported(file) & set(HEAVY), file
 
 
-@pytest.mark.parametrize("module", ["sealpin_edge", "sealpin_edge.cli", "sealpin_edge.station", "sealpin.cli"])
+@pytest.mark.parametrize(
+    "module", ["sealpin_edge", "sealpin_edge.cli.main.main", "sealpin_edge.inspection.station", "sealpin.cli"]
+)
 def test_importing_loads_no_heavy_package(module: str) -> None:
     code = f"import {module}, sys; print([name for name in {HEAVY} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_windows_is_told_where_sealpin_runs() -> None:
-    code = "import sys; sys.platform = 'win32'; import sealpin_edge.cli"
+    code = "import sys; sys.platform = 'win32'; import sealpin_edge.cli.main.main"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
     assert "WSL2" in done.stderr
@@ -68,7 +70,7 @@ def commands(group: click.Group, path: str) -> list[tuple[str, click.Command]]:
 
 def all_commands() -> list[tuple[str, click.Command]]:
     from sealpin.cli import main as toolkit
-    from sealpin_edge.cli import main as edge
+    from sealpin_edge.cli.main.main import main as edge
 
     return commands(toolkit, "sealpin") + commands(edge, "sealpin-edge")
 
@@ -115,7 +117,7 @@ def test_only_one_function_weighs_scores_against_thresholds() -> None:
 
 
 # A defect of ours is told with what it was; and a SealpinError's kind travels by its name
-TELL_KINDS = {"errors.py", "delivery.py", "agent.py"}
+TELL_KINDS = {"errors.py", "courier.py", "agent.py"}
 
 
 def test_one_function_puts_what_the_system_says_into_words() -> None:

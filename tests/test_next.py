@@ -89,7 +89,7 @@ def fault(line: str) -> str:
     if program in PROGRAMS:
         return ""
     from sealpin.cli import main as toolkit
-    from sealpin_edge.cli import main as edge
+    from sealpin_edge.cli.main import main as edge
 
     command: click.Command | None = {"sealpin": toolkit, "sealpin-edge": edge}.get(program)
     if command is None:

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sealpin.cli import main
-from sealpin_edge.cli import main as edge
+from sealpin_edge.cli.main import main as edge
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import check_apart, new_folder
 from sealpin_training.dataset.formats import voc

@@ -11,19 +11,19 @@ from typing import Any
 
 import tomlkit
 
-from sealpin_edge import bundle
-from sealpin_edge.bundle import Manifest, make_manifest, version_order, write_bundle
-from sealpin_edge.checks import read_limits
-from sealpin_edge.config import StationConfig
-from sealpin_edge.config_file import load_config
+from sealpin_edge.cli.program import check_place
+from sealpin_edge.config.file import load_config
+from sealpin_edge.config.station import StationConfig
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import check_apart, read_text, write_whole
-from sealpin_edge.golden import GOLDEN_FILE
-from sealpin_edge.model import Model, read_model
-from sealpin_edge.preflight import VERSIONS
-from sealpin_edge.program import check_place
-from sealpin_edge.signature import sign
-from sealpin_edge.verdict import Verdict, departures
+from sealpin_edge.inspection.checks import read_limits
+from sealpin_edge.release import bundle
+from sealpin_edge.release.bundle import Manifest, make_manifest, version_order, write_bundle
+from sealpin_edge.release.golden import GOLDEN_FILE
+from sealpin_edge.release.preflight import VERSIONS
+from sealpin_edge.release.signature import sign
+from sealpin_edge.tasks.model import Model, read_model
+from sealpin_edge.tasks.verdict import Verdict, departures
 from sealpin_training.evaluation.boxes import shortcomings
 
 from .gate import GATE, check_proven

@@ -10,9 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ParamSpec, TypeVar
 
-from sealpin_edge.card import CARD_FORMAT, ModelCard
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import new_folder
+from sealpin_edge.model.card import CARD_FORMAT, ModelCard
 from sealpin_training.dataset.records import RecordFile
 from sealpin_training.evaluation.boxes import shortcomings
 from sealpin_training.evaluation.choice import kept_rule

@@ -13,9 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sealpin_edge.card import CARD_NAME, ModelCard, read_card
 from sealpin_edge.errors import EnvironmentFault
-from sealpin_edge.tflite_file import read_tflite
+from sealpin_edge.model.card import CARD_NAME, ModelCard, read_card
+from sealpin_edge.model.tflite_file import read_tflite
 
 LABELS_NAME = "labels.txt"
 # The earliest time that ZIP can say: exporting twice gives the same bytes

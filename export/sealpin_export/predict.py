@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sealpin_edge.detection import Detection
+from sealpin_edge.cli.program import check_place
+from sealpin_edge.display.overlay import draw_overlay
 from sealpin_edge.errors import InputError, NoJudgement
 from sealpin_edge.files import check_apart, write_whole
-from sealpin_edge.model import Model
-from sealpin_edge.overlay import draw_overlay
-from sealpin_edge.photo import encode_jpeg, read_photo
-from sealpin_edge.program import check_place
-from sealpin_edge.verdict import Rule, Verdict, judge
+from sealpin_edge.model.photo import encode_jpeg, read_photo
+from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.model import Model
+from sealpin_edge.tasks.verdict import Rule, Verdict, judge
 from sealpin_training.dataset.boxes import clip
 from sealpin_training.dataset.files import LABEL_ENDINGS, PHOTO_ENDINGS, find_files
 from sealpin_training.dataset.findings import KINDS, Finding

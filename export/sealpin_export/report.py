@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sealpin_edge.benchmark import STAGES, Timing, benchmark, loaded, machine
-from sealpin_edge.detection import Detection
+from sealpin_edge.display.overlay import draw_overlay
 from sealpin_edge.errors import quote
 from sealpin_edge.files import write_whole
-from sealpin_edge.overlay import draw_overlay
-from sealpin_edge.photo import Photo, decode_photo
-from sealpin_edge.verdict import Rule, judge
+from sealpin_edge.model.photo import Photo, decode_photo
+from sealpin_edge.tasks.benchmark import STAGES, Timing, benchmark, loaded, machine
+from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.verdict import Rule, judge
 from sealpin_training import html
 from sealpin_training.dataset.records import Record
 from sealpin_training.run import Run

@@ -8,10 +8,10 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
-from sealpin_edge.card import CARD_NAME
 from sealpin_edge.errors import InputError
-from sealpin_edge.model import DETECTION_OPERATOR, Model, load_interpreter, read_model
-from sealpin_edge.tflite_file import DAMAGED, TfliteFile, read_tflite
+from sealpin_edge.model.card import CARD_NAME
+from sealpin_edge.model.tflite_file import DAMAGED, TfliteFile, read_tflite
+from sealpin_edge.tasks.model import DETECTION_OPERATOR, Model, load_interpreter, read_model
 
 ROLES = ("boxes", "classes", "scores", "count")
 

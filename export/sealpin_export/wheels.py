@@ -12,7 +12,7 @@ from pathlib import Path
 
 import sealpin_edge
 from sealpin_edge.command import run_program
-from sealpin_edge.config import StationConfig
+from sealpin_edge.config.station import StationConfig
 from sealpin_edge.errors import EnvironmentFault, InputError
 
 # Raspberry Pi OS Bookworm and Trixie

@@ -5,8 +5,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from sealpin_edge.bundle import unpack
 from sealpin_edge.errors import InputError, SealpinError
+from sealpin_edge.release.bundle import unpack
 from sealpin_edge.simulation.servers import free_port
 from sealpin_export.bundle import Contents, make_bundle
 from sealpin_export.demo import chain

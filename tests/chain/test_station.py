@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 import pytest
 
-from sealpin_edge.config_file import load_config
+from sealpin_edge.config.file import load_config
+from sealpin_edge.inspection.station import Station
 from sealpin_edge.simulation.line import Line, LineReport
 from sealpin_edge.simulation.servers import FtpServer, ResultsServer, free_port
-from sealpin_edge.station import Station
 from tests.conftest import write_parts
 
 GOOD: list[tuple[str, int, int]] = []

@@ -14,14 +14,14 @@ import cv2
 import numpy as np
 import pytest
 
-from sealpin_edge.config_file import load_config
+from sealpin_edge.config.file import load_config
 from sealpin_edge.errors import EnvironmentFault
-from sealpin_edge.photo import Photo, encode_jpeg
+from sealpin_edge.inspection.station import Station
+from sealpin_edge.model.photo import Photo, encode_jpeg
 from sealpin_edge.plc import family
 from sealpin_edge.plc.block import ErrorCode, Outputs
 from sealpin_edge.plc.handshake import Handshake
 from sealpin_edge.simulation.plc import make_plc
-from sealpin_edge.station import Station
 from tests.chain.test_station import Site, edge_program, play, running, site, wait_until
 from tests.conftest import part_photo
 

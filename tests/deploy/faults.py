@@ -11,10 +11,10 @@ from typing import Any
 
 import psutil
 
-from sealpin_edge.bundle import MANIFEST, SIGNATURE, Bundle
 from sealpin_edge.command import run_program
 from sealpin_edge.errors import InputError
-from sealpin_edge.signature import new_key
+from sealpin_edge.release.bundle import MANIFEST, SIGNATURE, Bundle
+from sealpin_edge.release.signature import new_key
 from sealpin_export.deploy.connection import connect
 from sealpin_export.deploy.deploy import DEPLOYED, REFUSED, ROLLED_BACK, Outcome
 from sealpin_export.deploy.inventory import Device

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sealpin_edge import bundle
-from sealpin_edge.bundle import Bundle, make_manifest, write_bundle
 from sealpin_edge.command import run_program
 from sealpin_edge.device.environment import platform
 from sealpin_edge.errors import EnvironmentFault
-from sealpin_edge.signature import allowed_signers, new_key, sign
+from sealpin_edge.release import bundle
+from sealpin_edge.release.bundle import Bundle, make_manifest, write_bundle
+from sealpin_edge.release.signature import allowed_signers, new_key, sign
 from sealpin_edge.simulation.device import StandIn, why_not
 from sealpin_edge.simulation.line import Line
 from sealpin_edge.simulation.servers import free_port

@@ -10,7 +10,7 @@ from typing import Any
 
 import paramiko
 
-from sealpin_edge.config import PhotosSection
+from sealpin_edge.config.station import PhotosSection
 
 
 class Files(paramiko.SFTPServerInterface):

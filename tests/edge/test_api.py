@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from sealpin_edge import lane
-from sealpin_edge.config import PhotosSection, ResultsSection
-from sealpin_edge.delivery import Courier
+from sealpin_edge.config.station import PhotosSection, ResultsSection
+from sealpin_edge.delivery import lane
+from sealpin_edge.delivery.courier import Courier
+from sealpin_edge.delivery.outbox import Inspection, Outbox
+from sealpin_edge.delivery.results import ResultsApi
 from sealpin_edge.errors import InputError, NotTaken, Unavailable
 from sealpin_edge.ids import uuid7
-from sealpin_edge.outbox import Inspection, Outbox
-from sealpin_edge.results import ResultsApi
 from sealpin_edge.simulation.servers import ResultsServer
 
 from .test_bad_servers import Api, record, wait_until

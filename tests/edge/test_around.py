@@ -17,18 +17,18 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from sealpin_edge.device.prepare import HEAL_UNITS
+from sealpin_edge.display.screen import SILENT_S, TOLD
+from sealpin_edge.display.shift import ShiftCounter, shift_start
+from sealpin_edge.display.window import ASK_S, HEIGHT, REFRESH_S, WIDTH, draw_screen
 from sealpin_edge.errors import PlcFault, PlcRefused
-from sealpin_edge.inspector import Job, Judged
-from sealpin_edge.logs import set_up_logging
-from sealpin_edge.metrics import Metrics
-from sealpin_edge.notify import ServiceManager
+from sealpin_edge.inspection.inspector import Job, Judged
 from sealpin_edge.plc.address import Address
 from sealpin_edge.plc.block import ErrorCode
 from sealpin_edge.plc.serial import SerialReader, clean_serial
-from sealpin_edge.screen import SILENT_S, TOLD
-from sealpin_edge.shift import ShiftCounter, shift_start
-from sealpin_edge.verdict import Verdict
-from sealpin_edge.window import ASK_S, HEIGHT, REFRESH_S, WIDTH, draw_screen
+from sealpin_edge.tasks.verdict import Verdict
+from sealpin_edge.watch.logs import set_up_logging
+from sealpin_edge.watch.metrics import Metrics
+from sealpin_edge.watch.notify import ServiceManager
 from tests.browser import colourful
 from tests.skips import not_installed
 
@@ -215,7 +215,8 @@ def test_lines_for_the_journal_carry_its_priorities(
 
 def test_a_log_that_nobody_reads_holds_up_nothing() -> None:
     talk = (
-        "import logging; from sealpin_edge.logs import set_up_logging; set_up_logging(); log = logging.getLogger()\n"
+        "import logging; from sealpin_edge.watch.logs import set_up_logging\n"
+        "set_up_logging(); log = logging.getLogger()\n"
         "for number in range(20_000): log.info('line %d %s', number, 'x' * 100)\n"
         "print('done', flush=True); import os; os._exit(0)"
     )
@@ -326,7 +327,7 @@ def test_a_build_without_windows_is_told() -> None:
 
 SIGNALLED = """
 import os, queue, signal, threading, time
-from sealpin_edge.inspector import Inspector
+from sealpin_edge.inspection.inspector import Inspector
 
 events = Inspector(lambda: None, None, None, None, "").events
 outlasting = threading.Event()

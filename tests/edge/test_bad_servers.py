@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from sealpin_edge import lane
-from sealpin_edge.config import PhotosSection, ResultsSection
-from sealpin_edge.delivery import Courier
+from sealpin_edge.config.station import PhotosSection, ResultsSection
+from sealpin_edge.delivery import lane
+from sealpin_edge.delivery.courier import Courier
+from sealpin_edge.delivery.outbox import Inspection, Outbox
+from sealpin_edge.delivery.results import ResultsApi
 from sealpin_edge.errors import NotTaken, Refused, Unavailable
 from sealpin_edge.ids import uuid7
-from sealpin_edge.outbox import Inspection, Outbox
-from sealpin_edge.results import ResultsApi
 from sealpin_edge.simulation.misbehaviour import API_FAULTS, ftp_faults
 from sealpin_edge.simulation.servers import FtpServer, ResultsServer
 from sealpin_edge.upload import make_uploader

@@ -21,17 +21,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealpin.cli import main as toolkit
-from sealpin_edge.bundle import Bundle, parse_manifest, release_of, unpack, version_order, write_bundle
-from sealpin_edge.checks import learn, load_limits, save_limits
-from sealpin_edge.cli import main
-from sealpin_edge.config_file import load_config
+from sealpin_edge.release.bundle import Bundle, parse_manifest, release_of, unpack, version_order, write_bundle
+from sealpin_edge.inspection.checks import learn, load_limits, save_limits
+from sealpin_edge.cli.main import main
+from sealpin_edge.config.file import load_config
 from sealpin_edge.errors import EnvironmentFault, InputError
-from sealpin_edge.golden import prove_on_golden, proven_model
-from sealpin_edge.outbox import Outbox
-from sealpin_edge.preflight import preflight
-from sealpin_edge.signature import allowed_signers, fingerprint, new_key, verify
-from sealpin_edge.station import Station
-from sealpin_edge.store_schema import _FIRST
+from sealpin_edge.release.golden import prove_on_golden, proven_model
+from sealpin_edge.delivery.outbox import Outbox
+from sealpin_edge.release.preflight import preflight
+from sealpin_edge.release.signature import allowed_signers, fingerprint, new_key, verify
+from sealpin_edge.inspection.station import Station
+from sealpin_edge.delivery.store_schema import _FIRST
 from sealpin_export.bundle import Contents, make_bundle
 from sealpin_export.deploy.connection import agent_archive
 from sealpin_export.gate import GATE
@@ -282,7 +282,7 @@ def test_the_stations_own_wheel_is_reproducible_and_whole(tmp_path: Path) -> Non
         names = wheel.namelist()
         record = wheel.read(next(one for one in names if one.endswith("RECORD"))).decode().splitlines()
         assert {line.rsplit(",", 2)[0] for line in record} == set(names)
-        assert "sealpin_edge/cli.py" in names and "sealpin_edge/display.html" in names
+        assert "sealpin_edge/cli/main.py" in names and "sealpin_edge/display/page.html" in names
         wheel.extractall(tmp_path)
     code = "import sealpin_edge.device.agent, sealpin_edge; print(sealpin_edge.__file__)"
     done = subprocess.run([sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {code}"],

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 
 from sealpin_edge.camera import CAMERAS, WATCH_S, Camera, arrange, make_camera
 from sealpin_edge.camera.opencv import FRAMES_BEHIND, OpenCvCamera, Pace
-from sealpin_edge.checks import Checks, Limits
-from sealpin_edge.config import CameraSection
+from sealpin_edge.config.station import CameraSection
 from sealpin_edge.errors import CameraFault, EnvironmentFault, InputError
-from sealpin_edge.inspector import Inspector, Job, Judged
-from sealpin_edge.loop import CAPTURE_SLACK_S
-from sealpin_edge.model import Model
-from sealpin_edge.photo import Photo, encode_jpeg
+from sealpin_edge.inspection.checks import Checks, Limits
+from sealpin_edge.inspection.inspector import Inspector, Job, Judged
+from sealpin_edge.inspection.loop import CAPTURE_SLACK_S
+from sealpin_edge.model.photo import Photo, encode_jpeg
 from sealpin_edge.plc.block import ErrorCode, Inputs
 from sealpin_edge.plc.handshake import Handshake, Outcome, Timers
+from sealpin_edge.tasks.model import Model
 
 
 class NetworkCamera:

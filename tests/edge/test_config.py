@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sealpin_edge.config_file import load_config
+from sealpin_edge.config.file import load_config
 from sealpin_edge.errors import InputError
 
 GOOD = """

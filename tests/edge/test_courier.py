@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from sealpin_edge import outbox as store
-from sealpin_edge.delivery import Courier, Shipment
+from sealpin_edge.delivery import outbox as store
+from sealpin_edge.delivery.courier import Courier, Shipment
+from sealpin_edge.delivery.outbox import Inspection, Outbox
 from sealpin_edge.errors import NotTaken, Refused, Unavailable
 from sealpin_edge.ids import uuid7
-from sealpin_edge.outbox import Inspection, Outbox
 
 NOW = "2026-05-04T03:02:01.000+00:00"
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from sealpin_edge import deadline
-from sealpin_edge.config import PhotosSection, ResultsSection
+from sealpin_edge.config.station import PhotosSection, ResultsSection
+from sealpin_edge.delivery.results import ResultsApi
 from sealpin_edge.errors import Unavailable
-from sealpin_edge.results import ResultsApi
 from sealpin_edge.simulation.servers import FtpServer
 from sealpin_edge.upload import folder as folders
 from sealpin_edge.upload import make_uploader

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from sealpin.cli import main
 from sealpin_edge.errors import InputError, NoJudgement
-from sealpin_edge.model import Model
-from sealpin_edge.tflite_file import read_tflite
-from sealpin_edge.verdict import Verdict, judge
+from sealpin_edge.model.tflite_file import read_tflite
+from sealpin_edge.tasks.model import Model
+from sealpin_edge.tasks.verdict import Verdict, judge
 from sealpin_export.metadata import _load_libusb, with_labels
 from tests.conftest import CELL, DETECTION_ATTRIBUTES, GRID, SIDE, part_photo
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sealpin_edge.config_file import load_config
+from sealpin_edge.config.file import load_config
 from sealpin_edge.errors import InputError
-from sealpin_edge.golden import (
+from sealpin_edge.model.photo import encode_jpeg, read_photo
+from sealpin_edge.release.golden import (
     BOX_TOLERANCE,
     GOLDEN_FILE,
     SCORE_TOLERANCE,
@@ -22,9 +23,8 @@ from sealpin_edge.golden import (
     prove_on_golden,
     proven_model,
 )
-from sealpin_edge.model import Model
-from sealpin_edge.photo import encode_jpeg, read_photo
-from sealpin_edge.verdict import Verdict
+from sealpin_edge.tasks.model import Model
+from sealpin_edge.tasks.verdict import Verdict
 from tests.conftest import part_photo
 
 SIDE, WIDE = 256, 512

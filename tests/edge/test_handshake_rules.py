@@ -8,7 +8,7 @@ import pytest
 
 from sealpin_edge.plc.block import ErrorCode, Inputs, Outputs
 from sealpin_edge.plc.handshake import Handshake, Outcome, State, Timers
-from sealpin_edge.verdict import Verdict
+from sealpin_edge.tasks.verdict import Verdict
 
 # Times are sums of powers of two, so that a limit is met to the bit
 ROUND = 0.125

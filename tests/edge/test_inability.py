@@ -8,8 +8,7 @@ from typing import Any
 import paramiko
 import pytest
 
-from sealpin_edge import lane
-from sealpin_edge.config import (
+from sealpin_edge.config.station import (
     CameraSection,
     ModelSection,
     PhotosSection,
@@ -17,12 +16,13 @@ from sealpin_edge.config import (
     StationConfig,
     StationSection,
 )
-from sealpin_edge.delivery import Courier, Shipment
-from sealpin_edge.doctor import Finding, examine
+from sealpin_edge.delivery import lane
+from sealpin_edge.delivery.courier import Courier, Shipment
+from sealpin_edge.delivery.outbox import Outbox
 from sealpin_edge.errors import Refused, Unavailable
-from sealpin_edge.outbox import Outbox
 from sealpin_edge.simulation.servers import FtpServer, free_port
 from sealpin_edge.upload import make_uploader
+from sealpin_edge.watch.doctor import Finding, examine
 
 from .peers import smbd
 from .sftp_server import Files, sftp_server

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from sealpin_edge import lane
-from sealpin_edge.lane import Lane, pause_s
+from sealpin_edge.delivery import lane
+from sealpin_edge.delivery.lane import Lane, pause_s
 
 
 class Clock:

@@ -8,7 +8,7 @@ import pytest
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import FTPHandler
 
-from sealpin_edge.config import PhotosSection
+from sealpin_edge.config.station import PhotosSection
 from sealpin_edge.errors import Refused, Unavailable
 from sealpin_edge.simulation.servers import FtpServer
 from sealpin_edge.upload import make_uploader

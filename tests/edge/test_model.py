@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from sealpin_edge.errors import InputError
-from sealpin_edge.model import Model
-from sealpin_edge.tflite_file import read_tflite
-from sealpin_edge.verdict import departures
+from sealpin_edge.model.tflite_file import read_tflite
+from sealpin_edge.tasks.model import Model
+from sealpin_edge.tasks.verdict import departures
 from sealpin_export.metadata import add_metadata
 from tests.conftest import CELL, part_photo, toy_card
 
@@ -34,7 +34,7 @@ def test_finds_burrs_with_category_score_and_box_in_the_photos_own_pixels(toy_mo
 
 
 NOISY = """
-import os, sys, sealpin_edge.model as model
+import os, sys, sealpin_edge.tasks.model as model
 from pathlib import Path
 kind = model._interpreter_class()
 
@@ -56,7 +56,7 @@ def test_the_runtimes_notes_are_no_news_and_all_else_is_passed_on(toy_model: Pat
 
 @pytest.mark.parametrize("closed", ["", "2>&-"])
 def test_a_model_is_loaded_without_a_word_also_where_nobody_listens(toy_model: Path, closed: str) -> None:
-    code = "import sys; from pathlib import Path; from sealpin_edge.model import Model; Model(Path(sys.argv[1]))"
+    code = "import sys; from pathlib import Path; from sealpin_edge.tasks.model import Model; Model(Path(sys.argv[1]))"
     words = ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", code, str(toy_model)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")

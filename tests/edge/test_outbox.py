@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from sealpin_edge.delivery.outbox import Inspection, Outbox
+from sealpin_edge.delivery.store_schema import _FIRST
 from sealpin_edge.errors import EnvironmentFault
-from sealpin_edge.events import Event
 from sealpin_edge.ids import uuid7
-from sealpin_edge.outbox import Inspection, Outbox
-from sealpin_edge.store_schema import _FIRST
+from sealpin_edge.watch.events import Event
 
 NOW = "2026-05-04T03:02:01.000+00:00"
 
@@ -90,7 +90,7 @@ def test_the_sequence_goes_on_and_leaves_a_gap_after_a_power_cut_alone(
     assert sequence(Outbox(tmp_path)) == 3
     assert Outbox(tmp_path, owns=False).depth()["results"] == 0, "who only looks leaves no gap"
     assert sequence(Outbox(tmp_path)) == 4, "a killed one left its triggers on record"
-    monkeypatch.setattr("sealpin_edge.outbox.boot_id", lambda: "another boot")
+    monkeypatch.setattr("sealpin_edge.delivery.outbox.boot_id", lambda: "another boot")
     assert sequence(Outbox(tmp_path)) == 6
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from sealpin_edge import outbox as module
+from sealpin_edge.delivery import outbox as module
+from sealpin_edge.delivery.outbox import Inspection, Item, Numbering, Outbox
 from sealpin_edge.errors import EnvironmentFault
-from sealpin_edge.events import Event
-from sealpin_edge.outbox import Inspection, Item, Numbering, Outbox
+from sealpin_edge.watch.events import Event
 
 NOW = "2026-05-04T03:02:01.000+00:00"
 GB = 1_000_000_000

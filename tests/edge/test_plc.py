@@ -18,7 +18,7 @@ from sealpin_edge.plc.block import (
     encode_outputs,
 )
 from sealpin_edge.plc.handshake import Handshake, Outcome, State, Timers
-from sealpin_edge.verdict import Verdict
+from sealpin_edge.tasks.verdict import Verdict
 
 bytes_, words, flags = st.integers(0, 255), st.integers(0, 65535), st.booleans()
 inputs = st.builds(Inputs, flags, flags, flags, flags, bytes_, words, words)

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from sealpin_edge.config import TimersSection
-from sealpin_edge.config_plc import PlcSection
+from sealpin_edge.config.station import TimersSection
 from sealpin_edge.plc.block import (
     BLOCK_VERSION,
     STATION_OFFSET,
@@ -19,8 +18,9 @@ from sealpin_edge.plc.block import (
     encode_outputs,
 )
 from sealpin_edge.plc.handshake import Handshake, Outcome, Timers
+from sealpin_edge.plc.section import PlcSection
 from sealpin_edge.plc.words import to_words
-from sealpin_edge.verdict import Verdict
+from sealpin_edge.tasks.verdict import Verdict
 
 FOLDER = Path(__file__).parents[2] / "edge"
 PAGE = (FOLDER / "PLC.md").read_text()

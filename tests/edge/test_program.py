@@ -6,7 +6,7 @@ import weakref
 import click
 from click.testing import CliRunner
 
-from sealpin_edge.program import Program
+from sealpin_edge.cli.program import Program
 
 
 class Thing:

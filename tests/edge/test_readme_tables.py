@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sealpin_edge.cli import main
-from sealpin_edge.config import StationConfig
+from sealpin_edge.cli.main import main
+from sealpin_edge.config.station import StationConfig
 from sealpin_edge.plc import DRIVERS, family
 from sealpin_edge.plc.block import ErrorCode
 

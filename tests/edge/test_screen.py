@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 import sealpin_edge
+from sealpin_edge.display.screen import LOADING, NO_CONNECTION, SILENT_S, TOLD, VERDICT_S, Look, Screen, choose_screen
 from sealpin_edge.plc.block import ErrorCode, Inputs
 from sealpin_edge.plc.handshake import Handshake, Outcome, State, Timers
-from sealpin_edge.screen import LOADING, NO_CONNECTION, SILENT_S, TOLD, VERDICT_S, Look, Screen, choose_screen
-from sealpin_edge.verdict import Verdict
+from sealpin_edge.tasks.verdict import Verdict
 
 VERDICTS = (Look.OK, Look.NG, Look.NOT_INSPECTED)
 AT_WORK = (State.READY, State.RESULT, State.CLEARING)
-PAGE = Path(sealpin_edge.__file__).with_name("display.html").read_text()
+PAGE = (Path(sealpin_edge.__file__).with_name("display") / "page.html").read_text()
 
 
 def last(verdict: str = "OK", error: ErrorCode = ErrorCode.NONE, **changes: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sealpin_edge.config import PhotosSection
+from sealpin_edge.config.station import PhotosSection
 from sealpin_edge.errors import InputError, NotTaken, Refused, Unavailable
 from sealpin_edge.upload import Uploader, make_uploader
 

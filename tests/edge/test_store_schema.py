@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sealpin_edge import store_schema
+from sealpin_edge.delivery import store_schema
+from sealpin_edge.delivery.store_schema import VERSION, begin_shift, open_store, recover_photos
 from sealpin_edge.errors import InputError
-from sealpin_edge.store_schema import VERSION, begin_shift, open_store, recover_photos
 
 ID = "019df0a1-0000-7000-8000-000000000001"
 NOW = "2026-05-04T03:02:01.000+00:00"

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealpin_edge.config_file import load_config
+from sealpin_edge.config.file import load_config
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import read_text
-from sealpin_edge.golden import GOLDEN_FILE, golden_photos
-from sealpin_edge.label_file import parse_labels, read_labels
+from sealpin_edge.model.label_file import parse_labels, read_labels
+from sealpin_edge.release.golden import GOLDEN_FILE, golden_photos
+from sealpin_edge.release.signature import allowed_signers, new_key, public_key, sign, verify
 from sealpin_edge.secret import read_secret
-from sealpin_edge.signature import allowed_signers, new_key, public_key, sign, verify
 from sealpin_edge.simulation.servers import free_port
 from sealpin_export.deploy.inventory import Device, add_device, load_inventory
 
@@ -25,7 +25,7 @@ from .peers import program
 from .test_config import GOOD
 
 MARK = b"\xef\xbb\xbf"
-EDGE = "from sealpin_edge.cli import main; main()"
+EDGE = "from sealpin_edge.cli.main import main; main()"
 
 
 def write(path: Path, text: str, encoding: str = "utf-8-sig") -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sealpin_edge.ids import uuid7
-from sealpin_edge.triggers import HOLD_S, RECORDS, Trigger, TriggerLog
+from sealpin_edge.inspection.triggers import HOLD_S, RECORDS, Trigger, TriggerLog
 
 
 def trigger(number: int) -> Trigger:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from sealpin_edge import delivery, lane
-from sealpin_edge.config import (
+from sealpin_edge.cli.outbox import outbox as outbox_command
+from sealpin_edge.config.station import (
     CameraSection,
     ModelSection,
     PhotosSection,
@@ -18,13 +18,14 @@ from sealpin_edge.config import (
     StationConfig,
     StationSection,
 )
-from sealpin_edge.delivery import Courier, Shipment
-from sealpin_edge.doctor import Finding, examine
+from sealpin_edge.delivery import courier as delivery
+from sealpin_edge.delivery import lane
+from sealpin_edge.delivery.courier import Courier, Shipment
+from sealpin_edge.delivery.outbox import Outbox
 from sealpin_edge.errors import InputError, Unavailable
-from sealpin_edge.outbox import Outbox
-from sealpin_edge.outbox_cli import outbox as outbox_command
 from sealpin_edge.simulation.servers import FtpServer, ResultsServer, free_port
 from sealpin_edge.upload import make_uploader
+from sealpin_edge.watch.doctor import Finding, examine
 
 from .peers import smbd, sshd
 from .test_bad_servers import Api, confirmed, record, wait_until

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sealpin_edge.photo import encode_jpeg
+from sealpin_edge.model.photo import encode_jpeg
 from sealpin_training.dataset.convert import convert
 from sealpin_training.dataset.formats import voc
 from sealpin_training.dataset.labels import Box

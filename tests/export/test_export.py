@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sealpin.cli import main
-from sealpin_edge.card import read_card
 from sealpin_edge.errors import InputError
-from sealpin_edge.model import Model
-from sealpin_edge.photo import decode_photo
-from sealpin_edge.tflite_file import read_tflite
+from sealpin_edge.model.card import read_card
+from sealpin_edge.model.photo import decode_photo
+from sealpin_edge.model.tflite_file import read_tflite
+from sealpin_edge.tasks.model import Model
 from sealpin_export.export import LEAST_SCORE, export, model_card, write_model
 from sealpin_export.graph import trained_network
 from sealpin_training.dataset.records import RecordFile

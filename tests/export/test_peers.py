@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sealpin_edge.model import Model
-from sealpin_edge.photo import stretch
+from sealpin_edge.model.photo import stretch
+from sealpin_edge.tasks.model import Model
 from sealpin_training.run import Run
 from tests.export.test_export import photo_of
 

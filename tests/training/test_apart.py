@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealpin_edge.benchmark import Load, loaded
-from sealpin_edge.detection import Detection
+from sealpin_edge.tasks.benchmark import Load, loaded
+from sealpin_edge.tasks.finding import Detection
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
 from sealpin_training.evaluation.apart import average_precision, difference, mcnemar

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sealpin_edge.photo import stretch
+from sealpin_edge.model.photo import stretch
 from sealpin_training.augment import View, augmented
 from sealpin_training.recipe import Recipe, load_recipe
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealpin_edge.detection import Detection
-from sealpin_edge.verdict import Rule, judge
+from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.verdict import Rule, judge
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
 from sealpin_training.evaluation.coco import coco_score

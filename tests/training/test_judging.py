@@ -44,7 +44,7 @@ class Trained:
 
 def write_squares(folder: Path) -> None:
     """Parts with one to three red or blue squares: as easy as photos can be."""
-    from sealpin_edge.photo import encode_jpeg
+    from sealpin_edge.model.photo import encode_jpeg
 
     folder.mkdir()
     rng = np.random.default_rng(5)

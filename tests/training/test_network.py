@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealpin_edge.photo import stretch
+from sealpin_edge.model.photo import stretch
 from sealpin_training.anchors import Anchors
 from sealpin_training.recipe import load_recipe, shipped_recipes
 

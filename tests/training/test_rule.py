@@ -18,10 +18,10 @@ from matplotlib.figure import Figure
 
 from sealpin.cli import main
 from sealpin.evaluate import document, table
-from sealpin_edge.detection import Detection
 from sealpin_edge.errors import InputError
-from sealpin_edge.photo import decode_photo, encode_jpeg
-from sealpin_edge.verdict import Rule
+from sealpin_edge.model.photo import decode_photo, encode_jpeg
+from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.verdict import Rule
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
 from sealpin_training.evaluation.boxes import shortcomings

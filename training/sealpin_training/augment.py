@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sealpin_edge.photo import Photo, encode_jpeg
+from sealpin_edge.model.photo import Photo, encode_jpeg
 
 from .recipe import Recipe
 from .recipe.schema import augment as schema

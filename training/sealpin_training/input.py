@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sealpin_edge.errors import SealpinError
-from sealpin_edge.photo import decode_photo
+from sealpin_edge.model.photo import decode_photo
 
 from .augment import View, augmented
 from .dataset.records import RecordFile

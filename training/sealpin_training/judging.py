@@ -7,7 +7,7 @@ from typing import Any
 
 from official.modeling import optimization
 
-from sealpin_edge.detection import Detection
+from sealpin_edge.tasks.finding import Detection
 
 from .dataset.records import Record, RecordFile, without_photos
 from .evaluation.coco import coco_score

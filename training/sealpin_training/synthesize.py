@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import new_folder
-from sealpin_edge.photo import encode_jpeg
+from sealpin_edge.model.photo import encode_jpeg
 
 from .dataset.formats import voc
 from .parallel import workers

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
-from ..photo import Photo
+from ..model.photo import Photo
 
 if TYPE_CHECKING:
-    from ..config import CameraSection
+    from ..config.station import CameraSection
 
 # What a look at an idle camera may take: a part that is triggered meanwhile waits for it
 WATCH_S = 0.25

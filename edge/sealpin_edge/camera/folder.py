@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import CameraFault, InputError
-from ..photo import Photo, read_photo
+from ..model.photo import Photo, read_photo
 from . import Frame, arrange
 
 if TYPE_CHECKING:
-    from ..config import CameraSection
+    from ..config.station import CameraSection
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
 

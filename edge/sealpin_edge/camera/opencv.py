@@ -23,7 +23,7 @@ from ..secret import read_secret
 from . import Frame, arrange
 
 if TYPE_CHECKING:
-    from ..config import CameraSection
+    from ..config.station import CameraSection
 
 REOPEN_S = 1.0
 OPEN_MS = 3000

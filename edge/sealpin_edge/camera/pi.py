@@ -13,7 +13,7 @@ from ..errors import CameraFault, EnvironmentFault, in_words
 from . import WATCH_S, Frame, arrange
 
 if TYPE_CHECKING:
-    from ..config import CameraSection
+    from ..config.station import CameraSection
 
 # Wide enough for any exposure that [camera] exposure_us may want; the sensor takes the nearest that it can
 SHORTEST_FRAME_US = 16_667

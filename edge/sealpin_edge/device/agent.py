@@ -20,10 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from ..bundle import Manifest, parse_manifest, version_order
 from ..errors import EnvironmentFault, InputError, SealpinError, in_words
 from ..files import write_whole
-from ..signature import verify
+from ..release.bundle import Manifest, parse_manifest, version_order
+from ..release.signature import verify
 from . import environment, releases, service, trial
 from .layout import AGENT, BASE, LOCK, SIGNERS, complete, confirmed, history, record
 from .prepare import prepare

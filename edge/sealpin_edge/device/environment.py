@@ -6,9 +6,9 @@ import platform as machine
 import sys
 from pathlib import Path
 
-from ..bundle import WHEELS, Manifest
 from ..command import run_program
 from ..errors import InputError, quote
+from ..release.bundle import WHEELS, Manifest
 from .layout import COMPLETE, CURRENT, ENVIRONMENTS, complete, discard
 
 

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ..bundle import UNIT
 from ..command import run_program
 from ..errors import EnvironmentFault
 from ..files import read_text, write_whole
+from ..release.bundle import UNIT
 from .layout import AGENT, BASE, BLOBS, CURRENT, ENVIRONMENTS, HOME, RELEASES, SIGNERS, STATION_USER
 from .service import systemctl
 

@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..bundle import MANIFEST, SIGNATURE, Manifest, check_member, parse_manifest
 from ..errors import EnvironmentFault, InputError
 from ..files import fsync_folder, write_whole
+from ..release.bundle import MANIFEST, SIGNATURE, Manifest, check_member, parse_manifest
 from .environment import environment_key
 from .layout import BASE, BLOBS, COMPLETE, CURRENT, ENVIRONMENTS, RELEASES, confirmed, discard
 

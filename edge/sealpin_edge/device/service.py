@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..ask import ask_station
-from ..bundle import STATION, UNIT
 from ..command import run_program
 from ..errors import EnvironmentFault, InputError
 from ..files import read_text
+from ..release.bundle import STATION, UNIT
 from .layout import HOME, RELEASES, STATION_USER
 
 HEALTH_TIMEOUT_S = 2.0

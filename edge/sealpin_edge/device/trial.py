@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from ..bundle import MODEL
 from ..errors import EnvironmentFault, SealpinError
 from ..files import fsync_folder, write_whole
 from ..ids import boot_id
+from ..release.bundle import MODEL
 from . import service
 from .layout import BASE, CURRENT, TRIAL, record
 from .releases import current, load_manifest, switch

@@ -13,7 +13,7 @@ look for so long that it could have missed the trigger's fall and rise, or becau
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from ..verdict import Verdict
+from ..tasks.verdict import Verdict
 from .block import ErrorCode, Inputs, Outputs
 
 

@@ -16,15 +16,15 @@ from typing import Any
 
 # What is wrapped: module, and attribute in it
 POINTS = {
-    "photo store": ("sealpin_edge.outbox", "Outbox.store_photo"),
+    "photo store": ("sealpin_edge.delivery.outbox", "Outbox.store_photo"),
     "fsync": ("os", "fsync"),
     "rename": ("os", "replace"),
     "commit": ("sqlite3", "connect"),
     "FTP store": ("ftplib", "FTP.storbinary"),
     "FTP rename": ("ftplib", "FTP.rename"),
-    "API answer": ("sealpin_edge.results", "ResultsApi.put"),
+    "API answer": ("sealpin_edge.delivery.results", "ResultsApi.put"),
     "unlink": ("pathlib", "Path.unlink"),
-    "row delete": ("sealpin_edge.outbox", "Outbox._clean_up"),
+    "row delete": ("sealpin_edge.delivery.outbox", "Outbox._clean_up"),
 }
 
 
@@ -80,6 +80,6 @@ def _connect(real: Callable[..., Any], when: str, countdown: _Countdown) -> Call
 
 if __name__ == "__main__":
     arm(sys.argv[1], int(sys.argv[2]))
-    from sealpin_edge.cli import main
+    from sealpin_edge.cli.main import main
 
     main(["run", "--wait-for-plc", "--config", sys.argv[3]])

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..config import TimersSection
-from ..config_plc import PlcSection
+from ..config.station import TimersSection
 from ..errors import InputError
 from ..plc import family
 from ..plc.block import STATION_OFFSET, Inputs, Outputs, decode_outputs, encode_inputs
+from ..plc.section import PlcSection
 from . import rules
 from .plc import make_plc
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from ..ask import ask_station
-from ..config import TimersSection
+from ..config.station import TimersSection
+from ..delivery.outbox import LANES
 from ..errors import EnvironmentFault
-from ..outbox import LANES
-from ..photo import encode_jpeg, read_photo
+from ..model.photo import encode_jpeg, read_photo
 from .disk import Disk, on_a_disk
 from .line import Line, LinePart
 from .servers import FtpServer, ResultsServer, free_port

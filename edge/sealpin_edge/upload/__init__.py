@@ -12,7 +12,7 @@ from ..deadline import Deadline
 from ..errors import NotTaken, Refused, Unavailable
 
 if TYPE_CHECKING:
-    from ..config import PhotosSection
+    from ..config.station import PhotosSection
 
 UPLOADERS = {
     "ftp": "sealpin_edge.upload.ftp:FtpTarget",

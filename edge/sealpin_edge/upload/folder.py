@@ -9,7 +9,7 @@ from ..errors import Unavailable, in_words
 from ..files import write_whole
 
 if TYPE_CHECKING:
-    from ..config import PhotosSection
+    from ..config.station import PhotosSection
 
 
 class FolderTarget:

@@ -15,7 +15,7 @@ from ..secret import Secret
 from . import check_size, login_refused, put_in_place
 
 if TYPE_CHECKING:
-    from ..config import PhotosSection
+    from ..config.station import PhotosSection
 
 # Answers of RFC 959, 4.2: not logged in, or an account is wanted; storage exceeded; a command that is not there
 ACCOUNT, STORAGE, LACKS = ("530", "332", "532"), "552", ("500", "502", "504")

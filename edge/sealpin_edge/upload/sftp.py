@@ -13,7 +13,7 @@ from ..secret import Secret
 from . import check_size, login_refused, put_in_place
 
 if TYPE_CHECKING:
-    from ..config import PhotosSection
+    from ..config.station import PhotosSection
 
 
 class SftpTarget:

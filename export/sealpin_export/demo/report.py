@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from sealpin_edge.files import write_whole
-from sealpin_edge.model import Model
-from sealpin_edge.photo import decode_photo
+from sealpin_edge.model.photo import decode_photo
+from sealpin_edge.tasks.model import Model
 from sealpin_training import html
 from sealpin_training.dataset.formats.voc import read_boxes
 from sealpin_training.dataset.preview import encode_sheet

@@ -34,7 +34,8 @@ CHUNK = 1 << 18
 MAX_GREETING = 20_000
 # Only Python's own library: a station that is still blank runs them
 AGENT_MODULES = (
-    *("__init__.py", "errors.py", "files.py", "command.py", "ids.py", "ask.py", "signature.py", "bundle.py"),
+    *("__init__.py", "errors.py", "files.py", "command.py", "ids.py", "ask.py"),
+    *("release/__init__.py", "release/signature.py", "release/bundle.py"),
     "device/*.py",
 )
 _MAIN = "import sys\nfrom pathlib import Path\nfrom sealpin_edge.device.agent import main\nmain(Path(sys.argv[0]))\n"

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sealpin_edge.bundle import Bundle
 from sealpin_edge.errors import EnvironmentFault, SealpinError
+from sealpin_edge.release.bundle import Bundle
 
 from .connection import ConnectionLost, Conversation, connect, holder
 from .inventory import Device

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from sealpin_edge import delivery, lane
-from sealpin_edge.delivery import Courier
-from sealpin_edge.outbox import Outbox
+from sealpin_edge.delivery import courier as delivery
+from sealpin_edge.delivery import lane
+from sealpin_edge.delivery.courier import Courier
+from sealpin_edge.delivery.outbox import Outbox
 
 from .hand import NEVER_S, Clock, Make
 

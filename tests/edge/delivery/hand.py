@@ -8,8 +8,8 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sealpin_edge.delivery import Courier, Shipment
-from sealpin_edge.outbox import Inspection, Outbox
+from sealpin_edge.delivery.courier import Courier, Shipment
+from sealpin_edge.delivery.outbox import Inspection, Outbox
 
 NEVER_S = 60.0
 SOON_S = 5.0

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sealpin_edge import lane
-from sealpin_edge import outbox as store
+from sealpin_edge.delivery import lane
+from sealpin_edge.delivery import outbox as store
+from sealpin_edge.delivery.outbox import Outbox
 from sealpin_edge.errors import NotTaken, Refused, Unavailable
-from sealpin_edge.outbox import Outbox
 
 from .hand import (
     ASIDE,

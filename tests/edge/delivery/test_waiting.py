@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sealpin_edge import delivery
-from sealpin_edge import outbox as store
+from sealpin_edge.delivery import courier as delivery
+from sealpin_edge.delivery import outbox as store
+from sealpin_edge.delivery.outbox import Outbox
 from sealpin_edge.errors import Unavailable
-from sealpin_edge.outbox import Outbox
 
 from .hand import (
     ASIDE,
@@ -284,8 +284,8 @@ def test_what_comes_after_a_stop_is_stored_at_once(outbox: Outbox, make: Make, m
 def test_a_server_that_hangs_does_not_keep_the_program_from_ending(tmp_path: Path) -> None:
     program = f"""
 import pathlib, threading
-from sealpin_edge.delivery import Courier, Shipment
-from sealpin_edge.outbox import Outbox
+from sealpin_edge.delivery.courier import Courier, Shipment
+from sealpin_edge.delivery.outbox import Outbox
 class Server:
     def upload(self, name, data):
         hangs.set()

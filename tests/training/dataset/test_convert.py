@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sealpin.cli import main
 from sealpin_edge.errors import InputError
-from sealpin_edge.photo import encode_jpeg
+from sealpin_edge.model.photo import encode_jpeg
 from sealpin_training.dataset.convert import Plan
 from sealpin_training.dataset.convert import convert as convert_folder
 from sealpin_training.dataset.formats import voc

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealpin.cli import main
-from sealpin_edge.photo import decode_photo
+from sealpin_edge.model.photo import decode_photo
 from sealpin_training.anchors import Anchors
 from sealpin_training.dataset.boxes import overlap
 from sealpin_training.dataset.formats import voc

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sealpin_edge.jpeg import decode_jpeg
-from sealpin_edge.photo_header import FORMATS, read_header
+from sealpin_edge.model.jpeg import decode_jpeg
+from sealpin_edge.model.photo_header import FORMATS, read_header
 
 from .files import read_whole
 from .findings import Finding

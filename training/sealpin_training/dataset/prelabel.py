@@ -5,9 +5,9 @@ from pathlib import Path
 
 from sealpin_edge.errors import InputError, quote
 from sealpin_edge.files import write_whole
-from sealpin_edge.model import Model
-from sealpin_edge.photo import read_photo
-from sealpin_edge.verdict import Thresholds, counted
+from sealpin_edge.model.photo import read_photo
+from sealpin_edge.tasks.model import Model
+from sealpin_edge.tasks.verdict import Thresholds, counted
 
 from ..progress import progress
 from .boxes import clip

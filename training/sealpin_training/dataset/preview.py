@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sealpin_edge.files import new_folder
-from sealpin_edge.photo import Photo, decode_photo
+from sealpin_edge.model.photo import Photo, decode_photo
 
 from ..parallel import workers
 from ..progress import progress_bar

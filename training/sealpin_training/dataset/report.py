@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sealpin_edge.files import write_whole
-from sealpin_edge.photo import decode_photo
+from sealpin_edge.model.photo import decode_photo
 
 from .. import html
 from .labels import LabelledPhoto

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sealpin_edge.detection import Detection
-from sealpin_edge.verdict import Rule, counted
+from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.verdict import Rule, counted
 
 from ..dataset.records import Record
 from .confusion import paired

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sealpin_edge.detection import Detection
 from sealpin_edge.errors import InputError, in_words
-from sealpin_edge.verdict import Rule, Thresholds, check_rule, with_thresholds
+from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.verdict import Rule, Thresholds, check_rule, with_thresholds
 
 from ..dataset.records import Record
 from ..run import Run

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sealpin_edge.detection import Detection
+from sealpin_edge.tasks.finding import Detection
 
 from ..dataset.labels import Box
 from ..dataset.records import Record

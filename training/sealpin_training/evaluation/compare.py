@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from sealpin_edge.benchmark import Load, loaded
-from sealpin_edge.detection import Detection
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import write_whole
+from sealpin_edge.tasks.benchmark import Load, loaded
+from sealpin_edge.tasks.finding import Detection
 
 from .. import html
 from ..curves import draw_curves

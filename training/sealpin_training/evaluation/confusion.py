@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sealpin_edge.detection import Detection
-from sealpin_edge.verdict import Rule, counted
+from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.verdict import Rule, counted
 
 from ..dataset.labels import Box
 from ..dataset.records import Record

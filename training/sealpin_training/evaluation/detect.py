@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from sealpin_edge.detection import Detection
-from sealpin_edge.photo import decode_photo, stretch
+from sealpin_edge.model.photo import decode_photo, stretch
+from sealpin_edge.tasks.finding import Detection
 
 from ..dataset.records import Record
 from ..progress import progress

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sealpin_edge.detection import Detection
 from sealpin_edge.errors import InputError
-from sealpin_edge.verdict import Rule, judge
+from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.verdict import Rule, judge
 
 from ..dataset.records import Record, RecordFile, without_photos
 from ..run import Run, State, write_json

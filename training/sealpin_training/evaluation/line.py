@@ -1,6 +1,6 @@
 """What the line asks: how many bad parts escape, and how many good ones are rejected.
 
-`sealpin_edge.verdict.judge` judges the parts. Shares are per 1,000 parts of their kind, with
+`sealpin_edge.tasks.verdict.judge` judges the parts. Shares are per 1,000 parts of their kind, with
 Wilson's 95 % interval (Wilson 1927): of 40 bad parts without an escape one may still be 1 in 12.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sealpin_edge.verdict import Verdict
+from sealpin_edge.tasks.verdict import Verdict
 
 from ..dataset.records import Record
 

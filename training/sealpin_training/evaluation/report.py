@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from sealpin_edge.detection import Detection
 from sealpin_edge.files import write_whole
-from sealpin_edge.photo import decode_photo
-from sealpin_edge.verdict import Rule, counted
+from sealpin_edge.model.photo import decode_photo
+from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.verdict import Rule, counted
 
 from .. import html
 from ..dataset.labels import Box

@@ -1,8 +1,8 @@
 """Thresholds for each class, chosen on val by what an escape costs.
 
 A part is judged by its highest score of each class, an array [parts, classes]: it is OK when each is below its class's
-threshold, which is what `sealpin_edge.verdict.judge` says of all its detections. All of it sorts and sums, so that
-100,000 parts are no trouble.
+threshold, which is what `sealpin_edge.tasks.verdict.judge` says of all its detections. All of it sorts and sums, so
+that 100,000 parts are no trouble.
 """
 
 from collections.abc import Sequence, Set
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sealpin_edge.detection import Detection
+from sealpin_edge.tasks.finding import Detection
 
 ESCAPE_COST = 10.0
 # How far up the gap between good and bad parts a threshold lies

@@ -1,7 +1,7 @@
 """The whole network behind a few functions: built from a recipe, fed with photos, its outputs turned into detections.
 
-Photos are uint8 RGB, [batch, height, width, 3], already resized to the recipe's input by sealpin_edge.photo, so that
-training's evaluation, every export and the station see the same pixels.
+Photos are uint8 RGB, [batch, height, width, 3], already resized to the recipe's input by sealpin_edge.model.photo, so
+that training's evaluation, every export and the station see the same pixels.
 """
 
 from pathlib import Path
@@ -101,7 +101,7 @@ def preprocess(recipe: Recipe, photos: Any) -> Any:
 
 
 def stretch_in_graph(photos: Any, height: int, width: int) -> Any:
-    """Photos [B, any, any, 3] to [B, height, width, 3], float32: sealpin_edge.photo.stretch as a graph."""
+    """Photos [B, any, any, 3] to [B, height, width, 3], float32: sealpin_edge.model.photo.stretch as a graph."""
     return tf.compat.v1.image.resize(photos, (height, width), align_corners=False)
 
 

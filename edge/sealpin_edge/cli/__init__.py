@@ -1,0 +1,1 @@
+"""The programs that run on the station: parse, call, print."""

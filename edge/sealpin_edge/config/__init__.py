@@ -1,0 +1,1 @@
+"""station.toml: what a station is."""

@@ -1,0 +1,1 @@
+"""What was judged, kept until the servers have it."""

@@ -1,0 +1,1 @@
+"""One part: trigger, photo, checks, verdict; the loop around it, and the record behind it."""

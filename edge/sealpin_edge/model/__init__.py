@@ -1,0 +1,1 @@
+"""What a model file is: its bytes and card, and the photo that goes in."""

@@ -1,0 +1,140 @@
+"""OK, NG or NOT INSPECTED. There is no fourth, and no default."""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from enum import Enum
+from math import isfinite
+
+from ..camera import Frame
+from ..errors import InputError
+from .finding import Detection
+
+Thresholds = float | Mapping[str, float]
+"""What a user may give: one score for all categories, or some by their name; the others keep their own."""
+# Not 0: a part without any box would be bad by the number and good by the rule
+ALLOWED_THRESHOLD = "a score above 0, at most 1"
+
+
+class Verdict(Enum):
+    """What the station says of a part."""
+
+    OK = "OK"
+    NG = "NG"
+    NOT_INSPECTED = "NOT INSPECTED"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """By what a part is judged: the score in 0..1 from which each category counts, and those that do not reject."""
+
+    thresholds: Mapping[str, float]
+    notice: Set[str] = frozenset()
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON: `thresholds` by category, and `notice`."""
+        return {
+            "thresholds": {name: round(score, 4) for name, score in self.thresholds.items()},
+            "notice": sorted(self.notice),
+        }
+
+    def __str__(self) -> str:
+        told = ", ".join(
+            f"{name} from {percent(score)}{' (shown only)' if name in self.notice else ''}"
+            for name, score in self.thresholds.items()
+        )
+        return told or "nothing"
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A finished run of the model on one frame: all its detections, and the hash of the model that found them."""
+
+    frame: Frame
+    detections: Sequence[Detection]
+    model_sha256: str
+
+
+def departures(rule: Rule, own: Rule) -> list[str]:
+    """How a rule lets more pass than a model's `own` would, in words; empty when it does not."""
+    raised = [
+        f"{name} counts from {percent(rule.thresholds[name])}"
+        for name, score in own.thresholds.items()
+        if rule.thresholds[name] > score
+    ]
+    told = [f"{', '.join(raised)}, above the model's own score"] if raised else []
+    shown_only = sorted(rule.notice - own.notice)
+    return [*told, f"{', '.join(shown_only)} never rejects"] if shown_only else told
+
+
+def percent(score: float) -> str:
+    """A score in 0..1 in words; a small one with two of its digits, for 0 % is no threshold."""
+    return f"{score:.0%}" if score >= 0.1 else f"{100 * score:.2g}%"
+
+
+def is_threshold(score: float) -> bool:
+    """Whether a score may be a threshold: ALLOWED_THRESHOLD."""
+    return 0 < score <= 1
+
+
+def with_thresholds(own: Mapping[str, float], given: Thresholds, where: str) -> dict[str, float]:
+    """A model's `own` thresholds with those that a user gave in their place.
+
+    Raises InputError for a category that there is not, or a number that is no threshold; `where` is how messages call
+    the place of it.
+    """
+    by_name = given if isinstance(given, Mapping) else dict.fromkeys(own, given)
+    for name, score in by_name.items():
+        if name not in own:
+            raise InputError("the model knows no such category", where=where, found=name, allowed=", ".join(own))
+        if not is_threshold(score):
+            raise InputError("this is no threshold", where=where, found=f"{score:g}", allowed=ALLOWED_THRESHOLD)
+    return {**own, **by_name}
+
+
+def check_rule(rule: Rule, where: str) -> None:
+    """Raise InputError for a rule that makes every part good, or names a category that there is not.
+
+    `where` is how messages call the place of `notice`.
+    """
+    categories = ", ".join(rule.thresholds)
+    for name in sorted(rule.notice - set(rule.thresholds)):
+        raise InputError("the model knows no such category", where=where, found=name, allowed=categories)
+    if rule.notice >= set(rule.thresholds):
+        raise InputError(
+            "with this no part would ever be rejected",
+            where=where,
+            found=", ".join(sorted(rule.notice)),
+            allowed=f"not all of {categories}",
+        )
+
+
+def counted(detections: Iterable[Detection], rule: Rule) -> tuple[Detection, ...]:
+    """The detections that count: those with a score of at least their category's threshold."""
+    return tuple(found for found in detections if found.score >= rule.thresholds[found.category])
+
+
+def judge(detections: Sequence[Detection], rule: Rule) -> tuple[Verdict, tuple[Detection, ...]]:
+    """What detections mean for their part, and those that count: the one rule, from evaluation to PLC.
+
+    NG when any that counts is of a category that rejects; NOT INSPECTED when a score is no number, else OK.
+    """
+    found = counted(detections, rule)
+    if any(one.category not in rule.notice for one in found):
+        return Verdict.NG, found
+    if not all(isfinite(one.score) for one in detections):
+        return Verdict.NOT_INSPECTED, found
+    return Verdict.OK, found
+
+
+def decide(
+    inference: Inference, rule: Rule, *, triggered_at: float, expected_sha256: str
+) -> tuple[Verdict, tuple[Detection, ...]]:
+    """The station's verdict, and the detections that count: `judge`, of a photo and a model that may be judged by.
+
+    That is a frame exposed after the trigger (both in monotonic seconds), a finished inference, and the model that the
+    station was given; anything else is NOT INSPECTED.
+    """
+    verdict, found = judge(inference.detections, rule)
+    if inference.frame.exposed_at < triggered_at or inference.model_sha256 != expected_sha256:
+        return Verdict.NOT_INSPECTED, found
+    return verdict, found
