@@ -44,7 +44,7 @@ def test_the_edge_names_no_heavy_package() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["sealpin_edge", "sealpin_edge.cli.main.main", "sealpin_edge.inspection.station", "sealpin.cli"]
+    "module", ["sealpin_edge", "sealpin_edge.cli.main", "sealpin_edge.inspection.station", "sealpin.cli"]
 )
 def test_importing_loads_no_heavy_package(module: str) -> None:
     code = f"import {module}, sys; print([name for name in {HEAVY} if name in sys.modules])"
@@ -52,7 +52,7 @@ def test_importing_loads_no_heavy_package(module: str) -> None:
 
 
 def test_windows_is_told_where_sealpin_runs() -> None:
-    code = "import sys; sys.platform = 'win32'; import sealpin_edge.cli.main.main"
+    code = "import sys; sys.platform = 'win32'; import sealpin_edge.cli.main"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
     assert "WSL2" in done.stderr
@@ -70,7 +70,7 @@ def commands(group: click.Group, path: str) -> list[tuple[str, click.Command]]:
 
 def all_commands() -> list[tuple[str, click.Command]]:
     from sealpin.cli import main as toolkit
-    from sealpin_edge.cli.main.main import main as edge
+    from sealpin_edge.cli.main import main as edge
 
     return commands(toolkit, "sealpin") + commands(edge, "sealpin-edge")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sealpin_edge.display.screen import TOLD
-from sealpin_edge.plc.block import ErrorCode
+from sealpin_edge.error_code import ErrorCode
 from sealpin_edge.simulation.site import Site
 from tests.browser import CHROMIUM, Browser, colourful
 from tests.hand import SERIAL, HandPlc

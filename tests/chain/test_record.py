@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sealpin_edge.error_code import ErrorCode
 from sealpin_edge.plc import family
-from sealpin_edge.plc.block import STATION_OFFSET, ErrorCode, Inputs, Outputs, decode_outputs, encode_inputs
+from sealpin_edge.plc.block import STATION_OFFSET, Inputs, Outputs, decode_outputs, encode_inputs
 from sealpin_edge.simulation.plc import SimulatedPlc, make_plc
 from sealpin_edge.simulation.site import Site
 from tests.chain.conftest import environment

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from sealpin_edge.config.file import load_config
+from sealpin_edge.error_code import ErrorCode
 from sealpin_edge.errors import EnvironmentFault
 from sealpin_edge.inspection.station import Station
 from sealpin_edge.model.photo import Photo, encode_jpeg
 from sealpin_edge.plc import family
-from sealpin_edge.plc.block import ErrorCode, Outputs
+from sealpin_edge.plc.block import Outputs
 from sealpin_edge.plc.handshake import Handshake
 from sealpin_edge.simulation.plc import make_plc
 from tests.chain.test_station import Site, edge_program, play, running, site, wait_until

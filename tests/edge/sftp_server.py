@@ -10,7 +10,7 @@ from typing import Any
 
 import paramiko
 
-from sealpin_edge.config.station import PhotosSection
+from sealpin_edge.upload.section import PhotosSection
 
 
 class Files(paramiko.SFTPServerInterface):

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from sealpin_edge.config.station import PhotosSection, ResultsSection
 from sealpin_edge.delivery import lane
 from sealpin_edge.delivery.courier import Courier
 from sealpin_edge.delivery.outbox import Inspection, Outbox
-from sealpin_edge.delivery.results import ResultsApi
+from sealpin_edge.delivery.results import ResultsApi, ResultsSection
 from sealpin_edge.errors import InputError, NotTaken, Unavailable
 from sealpin_edge.ids import uuid7
 from sealpin_edge.simulation.servers import ResultsServer
+from sealpin_edge.upload.section import PhotosSection
 
 from .test_bad_servers import Api, record, wait_until
 

@@ -20,10 +20,10 @@ from sealpin_edge.device.prepare import HEAL_UNITS
 from sealpin_edge.display.screen import SILENT_S, TOLD
 from sealpin_edge.display.shift import ShiftCounter, shift_start
 from sealpin_edge.display.window import ASK_S, HEIGHT, REFRESH_S, WIDTH, draw_screen
+from sealpin_edge.error_code import ErrorCode
 from sealpin_edge.errors import PlcFault, PlcRefused
 from sealpin_edge.inspection.inspector import Job, Judged
 from sealpin_edge.plc.address import Address
-from sealpin_edge.plc.block import ErrorCode
 from sealpin_edge.plc.serial import SerialReader, clean_serial
 from sealpin_edge.tasks.verdict import Verdict
 from sealpin_edge.watch.logs import set_up_logging

@@ -14,15 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealpin_edge.camera import CAMERAS, WATCH_S, Camera, arrange, make_camera
+from sealpin_edge.camera import WATCH_S, Camera, arrange, make_camera
 from sealpin_edge.camera.opencv import FRAMES_BEHIND, OpenCvCamera, Pace
-from sealpin_edge.config.station import CameraSection
+from sealpin_edge.camera.section import CAMERAS, CameraSection
+from sealpin_edge.error_code import ErrorCode
 from sealpin_edge.errors import CameraFault, EnvironmentFault, InputError
 from sealpin_edge.inspection.checks import Checks, Limits
 from sealpin_edge.inspection.inspector import Inspector, Job, Judged
 from sealpin_edge.inspection.loop import CAPTURE_SLACK_S
 from sealpin_edge.model.photo import Photo, encode_jpeg
-from sealpin_edge.plc.block import ErrorCode, Inputs
+from sealpin_edge.plc.block import Inputs
 from sealpin_edge.plc.handshake import Handshake, Outcome, Timers
 from sealpin_edge.tasks.model import Model
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sealpin_edge.error_code import ErrorCode
 from sealpin_edge.errors import InputError
 from sealpin_edge.inspection.checks import LIMITS_FILE, Checks, Limits, learn, load_limits, save_limits
 from sealpin_edge.model.photo import Photo
-from sealpin_edge.plc.block import ErrorCode
 from tests.conftest import part_photo
 
 

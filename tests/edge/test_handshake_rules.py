@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from sealpin_edge.plc.block import ErrorCode, Inputs, Outputs
+from sealpin_edge.error_code import ErrorCode
+from sealpin_edge.plc.block import Inputs, Outputs
 from sealpin_edge.plc.handshake import Handshake, Outcome, State, Timers
 from sealpin_edge.tasks.verdict import Verdict
 

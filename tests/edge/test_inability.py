@@ -8,20 +8,15 @@ from typing import Any
 import paramiko
 import pytest
 
-from sealpin_edge.config.station import (
-    CameraSection,
-    ModelSection,
-    PhotosSection,
-    PlcSection,
-    StationConfig,
-    StationSection,
-)
+from sealpin_edge.camera.section import CameraSection
+from sealpin_edge.config.station import ModelSection, PlcSection, StationConfig, StationSection
 from sealpin_edge.delivery import lane
 from sealpin_edge.delivery.courier import Courier, Shipment
 from sealpin_edge.delivery.outbox import Outbox
 from sealpin_edge.errors import Refused, Unavailable
 from sealpin_edge.simulation.servers import FtpServer, free_port
 from sealpin_edge.upload import make_uploader
+from sealpin_edge.upload.section import PhotosSection
 from sealpin_edge.watch.doctor import Finding, examine
 
 from .peers import smbd

@@ -8,10 +8,10 @@ import pytest
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import FTPHandler
 
-from sealpin_edge.config.station import PhotosSection
 from sealpin_edge.errors import Refused, Unavailable
 from sealpin_edge.simulation.servers import FtpServer
 from sealpin_edge.upload import make_uploader
+from sealpin_edge.upload.section import PhotosSection
 
 from .peers import proftpd
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from sealpin_edge.config.station import TimersSection
+from sealpin_edge.error_code import ErrorCode
 from sealpin_edge.plc import Target, family, make_driver
-from sealpin_edge.plc.block import STATION_OFFSET, ErrorCode, Inputs, Outputs, decode_inputs, encode_outputs
+from sealpin_edge.plc.block import STATION_OFFSET, Inputs, Outputs, decode_inputs, encode_outputs
 from sealpin_edge.plc.section import PlcSection
 from sealpin_edge.simulation.line import STATION_DEAD_S, TRIGGER_LOW_S, VERDICT_S, Line
 from sealpin_edge.simulation.servers import free_port

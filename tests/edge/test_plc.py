@@ -8,15 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sealpin_edge.plc.block import (
-    ErrorCode,
-    Inputs,
-    Outputs,
-    decode_inputs,
-    decode_outputs,
-    encode_inputs,
-    encode_outputs,
-)
+from sealpin_edge.error_code import ErrorCode
+from sealpin_edge.plc.block import Inputs, Outputs, decode_inputs, decode_outputs, encode_inputs, encode_outputs
 from sealpin_edge.plc.handshake import Handshake, Outcome, State, Timers
 from sealpin_edge.tasks.verdict import Verdict
 

@@ -8,15 +8,8 @@ from typing import Any
 import pytest
 
 from sealpin_edge.config.station import TimersSection
-from sealpin_edge.plc.block import (
-    BLOCK_VERSION,
-    STATION_OFFSET,
-    ErrorCode,
-    Inputs,
-    Outputs,
-    encode_inputs,
-    encode_outputs,
-)
+from sealpin_edge.error_code import ErrorCode
+from sealpin_edge.plc.block import BLOCK_VERSION, STATION_OFFSET, Inputs, Outputs, encode_inputs, encode_outputs
 from sealpin_edge.plc.handshake import Handshake, Outcome, Timers
 from sealpin_edge.plc.section import PlcSection
 from sealpin_edge.plc.words import to_words

@@ -10,8 +10,8 @@ import pytest
 
 from sealpin_edge.cli.main import main
 from sealpin_edge.config.station import StationConfig
+from sealpin_edge.error_code import ErrorCode
 from sealpin_edge.plc import DRIVERS, family
-from sealpin_edge.plc.block import ErrorCode
 
 from ..test_house import commands
 from ..test_next import fault

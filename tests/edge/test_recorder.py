@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sealpin_edge.camera import Frame
-from sealpin_edge.config.station import PhotosSection
 from sealpin_edge.delivery.courier import Courier
 from sealpin_edge.delivery.outbox import Outbox
 from sealpin_edge.display.shift import ShiftCounter
+from sealpin_edge.error_code import ErrorCode
 from sealpin_edge.ids import uuid7
 from sealpin_edge.inspection.inspector import Job, Judged
 from sealpin_edge.inspection.recorder import QUEUE_BYTES, Judge, Recorder, photo_name
-from sealpin_edge.plc.block import ErrorCode
+from sealpin_edge.model.photo import Frame
 from sealpin_edge.tasks.verdict import Rule, Verdict
 from sealpin_edge.upload import make_uploader
+from sealpin_edge.upload.section import PhotosSection
 from sealpin_edge.watch.metrics import Metrics
 
 JOB = Job(1, "", "2026-05-04T00:00:00.000+00:00", 0.0, 1)

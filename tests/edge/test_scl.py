@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from sealpin_edge.error_code import ErrorCode
 from sealpin_edge.plc.address import Address
 from sealpin_edge.plc.block import (
     BLOCK_BYTES,
     STATION_OFFSET,
-    ErrorCode,
     Inputs,
     Outputs,
     decode_inputs,

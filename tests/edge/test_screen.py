@@ -10,7 +10,8 @@ import pytest
 
 import sealpin_edge
 from sealpin_edge.display.screen import LOADING, NO_CONNECTION, SILENT_S, TOLD, VERDICT_S, Look, Screen, choose_screen
-from sealpin_edge.plc.block import ErrorCode, Inputs
+from sealpin_edge.error_code import ErrorCode
+from sealpin_edge.plc.block import Inputs
 from sealpin_edge.plc.handshake import Handshake, Outcome, State, Timers
 from sealpin_edge.tasks.verdict import Verdict
 

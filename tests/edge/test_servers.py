@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sealpin_edge.config.station import PhotosSection
 from sealpin_edge.errors import InputError, NotTaken, Refused, Unavailable
 from sealpin_edge.upload import Uploader, make_uploader
+from sealpin_edge.upload.section import PhotosSection
 
 from .peers import FILE_SERVERS, Peer, proftpd, sshd
 

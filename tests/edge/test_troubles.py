@@ -8,23 +8,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from sealpin_edge.camera.section import CameraSection
 from sealpin_edge.cli.outbox import outbox as outbox_command
-from sealpin_edge.config.station import (
-    CameraSection,
-    ModelSection,
-    PhotosSection,
-    PlcSection,
-    ResultsSection,
-    StationConfig,
-    StationSection,
-)
+from sealpin_edge.config.station import ModelSection, PlcSection, StationConfig, StationSection
 from sealpin_edge.delivery import courier as delivery
 from sealpin_edge.delivery import lane
 from sealpin_edge.delivery.courier import Courier, Shipment
 from sealpin_edge.delivery.outbox import Outbox
+from sealpin_edge.delivery.results import ResultsSection
 from sealpin_edge.errors import InputError, Unavailable
 from sealpin_edge.simulation.servers import FtpServer, ResultsServer, free_port
 from sealpin_edge.upload import make_uploader
+from sealpin_edge.upload.section import PhotosSection
 from sealpin_edge.watch.doctor import Finding, examine
 
 from .peers import smbd, sshd

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealpin_edge.camera import Frame
 from sealpin_edge.errors import InputError
+from sealpin_edge.model.photo import Frame
 from sealpin_edge.tasks.finding import Detection
 from sealpin_edge.tasks.verdict import Inference, Rule, Verdict, check_rule, decide, departures, judge, with_thresholds
 from sealpin_export.gate import _flip

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sealpin.cli import main
-from sealpin_edge.cli.main.program import check_place
+from sealpin_edge.cli.program import check_place
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import new_folder
 from sealpin_training.checkpoints import damage, newest_whole, set_aside, steps_saved

@@ -1,32 +1,15 @@
-"""Cameras: one file and one line in this table each."""
+"""Cameras: one file and one line in section.py's table each."""
 
-from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 
-from ..model.photo import Photo
-
-if TYPE_CHECKING:
-    from ..config.station import CameraSection
+from ..model.photo import Frame, Photo
+from .section import CAMERAS, CameraSection
 
 # What a look at an idle camera may take: a part that is triggered meanwhile waits for it
 WATCH_S = 0.25
-CAMERAS = {
-    "folder": "sealpin_edge.camera.folder:FolderCamera",
-    "opencv": "sealpin_edge.camera.opencv:OpenCvCamera",
-    "picamera2": "sealpin_edge.camera.pi:PiCamera",
-}
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A photo, when its exposure began (monotonic seconds), and where it is from."""
-
-    photo: Photo
-    exposed_at: float
-    source: str
 
 
 class Camera(Protocol):
@@ -47,22 +30,22 @@ class Camera(Protocol):
         """Let go of the device."""
 
 
-def is_live(settings: "CameraSection") -> bool:
+def is_live(settings: CameraSection) -> bool:
     """Whether the camera of [camera] `driver` takes photos, or replays them; it need not open."""
     return bool(_camera_class(settings).live)
 
 
-def make_camera(settings: "CameraSection", timeout_s: float) -> Camera:
+def make_camera(settings: CameraSection, timeout_s: float) -> Camera:
     """The camera of [camera] `driver`, opened. Raises InputError or EnvironmentFault."""
     return cast(Camera, _camera_class(settings)(settings, timeout_s))
 
 
-def _camera_class(settings: "CameraSection") -> Any:
+def _camera_class(settings: CameraSection) -> Any:
     module, name = CAMERAS[settings.driver].split(":")
     return getattr(import_module(module), name)
 
 
-def arrange(photo: Photo, settings: "CameraSection") -> Photo:
+def arrange(photo: Photo, settings: CameraSection) -> Photo:
     """The part of the photo that [camera] `crop` names, turned clockwise by `rotate` degrees.
 
     A crop that reaches beyond the photo gives what there is of it.

@@ -2,14 +2,11 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import CameraFault, InputError
-from ..model.photo import Photo, read_photo
-from . import Frame, arrange
-
-if TYPE_CHECKING:
-    from ..config.station import CameraSection
+from ..model.photo import Frame, Photo, read_photo
+from . import arrange
+from .section import CameraSection
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
 
@@ -19,7 +16,7 @@ class FolderCamera:
 
     live = False
 
-    def __init__(self, settings: "CameraSection", timeout_s: float) -> None:
+    def __init__(self, settings: CameraSection, timeout_s: float) -> None:
         self._settings = settings
         self._photos = sorted(file for file in settings.path.glob("*") if file.suffix.lower() in ENDINGS)
         if not self._photos:

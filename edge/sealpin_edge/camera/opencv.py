@@ -13,17 +13,16 @@ import threading
 import time
 from collections import deque
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import numpy as np
 
 from ..errors import CameraFault
+from ..model.photo import Frame
 from ..secret import read_secret
-from . import Frame, arrange
-
-if TYPE_CHECKING:
-    from ..config.station import CameraSection
+from . import arrange
+from .section import CameraSection
 
 REOPEN_S = 1.0
 OPEN_MS = 3000
@@ -84,7 +83,7 @@ class OpenCvCamera:
 
     live = True
 
-    def __init__(self, settings: "CameraSection", timeout_s: float) -> None:
+    def __init__(self, settings: CameraSection, timeout_s: float) -> None:
         self._settings, self._timeout_s = settings, timeout_s
         numbered = re.fullmatch(r"\d{1,4}", settings.source)
         self._source: str | int = int(settings.source) if numbered else _with_password(settings)
@@ -170,7 +169,7 @@ class OpenCvCamera:
                 self._changed.notify_all()
 
 
-def _with_password(settings: "CameraSection") -> str:
+def _with_password(settings: CameraSection) -> str:
     """The source with the secret of `password_file` in it, for OpenCV only."""
     if settings.password_file is None:
         return settings.source
@@ -180,7 +179,7 @@ def _with_password(settings: "CameraSection") -> str:
     return parts._replace(netloc=f"{user}:{secret}@{host}").geturl()
 
 
-def _fix(device: Any, settings: "CameraSection") -> None:
+def _fix(device: Any, settings: CameraSection) -> None:
     """Exposure and gain as [camera] says, on devices that let themselves be told; V4L2 counts 100 microseconds."""
     import cv2
 

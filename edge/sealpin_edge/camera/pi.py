@@ -5,15 +5,14 @@ and white balance fixed, so that every part is seen alike.
 """
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import CameraFault, EnvironmentFault, in_words
-from . import WATCH_S, Frame, arrange
-
-if TYPE_CHECKING:
-    from ..config.station import CameraSection
+from ..model.photo import Frame
+from . import WATCH_S, arrange
+from .section import CameraSection
 
 # Wide enough for any exposure that [camera] exposure_us may want; the sensor takes the nearest that it can
 SHORTEST_FRAME_US = 16_667
@@ -25,7 +24,7 @@ class PiCamera:
 
     live = True
 
-    def __init__(self, settings: "CameraSection", timeout_s: float) -> None:
+    def __init__(self, settings: CameraSection, timeout_s: float) -> None:
         """Open and start the camera. Raises EnvironmentFault when it or picamera2 is missing."""
         self._settings, self._timeout_s = settings, timeout_s
         self._failures = 0
@@ -92,7 +91,7 @@ class PiCamera:
         self._camera.close()
 
 
-def _controls(settings: "CameraSection") -> dict[str, Any]:
+def _controls(settings: CameraSection) -> dict[str, Any]:
     """What [camera] fixes; what it leaves at 0 the camera decides once and for every frame anew."""
     controls: dict[str, Any] = {
         "FrameDurationLimits": (SHORTEST_FRAME_US, max(SHORTEST_FRAME_US, settings.exposure_us)),

@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from ..camera import CAMERAS
+from ..camera.section import CameraSection
+from ..delivery.results import ResultsSection
 from ..errors import quote
 from ..plc.section import PlcSection
 from ..setting import Fault, milliseconds, setting, shown
 from ..tasks.verdict import ALLOWED_THRESHOLD, is_threshold
-from ..upload import UPLOADERS
+from ..upload.section import PhotosSection
 
 # Of this file's format; bundles say it
 CONFIG_VERSION = 1
@@ -40,61 +40,6 @@ class StationSection:
         """Somebody will read it."""
         if not self.name.strip() or not self.name.isprintable():
             yield "name", repr(self.name), "a name for this station"
-
-
-@dataclass(frozen=True)
-class CameraSection:
-    """[camera]: `path` for a folder, `source` for OpenCV; the rest for real cameras, 0 where the camera decides.
-
-    `crop` is x, y, width and height in pixels of the photo before it is turned by `rotate` degrees clockwise. `checks`
-    are "taught", and then no part is taken before they are, or "off".
-    """
-
-    driver: str = setting(one_of=CAMERAS)
-    checks: str = setting("taught", one_of=("taught", "off"))
-    path: Path = Path()
-    source: str = setting("", number=True)
-    password_file: Path | None = None
-    width: int = setting(0, low=0, high=16_384, unit="pixels")
-    height: int = setting(0, low=0, high=16_384, unit="pixels")
-    exposure_us: int = setting(0, low=0, high=1_000_000, unit="microseconds")
-    latency_ms: int = setting(0, low=0, high=10_000, unit="milliseconds")
-    gain: float = setting(0.0, low=0, high=64)
-    white_balance: tuple[float, ...] = ()
-    crop: tuple[int, ...] = ()
-    rotate: int = setting(0, one_of=(0, 90, 180, 270))
-
-    def check_crop(self) -> Iterator[Fault]:
-        """Four numbers that leave a picture."""
-        if self.crop and (len(self.crop) != 4 or min(self.crop) < 0 or min(self.crop[2:]) < 1):
-            yield "crop", str(list(self.crop)), "[x, y, width, height] in pixels"
-
-    def check_white_balance(self) -> Iterator[Fault]:
-        """Two gains."""
-        if self.white_balance and (len(self.white_balance) != 2 or min(self.white_balance) <= 0):
-            yield "white_balance", str(list(self.white_balance)), "[gain of red, gain of blue]"
-
-    def check_size(self) -> Iterator[Fault]:
-        """Both or none."""
-        if (self.width > 0) != (self.height > 0):
-            yield "width", f"{self.width} x {self.height}", "both width and height, or neither"
-
-    def check_source(self) -> Iterator[Fault]:
-        """OpenCV needs one."""
-        allowed = 'a number or device such as "/dev/video0", or "rtsp://user@host/stream"'
-        if self.driver == "opencv" and not self.source:
-            yield "source", "nothing", allowed
-        if fault := _url_fault(self.source):
-            yield "source", fault, allowed + "; the password in a file, password_file"
-
-    def check_latency(self) -> Iterator[Fault]:
-        """A stream is never up to date."""
-        if "://" in self.source and not self.latency_ms:
-            yield (
-                "latency_ms",
-                "0",
-                "how late a stream's pictures may come (film a clock); else an older part is judged",
-            )
 
 
 @dataclass(frozen=True)
@@ -122,42 +67,6 @@ class ModelSection:
         scores = given.values() if isinstance(given, Mapping) else () if given is None else (given,)
         if not all(map(is_threshold, scores)):
             yield "threshold", repr(given), ALLOWED_THRESHOLD
-
-
-@dataclass(frozen=True)
-class PhotosSection:
-    """[photos]: where photos go.
-
-    `ca_file` holds who signed an FTPS server's certificate; `known_hosts` an SFTP server's key, `key_file` our own.
-    """
-
-    url: str
-    password_file: Path | None = None
-    key_file: Path | None = None
-    known_hosts: Path | None = None
-    ca_file: Path | None = None
-    first: str = setting("upload", one_of=("upload", "store"))
-
-    def check_url(self) -> Iterator[Fault]:
-        """Where to."""
-        yield from _url_faults(self.url, tuple(UPLOADERS))
-
-
-@dataclass(frozen=True)
-class ResultsSection:
-    """[results]: every result is PUT to {url}/{id}. `ca_file` is who signed its certificate, else the system's list.
-
-    `plain_token` lets the token go to another machine unencrypted.
-    """
-
-    url: str
-    token_file: Path | None = None
-    ca_file: Path | None = None
-    plain_token: bool = False
-
-    def check_url(self) -> Iterator[Fault]:
-        """Where to."""
-        yield from _url_faults(self.url, ("http", "https"))
 
 
 @dataclass(frozen=True)
@@ -250,26 +159,3 @@ def check_recipe(station: StationSection, plc: PlcSection) -> Iterator[Fault]:
     """Two bits cannot say which recipe the PLC has."""
     if station.mode == "simple" and plc.recipe:
         yield "recipe", str(plc.recipe), "no recipe in simple mode: only the block has a RecipeId"
-
-
-def _url_faults(url: str, schemes: tuple[str, ...]) -> Iterator[Fault]:
-    allowed = " or ".join(f"{scheme}://" for scheme in schemes) + " and a host, with the secret in a file of its own"
-    scheme, separator, _ = url.partition("://")
-    if fault := _url_fault(url):
-        yield "url", fault, allowed
-    elif not separator or scheme not in schemes:
-        yield "url", repr(scheme) if separator else f"no {schemes[0]}:// in front", allowed
-
-
-def _url_fault(url: str) -> str:
-    """What is wrong with an address, "" when nothing is; without a word of it, for it may hold a password."""
-    try:
-        parts = urlsplit(url)
-        if parts.password is not None:
-            return "a password in it"
-        parts.port  # noqa: B018  raises ValueError when it is no number
-    except ValueError:
-        return "what stands in the host's and port's place is none, or a password with signs of its own"
-    if "://" in url and (parts.query or parts.fragment or ("@" in parts.path and "@" not in parts.netloc)):
-        return "a ?, # or @ in its path, which may be the rest of a password"
-    return ""

@@ -4,18 +4,18 @@ import http.client
 import ipaddress
 import ssl
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from ..deadline import Deadline
 from ..errors import InputError, NotTaken, Refused, Unavailable, in_words
 from ..files import parse_json
 from ..secret import Secret
+from ..setting import Fault, url_faults
 from ..tasks.finding import Detection
-
-if TYPE_CHECKING:
-    from ..config.station import ResultsSection
 
 # Answers that will be the same however often the result is sent
 _REFUSALS = {400, 405, 406, 409, 410, 411, 413, 414, 415, 422}
@@ -24,6 +24,23 @@ _NOT_TAKEN = {500, 502, 504}
 LONGEST_RETRY_AFTER_S = 300.0
 ANSWER_BYTES = 65_536
 WRONG_TOKEN = "sealpin-doctor-sends-a-wrong-token"  # noqa: S105
+
+
+@dataclass(frozen=True)
+class ResultsSection:
+    """[results]: every result is PUT to {url}/{id}. `ca_file` is who signed its certificate, else the system's list.
+
+    `plain_token` lets the token go to another machine unencrypted.
+    """
+
+    url: str
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    plain_token: bool = False
+
+    def check_url(self) -> Iterator[Fault]:
+        """Where to."""
+        yield from url_faults(self.url, ("http", "https"))
 
 
 def detection_json(detection: Detection, classes: tuple[str, ...]) -> dict[str, Any]:
@@ -59,7 +76,7 @@ class ResultsApi:
     No proxies from the environment, no redirects: a result goes where station.toml says.
     """
 
-    def __init__(self, results: "ResultsSection", timeout_s: float) -> None:
+    def __init__(self, results: ResultsSection, timeout_s: float) -> None:
         """`timeout_s` bounds each step, and with the result's size the whole exchange (see Deadline).
 
         Raises InputError when the address or the token's file cannot be used, or the token would go out unencrypted.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ..plc.block import ErrorCode
+from ..error_code import ErrorCode
 from ..plc.handshake import State
 from ..tasks.verdict import Verdict
 

@@ -17,10 +17,10 @@ import numpy.typing as npt
 
 from ..camera import is_live
 from ..config.station import StationConfig
+from ..error_code import ErrorCode
 from ..errors import InputError, in_words
 from ..files import parse_json, read_text, write_whole
 from ..model.photo import Photo
-from ..plc.block import ErrorCode
 from ..release.bundle import LIMITS as LIMITS_FILE
 
 LEAST_PHOTOS = 5

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..camera import Camera, Frame
+from ..camera import Camera
+from ..error_code import ErrorCode
 from ..errors import EnvironmentFault, SealpinError, in_words
-from ..plc.block import ErrorCode
+from ..model.photo import Frame
 from ..tasks.finding import Detection
 from ..tasks.model import Model
 from ..tasks.verdict import Inference, Rule, Verdict, decide
@@ -200,7 +201,7 @@ class Inspector:
                 found = self._model.detect(frame.photo)
                 model_s = time.monotonic() - began
                 verdict, detections = decide(
-                    Inference(frame, found, self._model.sha256),
+                    Inference(frame.exposed_at, found, self._model.sha256),
                     self._rule,
                     triggered_at=job.triggered_at,
                     expected_sha256=self._expected_sha256,

@@ -9,10 +9,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from ..config.station import StationConfig
+from ..error_code import ErrorCode
 from ..errors import InputError, PlcFault
 from ..ids import uuid7
 from ..plc import Target, make_driver
-from ..plc.block import ErrorCode, Inputs, Outputs
+from ..plc.block import Inputs, Outputs
 from ..plc.exchange import Exchange, FullExchange, SimpleExchange
 from ..plc.handshake import Handshake, Outcome, Timers
 from ..plc.serial import SerialReader

@@ -22,8 +22,8 @@ from ..delivery.results import ResultsApi
 from ..display.page import Display
 from ..display.screen import TOLD, VERDICT_S, Look, Screen, choose_screen
 from ..display.shift import ShiftCounter
+from ..error_code import ErrorCode
 from ..errors import EnvironmentFault
-from ..plc.block import ErrorCode
 from ..release.bundle import release_of
 from ..release.golden import proven_model
 from ..tasks.verdict import departures

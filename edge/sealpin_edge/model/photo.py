@@ -6,6 +6,7 @@ judged on the very pixels that it will see on the line.
 
 import contextlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +105,12 @@ def stretch(photo: Photo, height: int, width: int) -> Photo:
     return np.asarray(
         cv2.warpAffine(photo, scale, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE), dtype=np.uint8
     )
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A photo, when its exposure began (monotonic seconds), and where it is from."""
+
+    photo: Photo
+    exposed_at: float
+    source: str

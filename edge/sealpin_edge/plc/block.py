@@ -10,41 +10,12 @@ Words are big-endian, as in every S7. No byte has two writers: writing a bit can
 
 import struct
 from dataclasses import dataclass, fields
-from enum import IntEnum
+
+from ..error_code import ErrorCode
 
 BLOCK_BYTES = 24
 STATION_OFFSET = 8
 BLOCK_VERSION = 1
-
-
-class ErrorCode(IntEnum):
-    """What the station reports in bytes 12-13; edge/PLC.md says what to do about each."""
-
-    NONE = 0
-    CAMERA = 1
-    INFERENCE = 2
-    DEADLINE = 3
-    RESULT_NOT_ACKNOWLEDGED = 4
-    PLC_SILENT = 5
-    VERDICT_NOT_TAKEN = 6
-    OVERTAKEN = 7
-    WRONG_RECIPE = 8
-    NOT_RECORDED = 9
-    TOO_DARK = 10
-    TOO_BRIGHT = 11
-    OUT_OF_FOCUS = 12
-    NO_PART = 13
-    WRONG_SIZE = 14
-    FROZEN = 15
-    FOREIGN_WRITER = 16
-    ACK_STUCK = 17
-    NOT_TAUGHT = 18
-    MISSED_TRIGGER = 19
-
-    @property
-    def words(self) -> str:
-        """As people read it; empty for NONE."""
-        return self.name.lower().replace("_", " ") if self else ""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ look for so long that it could have missed the trigger's fall and rise, or becau
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from ..error_code import ErrorCode
 from ..tasks.verdict import Verdict
-from .block import ErrorCode, Inputs, Outputs
+from .block import Inputs, Outputs
 
 
 class State(Enum):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from enum import Enum
 from math import isfinite
 
-from ..camera import Frame
 from ..errors import InputError
 from .finding import Detection
 
@@ -47,9 +46,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class Inference:
-    """A finished run of the model on one frame: all its detections, and the hash of the model that found them."""
+    """A finished run of the model on one photo: all its detections, and the hash of the model that found them.
 
-    frame: Frame
+    `exposed_at` is when the photo's exposure began, in monotonic seconds.
+    """
+
+    exposed_at: float
     detections: Sequence[Detection]
     model_sha256: str
 
@@ -135,6 +137,6 @@ def decide(
     station was given; anything else is NOT INSPECTED.
     """
     verdict, found = judge(inference.detections, rule)
-    if inference.frame.exposed_at < triggered_at or inference.model_sha256 != expected_sha256:
+    if inference.exposed_at < triggered_at or inference.model_sha256 != expected_sha256:
         return Verdict.NOT_INSPECTED, found
     return verdict, found

@@ -1,26 +1,17 @@
-"""Where photos go: one file and one line in this table each."""
+"""Where photos go: one file and one line in section.py's table each."""
 
 import contextlib
 import posixpath
 import uuid
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 from urllib.parse import urlsplit
 
 from ..deadline import Deadline
 from ..errors import NotTaken, Refused, Unavailable
+from .section import UPLOADERS, PhotosSection
 
-if TYPE_CHECKING:
-    from ..config.station import PhotosSection
-
-UPLOADERS = {
-    "ftp": "sealpin_edge.upload.ftp:FtpTarget",
-    "ftps": "sealpin_edge.upload.ftp:FtpTarget",
-    "sftp": "sealpin_edge.upload.sftp:SftpTarget",
-    "smb": "sealpin_edge.upload.smb:SmbTarget",
-    "file": "sealpin_edge.upload.folder:FolderTarget",
-}
 PROBE = b"sealpin asks whether anything is taken here"
 
 
@@ -94,7 +85,7 @@ class Uploader:
             self._target.remove(probe)
 
 
-def make_uploader(photos: "PhotosSection", timeout_s: float) -> Uploader:
+def make_uploader(photos: PhotosSection, timeout_s: float) -> Uploader:
     """The uploader for [photos] `url`, by its scheme (a key of UPLOADERS).
 
     Raises InputError when a file that it names is missing, EnvironmentFault when a package is.

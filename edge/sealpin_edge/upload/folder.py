@@ -1,21 +1,18 @@
 """Photos to a local or mounted folder."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from ..deadline import Deadline
 from ..errors import Unavailable, in_words
 from ..files import write_whole
-
-if TYPE_CHECKING:
-    from ..config.station import PhotosSection
+from .section import PhotosSection
 
 
 class FolderTarget:
     """Writes below the folder of a `file:///` address; a missing one is not made: its disk may not be mounted."""
 
-    def __init__(self, photos: "PhotosSection", timeout_s: float) -> None:
+    def __init__(self, photos: PhotosSection, timeout_s: float) -> None:
         self._folder = Path(unquote(urlsplit(photos.url).path))
         self.server = f"file://{self._folder}"
 

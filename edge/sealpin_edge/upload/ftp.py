@@ -6,16 +6,13 @@ import io
 import re
 import socket
 import ssl
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from ..deadline import Deadline
 from ..errors import NotTaken, Refused, Unavailable, in_words
 from ..secret import Secret
 from . import check_size, login_refused, put_in_place
-
-if TYPE_CHECKING:
-    from ..config.station import PhotosSection
+from .section import PhotosSection
 
 # Answers of RFC 959, 4.2: not logged in, or an account is wanted; storage exceeded; a command that is not there
 ACCOUNT, STORAGE, LACKS = ("530", "332", "532"), "552", ("500", "502", "504")
@@ -25,7 +22,7 @@ _FAULTS = (OSError, EOFError, ValueError, ftplib.Error)
 class FtpTarget:
     """One kept connection. Every exchange on it has the time-out."""
 
-    def __init__(self, photos: "PhotosSection", timeout_s: float) -> None:
+    def __init__(self, photos: PhotosSection, timeout_s: float) -> None:
         parts = urlsplit(photos.url)
         self._tls = ssl.create_default_context(cafile=photos.ca_file) if parts.scheme == "ftps" else None
         self._host, self._port = parts.hostname or "", parts.port or 21

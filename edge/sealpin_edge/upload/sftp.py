@@ -3,7 +3,7 @@
 import posixpath
 import socket
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..deadline import Deadline
@@ -11,15 +11,13 @@ from ..errors import InputError, NotTaken, Refused, Unavailable, in_words, quote
 from ..extras import need
 from ..secret import Secret
 from . import check_size, login_refused, put_in_place
-
-if TYPE_CHECKING:
-    from ..config.station import PhotosSection
+from .section import PhotosSection
 
 
 class SftpTarget:
     """One kept connection. The path of the address is absolute."""
 
-    def __init__(self, photos: "PhotosSection", timeout_s: float) -> None:
+    def __init__(self, photos: PhotosSection, timeout_s: float) -> None:
         self._ssh = need("paramiko", "sftp")
         parts = urlsplit(photos.url)
         self._host, self._port = parts.hostname or "", parts.port or 22

@@ -3,7 +3,7 @@
 import errno
 import uuid
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..deadline import Deadline
@@ -11,10 +11,7 @@ from ..errors import NotTaken, Refused, Unavailable
 from ..extras import need
 from ..secret import Secret
 from . import check_size, login_refused, put_in_place
-
-if TYPE_CHECKING:
-    from ..config.station import PhotosSection
-
+from .section import PhotosSection
 
 # NTSTATUS of [MS-ERREF], 2.3.1: access denied; a user or password that is wrong, expired, disabled, locked out
 ACCESS_DENIED = 0xC0000022
@@ -24,7 +21,7 @@ LOGIN = (0xC0000064, 0xC000006A, 0xC000006D, 0xC000006E, 0xC0000071, 0xC0000072,
 class SmbTarget:
     """One kept session, in a cache of its own."""
 
-    def __init__(self, photos: "PhotosSection", timeout_s: float) -> None:
+    def __init__(self, photos: PhotosSection, timeout_s: float) -> None:
         self._smb = need("smbclient", "smb")
         self._connection: Any = need("smbprotocol.connection", "smb").Connection
         _bound_answers(self._connection, timeout_s)

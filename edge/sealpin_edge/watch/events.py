@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ..plc.block import ErrorCode, Inputs
+from ..error_code import ErrorCode
+from ..plc.block import Inputs
 from ..plc.handshake import Handshake, State
 
 log = logging.getLogger(__name__)
