@@ -13,7 +13,7 @@ from .rule import notice_option, threshold_option
 
 if TYPE_CHECKING:
     from sealpin_edge.tasks.verdict import Thresholds
-    from sealpin_training.evaluation.evaluate import Evaluation
+    from sealpin_training.evaluation.evaluation import Evaluation
 
 PATH = click.Path(path_type=Path)
 SPLIT = click.Choice(["train", "val", "test"])

@@ -45,9 +45,10 @@ def export(
     as_json: bool,
 ) -> None:
     """Write RUN as a SavedModel and as TFLite, proven to judge the val photos as the trained network does."""
-    from sealpin_export.export import MODEL, ExportStep
+    from sealpin_export.export import MODEL
     from sealpin_export.export import export as export_run
     from sealpin_export.gate import MAX_SHARE_LOST
+    from sealpin_export.report import ExportStep
     from sealpin_training.registry import log_export, log_page
     from sealpin_training.standing import trained_run
 

@@ -38,6 +38,43 @@ def test_imports_point_down_only(package: str) -> None:
         assert not imported(file) & set(above), file
 
 
+def arrows(folder: Path) -> dict[str, set[str]]:
+    """The modules of a package, and those of its own that each imports, at any depth of its code and for types too."""
+    modules = {}
+    for file in folder.rglob("*.py"):
+        name = ".".join((folder.name, *file.relative_to(folder).with_suffix("").parts))
+        modules[name.removesuffix(".__init__")] = file
+    found: dict[str, set[str]] = {name: set() for name in modules}
+    for name, file in modules.items():
+        inside = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                above = inside[: len(inside) + 1 - node.level] if node.level else []
+                origin = ".".join([*above, *([node.module] if node.module else [])])
+                told = {f"{origin}.{alias.name}" for alias in node.names}
+                found[name] |= {one if one in modules else origin for one in told} & set(modules) - {name}
+    return found
+
+
+@pytest.mark.parametrize("package", FOLDERS)
+def test_no_files_import_in_a_circle(package: str) -> None:
+    found = arrows(FOLDERS[package])
+    assert any(found.values())
+    with contextlib.suppress(StopIteration):
+        while True:  # what imports nothing that is left is in no circle
+            done = next(name for name, others in found.items() if not others)
+            del found[done]
+            for others in found.values():
+                others.discard(done)
+    assert not found
+
+
+def test_the_handshake_is_pure() -> None:
+    code = "import sealpin_edge.plc.handshake, sys; print([name for name in sys.modules if name in "
+    code += "('numpy', 'cv2', 'sealpin_edge.camera', 'sealpin_edge.model')])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 def test_the_edge_names_no_heavy_package() -> None:
     for file in FOLDERS["sealpin_edge"].rglob("*.py"):
         assert not imported(file) & set(HEAVY), file

@@ -22,7 +22,7 @@ from sealpin_training.run import AVERAGED, Run, State, write_json
 from .gate import GATE, MAX_DROP, Gate, judge_file, network_detections
 from .graph import DEFAULT, serving_module, tflite_module, trained_network
 from .metadata import add_metadata
-from .report import write_report
+from .report import ExportStep, write_report
 from .sensitivity import Sensitivity
 from .tflite import LEAST_CALIBRATION, convert_float, convert_int8
 
@@ -32,16 +32,6 @@ LEAST_SCORE = 0.01
 MODEL, REPORT = "model.tflite", "report.html"
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class ExportStep:
-    """One step of an export, as told to the user."""
-
-    what: str
-    seconds: float
-    path: Path
-    bytes: int
 
 
 @dataclass(frozen=True)

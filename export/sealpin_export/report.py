@@ -1,8 +1,8 @@
 """An export as one HTML page: what was made, how it compares with the network, and how fast it runs here."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,9 +20,6 @@ from sealpin_training.run import Run
 from .gate import Judged, margin
 from .sensitivity import LayerLoss
 
-if TYPE_CHECKING:
-    from .export import ExportStep
-
 SHOWN = 6  # photos of each file
 REASONS = 3  # in the first line of the page; the table has them all
 TILE = 300
@@ -31,11 +28,21 @@ THREADS = (1, 2)
 TIMED = 40
 
 
+@dataclass(frozen=True)
+class ExportStep:
+    """One step of an export, as told to the user."""
+
+    what: str
+    seconds: float
+    path: Path
+    bytes: int
+
+
 def write_report(
     run: Run,
     path: Path,
     out: Path,
-    steps: Sequence["ExportStep"],
+    steps: Sequence[ExportStep],
     records: Sequence[Record],
     network: Sequence[Sequence[Detection]],
     judged: Sequence[Judged],

@@ -20,7 +20,8 @@ from .checkpoints import newest_whole, set_aside, steps_saved
 from .dataset.manifest import Dataset
 from .dataset.records import RecordFile
 from .distribution import is_chief, on_all_workers, strategy, worker_count
-from .evaluation.evaluate import Evaluation, judge_photos
+from .evaluation.evaluate import judge_photos
+from .evaluation.evaluation import Evaluation
 from .experiment import experiment_config
 from .input import Order, TrainingPhotos, telling_faults
 from .interrupt import Interrupted, Interrupts

@@ -10,7 +10,7 @@ from sealpin_edge.errors import EnvironmentFault, InputError, quote
 from .dataset.manifest import Dataset, load_dataset
 from .distribution import is_chief
 from .environment import command_line, environment
-from .evaluation.evaluate import Evaluation
+from .evaluation.evaluation import Evaluation
 from .recipe import Recipe, load_recipe
 from .run import STORE, Run, State, check_store, load_run
 from .standing import TRAINING, locked

@@ -17,7 +17,8 @@ from .dataset.manifest import Dataset, load_dataset
 from .dataset.records import RecordFile
 from .distribution import check_batch, is_chief
 from .environment import command_line, environment
-from .evaluation.evaluate import Evaluation, evaluate
+from .evaluation.evaluate import evaluate
+from .evaluation.evaluation import Evaluation
 from .interrupt import Interrupted
 from .manage import bring_back, replaced
 from .overrides import overridden

@@ -27,7 +27,8 @@ from ..standing import trained_run
 from .apart import Difference, difference
 from .coco import Matches, matches
 from .detect import trained_detector
-from .evaluate import Evaluation, found_on, judge_photos
+from .evaluate import found_on, judge_photos
+from .evaluation import Evaluation
 from .line import Share
 
 _WARM_UP, _ROUNDS = 3, 15

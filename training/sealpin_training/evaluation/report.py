@@ -16,7 +16,7 @@ from .. import html
 from ..dataset.labels import Box
 from ..dataset.records import Record
 from ..run import Run
-from .evaluate import Evaluation
+from .evaluation import Evaluation
 
 GALLERY = 12
 TILE = 360
