@@ -1,4 +1,4 @@
-"""The demo's shift and its judgement, with the toy detector in place of a trained one."""
+"""The demo's line and its judgement, with the toy detector in place of a trained one."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from sealpin_edge.release.bundle import unpack
 from sealpin_edge.simulation.servers import free_port
 from sealpin_export.bundle import Contents, make_bundle
 from sealpin_export.demo import chain
-from sealpin_export.demo.line import CUT_AT, play_shift
+from sealpin_export.demo.line import CUT_AT, run_line
 from sealpin_export.demo.report import COLUMNS, TILE, score_model, table, write_report
 from sealpin_training.dataset.formats import voc
 from sealpin_training.dataset.labels import Box
@@ -37,30 +37,30 @@ def prepared(tmp_path: Path, toy_model: Path) -> tuple[Path, dict[str, int]]:
     return tmp_path, ports
 
 
-def test_a_shift_with_an_outage_agrees_with_itself_and_is_reported(
+def test_a_line_with_an_outage_agrees_with_itself_and_is_reported(
     prepared: tuple[Path, dict[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, ports = prepared
-    shift = play_shift(out, ports, len(PARTS))
-    assert shift.violations == []
-    assert [part.verdict for part in shift.parts] == ["OK", "NG", "NG"] * 6
-    assert [part.faults for part in shift.parts] == [[]] * len(PARTS)
-    assert [part.while_cut for part in shift.parts].index(True) == CUT_AT - 1
+    line_run = run_line(out, ports, len(PARTS))
+    assert line_run.violations == []
+    assert [part.verdict for part in line_run.parts] == ["OK", "NG", "NG"] * 6
+    assert [part.faults for part in line_run.parts] == [[]] * len(PARTS)
+    assert [part.while_cut for part in line_run.parts].index(True) == CUT_AT - 1
     monkeypatch.setattr(chain, "UNSEEN_PARTS", len(PARTS))
     ap50 = score_model(out)
     assert ap50 == pytest.approx(1.0)
-    chain._check(shift, ap50)
-    assert table(shift).count("\n") == len(PARTS) + 1
-    write_report(out, shift, ap50)
+    chain._check(line_run, ap50)
+    assert table(line_run).count("\n") == len(PARTS) + 1
+    write_report(out, line_run, ap50)
     sheet = cv2.imread(str(out / "contact_sheet.png"))
     assert sheet.shape == (3 * TILE, COLUMNS * TILE, 3)
     page = (out / "report.html").read_text()
     assert page.count("<tr>") == len(PARTS) + 1
-    shift.parts[0].faults.append("the PLC got OK, the API NG")
+    line_run.parts[0].faults.append("the PLC got OK, the API NG")
     with pytest.raises(SealpinError, match="the PLC got OK, the API NG"):
-        chain._check(shift, ap50)
+        chain._check(line_run, ap50)
     with pytest.raises(SealpinError, match="AP50"):
-        chain._check(shift, 0.5)
+        chain._check(line_run, 0.5)
 
 
 def test_the_demo_does_not_touch_a_folder_that_is_not_its_own(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from sealpin_edge.plc import DRIVERS, family
 from sealpin_edge.plc.block import STATION_OFFSET, Inputs, Outputs, decode_outputs, encode_inputs
 from sealpin_edge.simulation.crash import POINTS
 from sealpin_edge.simulation.plc import make_plc
-from sealpin_edge.simulation.shift import play_shift
+from sealpin_edge.simulation.rehearsal import rehearse
 from sealpin_edge.simulation.site import Site
 from tests.conftest import write_parts
 
@@ -155,10 +155,10 @@ def test_a_station_starts_on_a_disk_that_cannot_be_written(site: Site) -> None:
 
 @pytest.mark.parametrize("site", [{"store_mb": 1}], indirect=True)
 def test_a_small_store_keeps_to_its_size_and_results_arrive_all_the_same(site: Site) -> None:
-    shift = play_shift(site, 40, cuts=[range(1, 41)], interval_s=0.01)
-    assert shift.report.violations == []
-    assert shift.health["outbox"]["dropped"] > 0
-    assert not shift.audit.missing_results and not shift.audit.wrong_photos
+    rehearsal = rehearse(site, 40, cuts=[range(1, 41)], interval_s=0.01)
+    assert rehearsal.report.violations == []
+    assert rehearsal.health["outbox"]["dropped"] > 0
+    assert not rehearsal.audit.missing_results and not rehearsal.audit.wrong_photos
     defects = list(site.uploads.rglob("*_defects.jpg"))
     assert len(defects) == 20, "marked photos are never dropped"
 
@@ -167,12 +167,12 @@ def test_a_small_store_keeps_to_its_size_and_results_arrive_all_the_same(site: S
 def test_a_full_disk_costs_raw_photos_and_verdicts_and_results_go_on(site: Site) -> None:
     if subprocess.run(["unshare", "--user", "--mount", "--map-root-user", "true"]).returncode:
         pytest.skip("this kernel gives no user namespaces")
-    shift = play_shift(site, 100, cuts=[range(1, 101)], interval_s=0.03)
+    rehearsal = rehearse(site, 100, cuts=[range(1, 101)], interval_s=0.03)
     why = [one for one in site.api.results.values() if one["verdict"] == "NOT INSPECTED"]
-    assert [part.verdict for part in shift.report.parts] == ["OK", "NG", "OK", "NG"] * 25, why
-    assert shift.report.violations == []
-    assert shift.health["outbox"]["dropped"] + shift.health["lost"] > 0, "the disk was full"
-    assert not shift.audit.missing_results, "results are never dropped"
+    assert [part.verdict for part in rehearsal.report.parts] == ["OK", "NG", "OK", "NG"] * 25, why
+    assert rehearsal.report.violations == []
+    assert rehearsal.health["outbox"]["dropped"] + rehearsal.health["lost"] > 0, "the disk was full"
+    assert not rehearsal.audit.missing_results, "results are never dropped"
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def simulate(
     Exit code 1 when a rule of the handshake was broken, a part was not inspected, or something that the station had
     stored did not arrive.
     """
-    from ..simulation.shift import play_shift
+    from ..simulation.rehearsal import rehearse
     from ..simulation.site import BUSY_MS, Site
 
     if keep and keep.exists():
@@ -69,10 +69,10 @@ def simulate(
             trigger_low_ms=BUSY_MS,
         )
         try:
-            shift = play_shift(site, parts, cuts=[_range(text) for text in cut], kills=kill, interval_s=interval)
+            rehearsal = rehearse(site, parts, cuts=[_range(text) for text in cut], kills=kill, interval_s=interval)
         finally:
             site.close()
-    document = shift.document()
+    document = rehearsal.document()
     audit = document["audit"]
     rows = [
         f"{document['parts']} parts: "
@@ -86,7 +86,7 @@ def simulate(
         *(f"rule broken: {text}" for text in document["violations"]),
     ]
     answer(document, as_json, "\n".join(rows))
-    if not shift.ok:
+    if not rehearsal.ok:
         raise SystemExit(1)
 
 

@@ -39,7 +39,7 @@ class LinePart:
 
 @dataclass
 class LineReport:
-    """A whole shift: its parts, and every breach of the handshake's rules."""
+    """All that was played: its parts, and every breach of the handshake's rules."""
 
     parts: list[LinePart] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
@@ -128,7 +128,7 @@ class Line:
             self._station_beat_at = 0.0  # it could not write
 
     def run(self, parts: int, stop: threading.Event | None = None, ready_timeout_s: float = 60.0) -> LineReport:
-        """Play a shift. The report has fewer parts when `stop` is set or no station gets ready in time."""
+        """Play so many parts. The report has fewer parts when `stop` is set or no station gets ready in time."""
         stop = stop or threading.Event()
         play = self._play_full if self._block else self._play_simple
         for number in range(1, parts + 1):

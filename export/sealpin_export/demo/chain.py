@@ -18,7 +18,7 @@ from sealpin_edge.errors import InputError, SealpinError, quote
 from sealpin_edge.simulation.servers import free_port
 from sealpin_training.recipe import shipped_recipes
 
-from .line import Shift, play_shift
+from .line import LineRun, run_line
 from .report import score_model, table, write_report
 
 TRAINING_PARTS, TRAINING_SEED = 160, 1
@@ -89,12 +89,12 @@ def run_demo(out: Path) -> None:
     _command(("sealpin", "bundle", "model.tflite", *packed), out)
     _command(("sealpin-edge", "unpack", "bundle.sealpin", "station"), out)
     _command(("sealpin-edge", "teach-camera", "--config", "station/station.toml", "labelled"), out)
-    shift = play_shift(out, ports, UNSEEN_PARTS)
+    line_run = run_line(out, ports, UNSEEN_PARTS)
     ap50 = score_model(out)
-    click.echo(table(shift))
-    write_report(out, shift, ap50)
-    _check(shift, ap50)
-    right = sum(not part.mistake for part in shift.parts)
+    click.echo(table(line_run))
+    write_report(out, line_run, ap50)
+    _check(line_run, ap50)
+    right = sum(not part.mistake for part in line_run.parts)
     click.echo(
         f"\nAP50 {ap50:.3f}; {right} of {UNSEEN_PARTS} unseen parts judged right; PLC, FTP server and API agree; "
         f"{time.monotonic() - began:.0f} s"
@@ -131,12 +131,12 @@ def _command(command: Sequence[str], folder: Path) -> None:
         )
 
 
-def _check(shift: Shift, ap50: float) -> None:
-    faults = [*shift.violations]
-    for part in shift.parts:
+def _check(line_run: LineRun, ap50: float) -> None:
+    faults = [*line_run.violations]
+    for part in line_run.parts:
         faults += [f"{part.photo}: {fault}" for fault in part.faults]
-    if len(shift.parts) != UNSEEN_PARTS:
-        faults.append(f"{len(shift.parts)} of {UNSEEN_PARTS} parts were judged")
+    if len(line_run.parts) != UNSEEN_PARTS:
+        faults.append(f"{len(line_run.parts)} of {UNSEEN_PARTS} parts were judged")
     if ap50 < LEAST_AP50:
         faults.append(f"AP50 is {ap50:.3f}, at least {LEAST_AP50} is wanted")
     if faults:

@@ -1,4 +1,4 @@
-"""The demo's shift: PLC, FTP server and API around a real station, both servers away for some of the parts."""
+"""The demo's line: PLC, FTP server and API around a real station, both servers away for some of the parts."""
 
 import json
 import secrets
@@ -48,14 +48,14 @@ class DemoPart:
 
 
 @dataclass
-class Shift:
+class LineRun:
     """All parts of the demo, and broken rules of the handshake."""
 
     parts: list[DemoPart]
     violations: list[str]
 
 
-def play_shift(out: Path, ports: Mapping[str, int], parts: int) -> Shift:
+def run_line(out: Path, ports: Mapping[str, int], parts: int) -> LineRun:
     """Run the station over `parts` parts and gather what PLC, operator, FTP server and API got."""
     (out / "ftp").mkdir()
     passwords = {name: secrets.token_hex(16) for name in ("ftp", "api")}
@@ -108,7 +108,7 @@ def play_shift(out: Path, ports: Mapping[str, int], parts: int) -> Shift:
     ]
     for number, part in enumerate(judged, start=1):
         part.while_cut = CUT_AT <= number < JOINED_AT
-    return Shift(judged, report.violations)
+    return LineRun(judged, report.violations)
 
 
 def _gather(out: Path, photo: Path, plc: LinePart, result: dict[str, Any] | None, marked: bytes) -> DemoPart:

@@ -13,7 +13,7 @@ from sealpin_training.dataset.preview import encode_sheet
 from sealpin_training.dataset.records import Record
 from sealpin_training.evaluation.coco import coco_score
 
-from .line import DemoPart, Shift
+from .line import DemoPart, LineRun
 
 COLUMNS = 6
 TILE = 320
@@ -31,10 +31,10 @@ def score_model(out: Path) -> float:
     return coco_score(records, found, model.card.classes).metrics["AP50"]
 
 
-def table(shift: Shift) -> str:
+def table(line_run: LineRun) -> str:
     """One line a part: truth, verdict, PLC bits, FTP server, API."""
     rows = [f"\n{'part':<15}{'truth':<17}{'verdict':<9}{'PLC':<5}{'ms':>6}  {'FTP server':<17}{'API':<5}"]
-    for part in shift.parts:
+    for part in line_run.parts:
         cells = _cells(part)
         late = "  stored, sent later" if part.while_cut else ""
         rows.append(
@@ -44,9 +44,9 @@ def table(shift: Shift) -> str:
     return "\n".join(rows)
 
 
-def write_report(out: Path, shift: Shift, ap50: float) -> None:
+def write_report(out: Path, line_run: LineRun, ap50: float) -> None:
     """Write contact_sheet.png and report.html."""
-    sheet = contact_sheet([part.marked for part in shift.parts if part.marked])
+    sheet = contact_sheet([part.marked for part in line_run.parts if part.marked])
     write_whole(out / "contact_sheet.png", sheet)
     head = ("part", "truth", "verdict", "PLC bit", "trigger to verdict, ms", "FTP server", "API", "")
     rows = [
@@ -54,12 +54,12 @@ def write_report(out: Path, shift: Shift, ap50: float) -> None:
             *_cells(part),
             "; ".join(filter(None, (part.mistake, *part.faults))) or ("stored, sent later" if part.while_cut else ""),
         ]
-        for part in shift.parts
+        for part in line_run.parts
     ]
-    broken = "; ".join(shift.violations) or "none"
+    broken = "; ".join(line_run.violations) or "none"
     parts = (
         html.paragraph(
-            f"AP50 on {len(shift.parts)} unseen parts: {ap50:.3f}. Broken rules of the handshake: {broken}."
+            f"AP50 on {len(line_run.parts)} unseen parts: {ap50:.3f}. Broken rules of the handshake: {broken}."
         ),
         html.heading("What the operator saw"),
         html.picture(sheet, "marked photos of all parts, in order"),

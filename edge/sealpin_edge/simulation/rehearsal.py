@@ -1,4 +1,4 @@
-"""A shift on a simulated site: parts, servers that go away on a schedule, a full disk, a station that is killed."""
+"""A rehearsal on a simulated site: parts, servers that go away on a schedule, a full disk, a station that is killed."""
 
 import logging
 import threading
@@ -11,7 +11,7 @@ from .site import Audit, Site
 
 
 @dataclass(frozen=True)
-class Shift:
+class Rehearsal:
     """What happened, what the station said at the end, and what of it the servers have."""
 
     report: LineReport
@@ -43,7 +43,7 @@ class Shift:
         }
 
 
-def play_shift(
+def rehearse(
     site: Site,
     parts: int,
     *,
@@ -51,7 +51,7 @@ def play_shift(
     kills: Sequence[int] = (),
     interval_s: float = 0.05,
     told: Callable[[int], None] = lambda number: None,
-) -> Shift:
+) -> Rehearsal:
     """Place `parts` parts. Both servers are away for those in `cuts`; before those in `kills` the station is killed.
 
     Raises EnvironmentFault when what was stored does not leave within a minute.
@@ -82,4 +82,4 @@ def play_shift(
     finally:
         site.stop()
         line.stop()
-    return Shift(report, site.audit(report.parts), health, drained)
+    return Rehearsal(report, site.audit(report.parts), health, drained)
