@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from sealpin_edge.errors import InputError, quote
 from sealpin_edge.cli.program import Ordered, answer, json_option
+from sealpin_edge.errors import InputError, quote
 
 from .options import force_option
 

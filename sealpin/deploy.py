@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sealpin_edge.cli.program import Number, Ordered, answer, json_option
 from sealpin_edge.errors import InputError, quote
 from sealpin_edge.files import read_text
-from sealpin_edge.cli.program import Number, Ordered, answer, json_option
 
 from .bundle import PATH, default_key
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from sealpin_edge.errors import SealpinError, quote
 from sealpin_edge.cli.program import Number, answer, json_option
+from sealpin_edge.errors import SealpinError, quote
 
 from .evaluate import warn
 from .options import dataset_option, force_option, mlruns_option

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sealpin_edge.errors import printable
 from sealpin_edge.cli.program import Ordered, answer, json_option
+from sealpin_edge.errors import printable
 
 from .options import force_option
 from .rule import notice_option, threshold_option

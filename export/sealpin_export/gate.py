@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from sealpin_edge.tasks.finding import Detection
 from sealpin_edge.errors import InputError, in_words
 from sealpin_edge.files import parse_json
-from sealpin_edge.tasks.model import Model, read_model
 from sealpin_edge.model.photo import decode_photo
+from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.model import Model, read_model
 from sealpin_edge.tasks.verdict import Rule, Verdict, counted, judge
 from sealpin_training.dataset.records import Record
 from sealpin_training.evaluation.coco import coco_score

@@ -21,17 +21,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealpin.cli import main as toolkit
-from sealpin_edge.release.bundle import Bundle, parse_manifest, release_of, unpack, version_order, write_bundle
-from sealpin_edge.inspection.checks import learn, load_limits, save_limits
 from sealpin_edge.cli.main import main
 from sealpin_edge.config.file import load_config
-from sealpin_edge.errors import EnvironmentFault, InputError
-from sealpin_edge.release.golden import prove_on_golden, proven_model
 from sealpin_edge.delivery.outbox import Outbox
+from sealpin_edge.delivery.store_schema import _FIRST
+from sealpin_edge.errors import EnvironmentFault, InputError
+from sealpin_edge.inspection.checks import learn, load_limits, save_limits
+from sealpin_edge.inspection.station import Station
+from sealpin_edge.release.bundle import Bundle, parse_manifest, release_of, unpack, version_order, write_bundle
+from sealpin_edge.release.golden import prove_on_golden, proven_model
 from sealpin_edge.release.preflight import preflight
 from sealpin_edge.release.signature import allowed_signers, fingerprint, new_key, verify
-from sealpin_edge.inspection.station import Station
-from sealpin_edge.delivery.store_schema import _FIRST
 from sealpin_export.bundle import Contents, make_bundle
 from sealpin_export.deploy.connection import agent_archive
 from sealpin_export.gate import GATE

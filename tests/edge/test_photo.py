@@ -21,11 +21,11 @@ from sealpin.cli import main
 from sealpin_edge.camera import make_camera
 from sealpin_edge.camera.section import CameraSection
 from sealpin_edge.errors import InputError, SealpinError
-from sealpin_edge.release.golden import GOLDEN_FILE, prove_on_golden
 from sealpin_edge.model.jpeg import decode_jpeg
-from sealpin_edge.tasks.model import Model
 from sealpin_edge.model.photo import decode_photo, encode_jpeg, read_photo
 from sealpin_edge.model.photo_header import FORMATS, MAX_PIXELS, read_header
+from sealpin_edge.release.golden import GOLDEN_FILE, prove_on_golden
+from sealpin_edge.tasks.model import Model
 from sealpin_training.dataset.formats import voc
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.photos import inspect_photo, open_picture

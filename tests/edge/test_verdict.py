@@ -40,7 +40,8 @@ def test_ok_takes_numbers_alone_and_nothing_that_rejects(found: list[Detection],
 def test_station_gate_and_evaluation_say_the_same(one: list[Detection], two: list[Detection], rule: Rule) -> None:
     frame = Frame(np.zeros((1, 1, 3), np.uint8), 2.0, "")
     verdicts = [
-        decide(Inference(frame, found, "a"), rule, triggered_at=1.0, expected_sha256="a")[0] for found in (one, two)
+        decide(Inference(frame.exposed_at, found, "a"), rule, triggered_at=1.0, expected_sha256="a")[0]
+        for found in (one, two)
     ]
     assert verdicts == [judge(found, rule)[0] for found in (one, two)]
     flip = _flip("p", one, two, rule)
@@ -54,7 +55,7 @@ def test_station_gate_and_evaluation_say_the_same(one: list[Detection], two: lis
 @given(findings, rules, st.booleans())
 def test_an_old_frame_or_another_model_is_never_judged(found: list[Detection], rule: Rule, old: bool) -> None:
     frame = Frame(np.zeros((1, 1, 3), np.uint8), 0.5 if old else 2.0, "")
-    inference = Inference(frame, found, "a")
+    inference = Inference(frame.exposed_at, found, "a")
     verdict, _ = decide(inference, rule, triggered_at=1.0, expected_sha256="a" if old else "b")
     assert verdict is Verdict.NOT_INSPECTED
 
@@ -63,7 +64,7 @@ def test_limits_belong_to_what_counts_and_what_is_fresh() -> None:
     rule = Rule({"PR": 0.5, "QA": 0.25})
     found = [Detection("PR", 0.5, 0, 0, 1, 1), Detection("QA", 0.2499, 0, 0, 1, 1)]
     frame = Frame(np.zeros((1, 1, 3), np.uint8), 1.0, "")
-    assert decide(Inference(frame, found, "a"), rule, triggered_at=1.0, expected_sha256="a") == (
+    assert decide(Inference(frame.exposed_at, found, "a"), rule, triggered_at=1.0, expected_sha256="a") == (
         Verdict.NG,
         (found[0],),
     )

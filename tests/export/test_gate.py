@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from sealpin.cli import main
-from sealpin_edge.tasks.finding import Detection
-from sealpin_edge.errors import InputError
-from sealpin_edge.tasks.model import Model
 from sealpin_edge.display.overlay import COLOURS
+from sealpin_edge.errors import InputError
 from sealpin_edge.model.photo import decode_photo, encode_jpeg
+from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.model import Model
 from sealpin_edge.tasks.verdict import Rule, Verdict
 from sealpin_export.gate import GATE, MAX_DROP, Flip, Gate, check_proven, judge_file, margin, network_detections
 from sealpin_export.metadata import add_metadata

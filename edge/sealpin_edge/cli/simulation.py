@@ -9,8 +9,8 @@ import click
 
 from ..errors import InputError
 from ..plc import DRIVERS
-from .program import Number, answer, json_option
 from ..simulation.line import VERDICT_S
+from .program import Number, answer, json_option
 
 PLACE = click.Path(path_type=Path)
 driver_option = click.option(
