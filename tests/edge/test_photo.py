@@ -31,6 +31,7 @@ from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.photos import inspect_photo, open_picture
 
 from ..conftest import part_photo, write_parts
+from .test_bundle import TEMPLATE
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) print\nshowpage\n%%EOF\n"
 # The first bytes of formats that Pillow or OpenCV know, and that are not decoded
@@ -45,19 +46,6 @@ OTHERS = {
     "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(64),
     "Sun raster": struct.pack(">8I", 0x59A66A95, 1, 1, 24, 4, 1, 0, 0) + bytes(4),
 }  # fmt: skip
-
-STATION = """
-[station]
-name = "one"
-mode = "full"
-[plc]
-host = "192.0.2.1"
-block = "DB100"
-[camera]
-driver = "folder"
-checks = "off"
-path = "photos"
-"""
 
 
 def encoded(kind: str, width: int, height: int, mode: str = "RGB") -> bytes:
@@ -194,7 +182,7 @@ def test_what_stands_in_a_photos_place_is_not_inspected_and_no_golden_photo(tmp_
     said = CliRunner().invoke(main, ["predict", str(toy_model), str(photos), "--json"])
     verdicts = {one["photo"]: one["verdict"] for one in json.loads(said.stdout)["photos"]}
     assert verdicts == {"good.jpg": "OK", **dict.fromkeys(("link.jpg", "gone.jpg", "pipe.jpg"), "NOT INSPECTED")}
-    (tmp_path / "station.toml").write_text(STATION)
+    (tmp_path / "station.toml").write_text(TEMPLATE)
     packed = ["bundle", "make", str(toy_model), "--station", str(tmp_path / "station.toml"), "--golden", str(photos)]
     told = CliRunner().invoke(main, [*packed, "--no-wheels", "--out", str(tmp_path / "b.sealpin")])
     assert told.exit_code == 2 and "this golden photo cannot be read" in told.output

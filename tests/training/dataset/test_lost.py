@@ -1,6 +1,7 @@
 """Labels that nobody can place: of which photo they are is not known, so that no photo becomes a good part for them."""
 
 import json
+import unicodedata
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -184,6 +185,17 @@ def test_an_archive_among_photos_may_hold_any_photos_labels(tmp_path: Path) -> N
     with zipfile.ZipFile(src / "labels.jpg", "w") as archive:
         archive.writestr("a.xml", BURR)
     assert "a.jpg" in look(src).unplaced and "a.jpg" in look(repaired(src)).unplaced
+
+
+@pytest.mark.parametrize("name", ["Öse 7.JPG", "o\u0308se.jpg", "bad(1).jpg", "a b.jpg"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_photo_is_named_in_any_spelling(tmp_path: Path, name: str, encoding: str) -> None:
+    add(tmp_path, "b", (Box("burr", 10, 20, 60, 90),), 2)
+    picture(1).save(tmp_path / name, "JPEG")
+    (tmp_path / "list.dat").write_text("nothing of it.jpeg2000", encoding=encoding)
+    assert not look(tmp_path).unplaced
+    (tmp_path / "list.dat").write_text(f"burr on {unicodedata.normalize('NFC', name).lower()}", encoding=encoding)
+    assert look(tmp_path).unplaced == {name}
 
 
 def test_a_mask_as_jpeg_is_known_by_its_name(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ PROSE = (".md", ".rst", ".html", ".htm", ".pdf", ".log", ".py", ".ipynb", ".sh",
 ARCHIVE_HEADS = (b"PK", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"Rar!")
 MOST_BYTES = 16 << 20
 _ENDINGS = "|".join(ending[1:] for ending in PHOTO_ENDINGS)
-_PHOTO_NAME = re.compile(rb"[^\s/\\\"'`,;|<>()\[\]{}=:]*\.(?:%b)(?![a-z0-9])" % _ENDINGS.encode(), re.IGNORECASE)
+_PHOTO_NAME = re.compile(rf"[^\s/\\\"'`,;|<>()\[\]{{}}=:]*\.(?:{_ENDINGS})(?![a-z0-9])", re.IGNORECASE)
 
 
 def tell_asides(files: Files, unlabelled: Sequence[str]) -> None:
@@ -26,8 +26,8 @@ def tell_asides(files: Files, unlabelled: Sequence[str]) -> None:
     What has been told to be no labels is among them: a list of photos says something of each.
     """
     stems = {namesake(photo) for photo in unlabelled}
-    # A name with a blank is known by its last word
-    names = {photo.rpartition("/")[2].split()[-1].casefold().encode(errors="replace") for photo in unlabelled}
+    # A name with a blank is known by its last word, as in a text
+    names = {namesake(_PHOTO_NAME.findall(photo)[-1]) for photo in unlabelled}
     told = {one.file for one in files.findings if one.kind != "file-passed-over"} - set(_hidden(files))
     unread = [name for ending in (".yaml", ".yml") for name in files.labels.get(ending, ())]
     noted = [one.file for one in files.findings if one.kind == "file-passed-over" and "a copy of" not in one.found]
@@ -65,14 +65,16 @@ def _called(name: str, stems: set[str]) -> str:
     return ""
 
 
-def _names_a_photo(path: Path, names: set[bytes]) -> str:
+def _names_a_photo(path: Path, names: set[str]) -> str:
     """Which photo of the folder a file's text names; "" when none."""
     if path.name.lower().endswith(PROSE) or not path.is_file():
         return ""
     try:
         with open(path, "rb") as file:
-            text = file.read(MOST_BYTES).replace(b"\0", b"")
+            data = file.read(MOST_BYTES)
     except OSError:
         return ""
-    found = next((word for word in _PHOTO_NAME.findall(text) if word.lower() in names), b"")
-    return f"it names {found.decode(errors='replace')}" if found else ""
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
+    text = data.decode(encoding, errors="replace").replace("\0", "")
+    found = next((word for word in _PHOTO_NAME.findall(text) if namesake(word) in names), "")
+    return f"it names {found}" if found else ""
