@@ -198,6 +198,19 @@ def test_a_photo_is_named_in_any_spelling(tmp_path: Path, name: str, encoding: s
     assert look(tmp_path).unplaced == {name}
 
 
+@pytest.mark.parametrize("copy", ["a (1)", "a (conflicted copy)", "a - Copy"])
+def test_the_copy_of_labels_speaks_against_labels_without_an_object(tmp_path: Path, copy: str) -> None:
+    src = tmp_path / "src"
+    add(src, "b", (Box("burr", 10, 20, 60, 90),), 2)
+    add(src, "c", (), 3)
+    picture(1).save(src / "a.jpg", quality=90)
+    (src / "a.xml").write_bytes(XML % b"")
+    assert not look(src).unplaced
+    (src / f"{copy}.xml").write_bytes(BURR.replace(b"<filename>a.jpg</filename>", b""))
+    assert errors(look(src)) and look(src).unplaced == {"a.jpg"}
+    assert look(repaired(src)).unplaced == {"a.jpg"}
+
+
 def test_a_mask_as_jpeg_is_known_by_its_name(tmp_path: Path) -> None:
     add(tmp_path, "b", (Box("burr", 10, 20, 60, 90),), 2)
     picture(1).save(tmp_path / "masked_man.jpg")

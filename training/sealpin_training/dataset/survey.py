@@ -37,6 +37,8 @@ LEAST_BOXES = 20
 _OF_A_GAP = ("labels-differ", "size-differs", "class-missing")
 # Whatever the file is called: labels of any photo may be behind its end, or in it
 _MAY_LACK_ANY = ("labels-cut", "labels-aside", "photo-mask")
+# What programs put behind the name of a copy: "a (1)", "a (conflicted copy)", "a - Copy"
+_COPY = re.compile(r"\s*(?:\([^()]*\)|-\s*copy|copy \d+)$", re.IGNORECASE)
 # A mask as JPEG has more colours than its two
 _MASK = re.compile(r"(?:^|[/_. -])(?:masks?|ground_?truth)(?:[/_. -]|$)", re.IGNORECASE)
 
@@ -249,7 +251,7 @@ def _stems(name: str) -> set[str]:
     last = name.replace("\\", "/").rpartition("/")[2].strip().lstrip(".")
     whole = namesake(f"{last}.")
     stem = namesake(last).strip()
-    return {whole, stem, namesake(stem)}
+    return {whole, stem, namesake(stem), _COPY.sub("", stem)}
 
 
 def _check_scale(file: str, boxes: Iterable[tuple[int, Box]], width: int, height: int, rules: Rules) -> list[Finding]:
