@@ -305,7 +305,7 @@ def models(folder: Path) -> tuple[Sequence[bytes], Read]:
 
     def read(data: bytes) -> None:
         path.write_bytes(data)
-        Model(path, threads=1).detect(photo)
+        Model(path, threads=1).read(photo)
 
     return [tiny_model()], read
 

@@ -73,7 +73,7 @@ def mostly_good(model: Path, photos: Path, folder: Path) -> None:
     station = Model(model)
     sorted_out: dict[Verdict, list[Path]] = {verdict: [] for verdict in Verdict}
     for photo in sorted(photos.glob("*.jpg")):
-        verdict, _ = judge(station.detect(read_photo(photo)), station.rule())
+        verdict, _ = judge(station.read(read_photo(photo)).findings, station.rule())
         sorted_out[verdict].append(photo)
     folder.mkdir()
     for number, photo in enumerate(

@@ -57,7 +57,7 @@ def measure(run: Run, photo: Path, photos: int, work: Path) -> list[dict[str, ob
         path = work / f"{anchors}_{kept}.tflite"
         write_model(changed, graph.trained_network(changed), model_card(changed, "none"), path.with_suffix(""), path)
         model = Model(path)
-        found = [model.detect(decode_photo(record.data, record.name)) for record in records]
+        found = [model.read(decode_photo(record.data, record.name)).findings for record in records]
         ap = coco_score(records, found, run.classes).metrics["AP"]
         rows.append({"anchors": anchors if anchors != ALL else "all", "kept": kept, "AP": round(ap, 4)})
         files.append(path)

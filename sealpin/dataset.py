@@ -15,7 +15,7 @@ from .rule import threshold_option
 
 if TYPE_CHECKING:
     from sealpin_edge.tasks.verdict import Thresholds
-    from sealpin_training.dataset.findings import Finding
+    from sealpin_training.dataset.faults import Fault
     from sealpin_training.dataset.survey import Rules, Survey
 
 PATH = click.Path(path_type=Path)
@@ -289,7 +289,7 @@ def convert(
 
 def _after_check(found: "Survey", src: Path, classes: str) -> str:
     """The line of the next command: it does what the findings' advice says, and holds the folder against the same."""
-    from sealpin_training.dataset.findings import KINDS
+    from sealpin_training.dataset.faults import KINDS
 
     kinds = {one.kind for one in found.findings if one.severity == "error"}
     same_classes = _same_classes(classes)
@@ -335,9 +335,9 @@ def _pairs(given: tuple[str, ...], option: str) -> Mapping[str, str]:
     return pairs
 
 
-def _findings_text(findings: "list[Finding]") -> str:
+def _findings_text(findings: "list[Fault]") -> str:
     """Findings by kind, the worst first, a few of each."""
-    from sealpin_training.dataset.findings import KINDS
+    from sealpin_training.dataset.faults import KINDS
 
     lines = []
     for kind, group in groupby(findings, key=lambda finding: finding.kind):

@@ -72,7 +72,7 @@ def predict(
     lines = [
         printable(
             f"{one.verdict.value:<14}{one.photo}  "
-            + (one.why or ", ".join(f"{box.category} {box.score:.0%}" for box in one.detections))
+            + (one.why or ", ".join(f"{box.category} {box.score:.0%}" for box in one.findings))
         )
         for one in found
     ]

@@ -17,12 +17,13 @@ from sealpin_edge.config.station import StationConfig
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import check_apart, read_text, write_whole
 from sealpin_edge.inspection.checks import read_limits
+from sealpin_edge.model.runtime import read_model
 from sealpin_edge.release import bundle
 from sealpin_edge.release.bundle import Manifest, make_manifest, version_order, write_bundle
 from sealpin_edge.release.golden import GOLDEN_FILE
 from sealpin_edge.release.preflight import VERSIONS
 from sealpin_edge.release.signature import sign
-from sealpin_edge.tasks.model import Model, read_model
+from sealpin_edge.tasks.model import Model
 from sealpin_edge.tasks.verdict import Verdict, departures
 from sealpin_training.evaluation.boxes import shortcomings
 

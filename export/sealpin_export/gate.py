@@ -15,12 +15,13 @@ import numpy as np
 from sealpin_edge.errors import InputError, in_words
 from sealpin_edge.files import parse_json
 from sealpin_edge.model.photo import decode_photo
-from sealpin_edge.tasks.finding import Detection
-from sealpin_edge.tasks.model import Model, read_model
+from sealpin_edge.model.runtime import read_model
+from sealpin_edge.tasks.finding import Edges, Finding, overlap
+from sealpin_edge.tasks.model import Model
 from sealpin_edge.tasks.verdict import Rule, Verdict, counted, judge
 from sealpin_training.dataset.records import Record
 from sealpin_training.evaluation.coco import coco_score
-from sealpin_training.evaluation.confusion import LEAST_OVERLAP, overlap
+from sealpin_training.evaluation.confusion import LEAST_OVERLAP
 from sealpin_training.progress import progress
 from sealpin_training.quiet import tensorflow
 
@@ -113,10 +114,10 @@ class Judged:
 
     gate: Gate
     rule: Rule
-    found: list[list[Detection]]
+    found: Sequence[Sequence[Finding]]
 
 
-def network_detections(saved_model: Path, records: Sequence[Record], classes: Sequence[str]) -> list[list[Detection]]:
+def network_detections(saved_model: Path, records: Sequence[Record], classes: Sequence[str]) -> list[list[Finding]]:
     """What a SavedModel finds on each photo, in the photo's pixels."""
     tf = tensorflow()
 
@@ -131,7 +132,7 @@ def network_detections(saved_model: Path, records: Sequence[Record], classes: Se
         edges = boxes * [record.height, record.width, record.height, record.width]
         found.append(
             [
-                Detection(classes[int(label) - 1], float(score), xmin, ymin, xmax, ymax)
+                Finding(classes[int(label) - 1], float(score), Edges(xmin, ymin, xmax, ymax))
                 for label, score, (ymin, xmin, ymax, xmax) in zip(labels, scores, edges.tolist(), strict=True)
             ]
         )
@@ -139,11 +140,13 @@ def network_detections(saved_model: Path, records: Sequence[Record], classes: Se
 
 
 def judge_file(
-    path: Path, records: Sequence[Record], network: Sequence[Sequence[Detection]], max_drop: float = MAX_DROP
+    path: Path, records: Sequence[Record], network: Sequence[Sequence[Finding]], max_drop: float = MAX_DROP
 ) -> Judged:
     """Judge the photos with a model file as a station does, and compare with what the network found on them."""
     model = Model(path)
-    found = [model.detect(decode_photo(record.data, record.name)) for record in progress(records, path.name, "photo")]
+    found = [
+        model.read(decode_photo(record.data, record.name)).findings for record in progress(records, path.name, "photo")
+    ]
     classes, rule = model.card.classes, model.rule()
     before, after = (coco_score(records, one, classes) for one in (network, found))
     scores, boxes, lost = _differences(network, found, rule.thresholds)
@@ -207,7 +210,7 @@ def check_proven(path: Path, sha256: str = "") -> bool:
     return bool(proven)
 
 
-def margin(found: Sequence[Detection], rule: Rule) -> float:
+def margin(found: Sequence[Finding], rule: Rule) -> float:
     """How far the part's verdict is from turning: log odds of the score that decides it, less the threshold's."""
     return max(
         (_log_odds(one.score) - _log_odds(rule.thresholds[one.category]) for one in _rejecting(found, rule)),
@@ -215,7 +218,7 @@ def margin(found: Sequence[Detection], rule: Rule) -> float:
     )
 
 
-def _rejecting(found: Sequence[Detection], rule: Rule) -> list[Detection]:
+def _rejecting(found: Sequence[Finding], rule: Rule) -> list[Finding]:
     """The detections that could reject a part, whatever their score."""
     return [one for one in found if one.category not in rule.notice]
 
@@ -225,7 +228,7 @@ def _log_odds(score: float) -> float:
     return log(score / (1 - score))
 
 
-def _flip(photo: str, network: Sequence[Detection], file: Sequence[Detection], rule: Rule) -> Flip | None:
+def _flip(photo: str, network: Sequence[Finding], file: Sequence[Finding], rule: Rule) -> Flip | None:
     before, after = (judge(found, rule)[0] for found in (network, file))
     if before is after:
         return None
@@ -236,7 +239,7 @@ def _flip(photo: str, network: Sequence[Detection], file: Sequence[Detection], r
 
 
 def _counting(
-    network: Sequence[Sequence[Detection]], file: Sequence[Sequence[Detection]], rule: Rule
+    network: Sequence[Sequence[Finding]], file: Sequence[Sequence[Finding]], rule: Rule
 ) -> dict[str, tuple[int, int]]:
     """Of each category: how many of the network's boxes count, and how many of those the file has lost."""
     counts = dict.fromkeys(rule.thresholds, (0, 0))
@@ -248,14 +251,14 @@ def _counting(
     return counts
 
 
-def _peer(one: Detection, among: Sequence[Detection]) -> Detection | None:
+def _peer(one: Finding, among: Sequence[Finding]) -> Finding | None:
     """The detection of the same category that overlaps it most, by a half at least."""
-    peers = [two for two in among if two.category == one.category and overlap(one, two) >= LEAST_OVERLAP]
-    return max(peers, key=lambda two: overlap(one, two), default=None)
+    peers = [two for two in among if two.category == one.category and overlap(one.box, two.box) >= LEAST_OVERLAP]
+    return max(peers, key=lambda two: overlap(one.box, two.box), default=None)
 
 
 def _differences(
-    network: Sequence[Sequence[Detection]], file: Sequence[Sequence[Detection]], thresholds: Mapping[str, float]
+    network: Sequence[Sequence[Finding]], file: Sequence[Sequence[Finding]], thresholds: Mapping[str, float]
 ) -> tuple[list[float], list[float], int]:
     """Of the network's detections from half the threshold on: how far scores and edges of their counterparts are."""
     scores, boxes, lost = [], [], 0
@@ -268,7 +271,5 @@ def _differences(
                 lost += 1
                 continue
             scores.append(abs(one.score - peer.score))
-            boxes.append(
-                max(abs(getattr(one, edge) - getattr(peer, edge)) for edge in ("xmin", "ymin", "xmax", "ymax"))
-            )
+            boxes += [max(abs(a - b) for a, b in zip(one.box, peer.box, strict=True))] if one.box and peer.box else []
     return scores, boxes, lost

@@ -11,12 +11,12 @@ from sealpin_edge.display.overlay import draw_overlay
 from sealpin_edge.errors import InputError, NoJudgement
 from sealpin_edge.files import check_apart, write_whole
 from sealpin_edge.model.photo import encode_jpeg, read_photo
-from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.finding import Finding
 from sealpin_edge.tasks.model import Model
 from sealpin_edge.tasks.verdict import Rule, Verdict, judge
 from sealpin_training.dataset.boxes import clip
+from sealpin_training.dataset.faults import KINDS, Fault
 from sealpin_training.dataset.files import LABEL_ENDINGS, PHOTO_ENDINGS, find_files
-from sealpin_training.dataset.findings import KINDS, Finding
 from sealpin_training.dataset.formats import voc
 from sealpin_training.dataset.labels import Box
 from sealpin_training.progress import progress
@@ -27,11 +27,11 @@ NOT_OPENED = ("link-broken", "link-outside", "file-special", "file-unreadable")
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model makes of one photo: its verdict, the detections that count, and why it was not inspected."""
+    """What a model makes of one photo: its verdict, the findings that count, and why it was not inspected."""
 
     photo: str
     verdict: Verdict
-    detections: tuple[Detection, ...]
+    findings: tuple[Finding, ...]
     why: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -39,14 +39,7 @@ class Prediction:
         return {
             "photo": self.photo,
             "verdict": self.verdict.value,
-            "detections": [
-                {
-                    "category": one.category,
-                    "score": round(one.score, 4),
-                    "box": [round(edge, 2) for edge in (one.xmin, one.ymin, one.xmax, one.ymax)],
-                }
-                for one in self.detections
-            ],
+            "detections": [one.as_dict() for one in self.findings],
             "why": self.why,
         }
 
@@ -75,17 +68,18 @@ def predict(
     for name in progress(files, "predict", "photo"):
         try:
             photo = read_photo(folder / name)
-            verdict, found = judge(model.detect(photo), rule)
+            reading = model.read(photo)
+            verdict, found = judge(reading.findings, rule)
         except (InputError, NoJudgement) as fault:
             told = (fault.problem, fault.found, fault.allowed and f"allowed: {fault.allowed}")
             why = ", ".join(text for text in told if text)
             yield Prediction(name, Verdict.NOT_INSPECTED, (), why)
             continue
         if overlays:
-            _write(_place(overlays, name, ".jpg"), encode_jpeg(draw_overlay(photo, verdict, found)))
+            _write(_place(overlays, name, ".jpg"), encode_jpeg(draw_overlay(photo, verdict, found, reading.heat_map)))
         if xml:
             height, width = photo.shape[:2]
-            boxes = [Box(one.category, *clip((one.xmin, one.ymin, one.xmax, one.ymax), width, height)) for one in found]
+            boxes = [Box(one.category, *clip(one.edges, width, height)) for one in found]
             _write(_place(xml, name, ".xml"), voc.encode(Path(name).name, width, height, boxes, proposed=True))
         yield Prediction(name, verdict, found)
     for one in unread:
@@ -93,7 +87,7 @@ def predict(
         yield Prediction(one.file, Verdict.NOT_INSPECTED, (), why)
 
 
-def _photos(photos: Path) -> tuple[Sequence[str], Sequence[Finding]]:
+def _photos(photos: Path) -> tuple[Sequence[str], Sequence[Fault]]:
     """The photos to judge, and what may be more of them but cannot be read."""
     if photos.is_file():
         return [photos.name], []

@@ -11,7 +11,7 @@ from sealpin_edge.errors import quote
 from sealpin_edge.files import write_whole
 from sealpin_edge.model.photo import Photo, decode_photo
 from sealpin_edge.tasks.benchmark import STAGES, Timing, benchmark, loaded, machine
-from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.finding import Finding
 from sealpin_edge.tasks.verdict import Rule, judge
 from sealpin_training import html
 from sealpin_training.dataset.records import Record
@@ -44,7 +44,7 @@ def write_report(
     out: Path,
     steps: Sequence[ExportStep],
     records: Sequence[Record],
-    network: Sequence[Sequence[Detection]],
+    network: Sequence[Sequence[Finding]],
     judged: Sequence[Judged],
     files: Sequence[Path],
     lost: Sequence[LayerLoss],
@@ -135,7 +135,7 @@ def _timing(one: Timing) -> tuple[str, ...]:
     return Path(one.model).name, str(one.threads), *(f"{value:.1f}" for value in figures)
 
 
-def _pairs(records: Sequence[Record], network: Sequence[Sequence[Detection]], judged: Judged) -> bytes:
+def _pairs(records: Sequence[Record], network: Sequence[Sequence[Finding]], judged: Judged) -> bytes:
     """The photos whose verdicts moved most, marked by the network and by the file."""
     import cv2
 
@@ -155,7 +155,7 @@ def _pairs(records: Sequence[Record], network: Sequence[Sequence[Detection]], ju
     return bytes(cv2.imencode(".png", cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
-def _marked(photo: Photo, found: Sequence[Detection], rule: Rule) -> Photo:
+def _marked(photo: Photo, found: Sequence[Finding], rule: Rule) -> Photo:
     import cv2
 
     marked = draw_overlay(photo, *judge(found, rule))

@@ -1,7 +1,7 @@
 """What a TFLite file is: inputs, outputs and their roles, quantisation, metadata, operators, and who can run it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,19 +9,20 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as schema
 
 from sealpin_edge.errors import InputError
-from sealpin_edge.model.card import CARD_NAME
+from sealpin_edge.model.card import CARD_NAME, read_card
+from sealpin_edge.model.runtime import load_interpreter, read_model
 from sealpin_edge.model.tflite_file import DAMAGED, TfliteFile, read_tflite
-from sealpin_edge.tasks.model import DETECTION_OPERATOR, Model, load_interpreter, read_model
-
-ROLES = ("boxes", "classes", "scores", "count")
+from sealpin_edge.tasks.model import Model
+from sealpin_edge.tasks.task import TASKS, task_of
 
 
 def describe_model(path: Path, labels: Sequence[str] | None = None) -> dict[str, Any]:
     """Everything that the file tells, for JSON. Raises InputError when it is no TFLite file."""
     data = read_model(path)
     file = read_tflite(data, str(path))
-    card, refused = None, ""
+    card, refused, roles = None, "", dict[int, str]()
     try:
+        roles |= TASKS[task_of(file, read_card(file, str(path)), str(path))](file, str(path)).roles
         card = Model(path, labels=labels).card
     except InputError as error:
         refused = ": ".join(text for text in (error.problem, error.found) if text)
@@ -29,7 +30,7 @@ def describe_model(path: Path, labels: Sequence[str] | None = None) -> dict[str,
         "file": str(path),
         "bytes": len(data),
         "task": card.task if card else None,
-        **_graph(data, str(path), file),
+        **_graph(data, str(path), file, roles),
         "labels": list(card.classes if card else file.labels() or ()),
         "thresholds": dict(card.thresholds) if card else {},
         "notice": list(card.notice) if card else [],
@@ -44,9 +45,8 @@ def describe_model(path: Path, labels: Sequence[str] | None = None) -> dict[str,
     }
 
 
-def _graph(data: bytes, name: str, file: TfliteFile) -> dict[str, Any]:
+def _graph(data: bytes, name: str, file: TfliteFile, roles: Mapping[int, str]) -> dict[str, Any]:
     """Inputs, outputs, operators and quantisation, whether or not the runtime here understands them."""
-    ends = next((one.outputs for one in file.operators if one.custom == DETECTION_OPERATOR), ())
     try:  # the sizes of custom operators' outputs, which only the runtime knows
         sizes = {one["index"]: one["shape"].tolist() for one in load_interpreter(data, name).get_output_details()}
     except InputError:
@@ -63,8 +63,7 @@ def _graph(data: bytes, name: str, file: TfliteFile) -> dict[str, Any]:
         return {
             "inputs": [_tensor(tensors[index], "photo" if len(file.inputs) == 1 else "") for index in file.inputs],
             "outputs": [
-                _tensor(tensors[index], ROLES[ends.index(index)] if index in ends else "")
-                | ({"shape": sizes[index]} if index in sizes else {})
+                _tensor(tensors[index], roles.get(index, "")) | ({"shape": sizes[index]} if index in sizes else {})
                 for index in file.outputs
             ],
             "quantisation": " and ".join(sorted(inside & {"int8", "uint8", "float16"})) or "none",

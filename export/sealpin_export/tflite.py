@@ -8,7 +8,7 @@ import numpy as np
 
 from sealpin_edge.errors import EnvironmentFault
 from sealpin_edge.model.photo import decode_photo, stretch
-from sealpin_edge.tasks.model import load_interpreter
+from sealpin_edge.model.runtime import load_interpreter
 from sealpin_training.dataset.records import RecordFile
 from sealpin_training.progress import progress
 from sealpin_training.quiet import quiet_stderr, tensorflow

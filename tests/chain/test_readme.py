@@ -97,11 +97,11 @@ def test_a_bare_interpreter_finds_what_sealpin_finds(walked: Walk, tmp_path: Pat
     peer = json.loads(done.stdout)
     assert peer["labels"] == list(model.card.classes) == sorted(CLASSES)
     assert "uint8" in peer["dtype"]
-    found = model.detect(photo)
+    found = model.read(photo).findings
     assert len(found) == peer["count"]
     height, width = photo.shape[:2]
     peers = np.clip(np.array(peer["boxes"])[: len(found)], 0, 1) * [height, width, height, width]
-    np.testing.assert_allclose([[one.ymin, one.xmin, one.ymax, one.xmax] for one in found], peers, atol=1e-3)
+    np.testing.assert_allclose([[one.edges[side] for side in (1, 0, 3, 2)] for one in found], peers, atol=1e-3)
 
 
 def test_the_metadata_reader_tells_labels_and_normalisation(walked: Walk) -> None:

@@ -89,8 +89,8 @@ def described(model: bytes, folder: Path) -> bytes:
 
 def found(model: Model) -> list[tuple[str, int, int]]:
     return sorted(
-        (one.category, round(one.xmin / CELL), round(one.ymin / CELL))
-        for one in model.detect(part_photo(*BURRS))
+        (one.category, round(one.edges.xmin / CELL), round(one.edges.ymin / CELL))
+        for one in model.read(part_photo(*BURRS)).findings
         if one.score > 0.5
     )
 
@@ -171,7 +171,9 @@ def test_no_class_is_lost_with_any_number_of_threads(tmp_path: Path, threads: in
     path = tmp_path / "classes.tflite"
     path.write_bytes(converted(detect))
     model = Model(path, threads, labels=[f"class {index}" for index in range(classes)])
-    assert sorted(one.category for one in model.detect(part_photo()) if one.score > 0.5) == sorted(model.card.classes)
+    assert sorted(one.category for one in model.read(part_photo()).findings if one.score > 0.5) == sorted(
+        model.card.classes
+    )
 
 
 def recurrent() -> Any:
@@ -211,7 +213,7 @@ def classifier() -> Any:
     [
         (recurrent, "2 inputs"),
         (with_an_unknown_operator, "custom operators .*Betainc"),
-        (classifier, "no detections among its outputs"),
+        (classifier, "outputs of no task"),
     ],
 )
 def test_what_a_station_cannot_run_is_refused_with_the_reason(
@@ -255,8 +257,10 @@ def test_a_certain_box_wholly_outside_the_photo_is_not_dropped(tmp_path: Path) -
     path = tmp_path / "foreign.tflite"
     path.write_bytes(converted(detector(shift=2.0)))
     model = Model(path, labels=["PR", "QA"])
-    detections = model.detect(part_photo(("PR", 2, 3)))
-    assert [(one.category, one.xmin, one.xmax) for one in detections if one.score > 0.5] == [("PR", SIDE, SIDE)]
+    detections = model.read(part_photo(("PR", 2, 3))).findings
+    assert [(one.category, one.edges.xmin, one.edges.xmax) for one in detections if one.score > 0.5] == [
+        ("PR", SIDE, SIDE)
+    ]
     assert judge(detections, model.rule())[0] is Verdict.NG
 
 
@@ -269,7 +273,7 @@ def test_a_network_that_gives_no_number_is_never_a_good_part(tmp_path: Path, aft
     pixels[0, 0, 0, 0] = np.nan
     model.invoke(pixels)
     with pytest.raises(NoJudgement, match="no number"):
-        model.read(SIDE, SIDE)
+        model.interpret(SIDE, SIDE)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

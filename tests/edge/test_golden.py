@@ -45,8 +45,8 @@ def folder(tmp_path: Path, model: Model) -> Path:
         path = folder / f"part_{number}.jpg"
         path.write_bytes(encode_jpeg(np.repeat(part_photo(*burrs, seed=number), 2, axis=1)))
         found = [
-            {"category": one.category, "score": one.score, "box": [one.xmin, one.ymin, one.xmax, one.ymax]}
-            for one in model.detect(read_photo(path))
+            {"category": one.category, "score": one.score, "box": list(one.edges)}
+            for one in model.read(read_photo(path)).findings
         ]
         photos.append({"photo": path.name, "verdict": "NG" if burrs else "OK", "detections": found})
     (folder / GOLDEN_FILE).write_text(json.dumps({"photos": photos}))
@@ -100,7 +100,7 @@ def test_another_place_category_or_number_is_told_beside_what_was_found(model: M
 
 
 def test_what_is_found_besides_is_refused_when_it_counts_for_certain(model: Model, folder: Path) -> None:
-    score = model.detect(read_photo(folder / "part_0.jpg"))[0].score
+    score = model.read(read_photo(folder / "part_0.jpg")).findings[0].score
     change(folder, lambda found: found.clear())
     known = json.loads((folder / GOLDEN_FILE).read_text())
     known["photos"][0]["verdict"] = "OK"
@@ -114,7 +114,7 @@ def test_what_is_found_besides_is_refused_when_it_counts_for_certain(model: Mode
 @pytest.mark.parametrize("sign", [1, -1])
 def test_scores_and_edges_may_differ_by_what_another_processor_does(model: Model, folder: Path, sign: int) -> None:
     whole = (folder / GOLDEN_FILE).read_text()
-    found = model.detect(read_photo(folder / "part_0.jpg"))[0]
+    found = model.read(read_photo(folder / "part_0.jpg")).findings[0]
     limit = BOX_TOLERANCE * WIDE
     for edge in range(4):
         shift(folder, sign * (limit - A_LITTLE), edge)

@@ -17,7 +17,7 @@ from sealpin_edge.errors import Refused, Unavailable
 from sealpin_edge.simulation.servers import FtpServer, free_port
 from sealpin_edge.upload import make_uploader
 from sealpin_edge.upload.section import PhotosSection
-from sealpin_edge.watch.doctor import Finding, examine
+from sealpin_edge.watch.doctor import Diagnosis, examine
 
 from .peers import smbd
 from .sftp_server import Files, sftp_server
@@ -47,7 +47,7 @@ def answers(text: str) -> Callable[..., None]:
     return lambda handler, *rest: handler.respond(text)
 
 
-def looked_over(tmp_path: Path, photos: PhotosSection) -> Finding:
+def looked_over(tmp_path: Path, photos: PhotosSection) -> Diagnosis:
     """What doctor says of the photos of a station that has nothing else."""
     config = StationConfig(
         tmp_path,

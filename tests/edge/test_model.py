@@ -8,6 +8,7 @@ import tracemalloc
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,29 +22,29 @@ from tests.conftest import CELL, part_photo, toy_card
 
 def test_finds_burrs_with_category_score_and_box_in_the_photos_own_pixels(toy_model: Path) -> None:
     model = Model(toy_model)
-    found = [one for one in model.detect(part_photo(("PR", 2, 3), ("QA", 5, 6))) if one.score > 0.5]
-    assert sorted(
-        (one.category, round(one.xmin), round(one.ymin), round(one.xmax), round(one.ymax)) for one in found
-    ) == [
+    found = [one for one in model.read(part_photo(("PR", 2, 3), ("QA", 5, 6))).findings if one.score > 0.5]
+    assert sorted((one.category, *map(round, one.edges)) for one in found) == [
         ("PR", 2 * CELL, 3 * CELL, 3 * CELL, 4 * CELL),
         ("QA", 5 * CELL, 6 * CELL, 6 * CELL, 7 * CELL),
     ]
     wide = part_photo(("PR", 2, 3)).repeat(3, axis=1)
-    (burr,) = [one for one in model.detect(wide) if one.score > 0.5]
-    assert (burr.xmin, burr.xmax) == pytest.approx((2 * CELL * 3, 3 * CELL * 3))
+    (burr,) = [one for one in model.read(wide).findings if one.score > 0.5]
+    assert (burr.edges.xmin, burr.edges.xmax) == pytest.approx((2 * CELL * 3, 3 * CELL * 3))
 
 
 NOISY = """
-import os, sys, sealpin_edge.tasks.model as model
+import os, sys, sealpin_edge.model.runtime as runtime
 from pathlib import Path
-kind = model._interpreter_class()
+from typing import Any
+from sealpin_edge.tasks.model import Model
+kind = runtime._interpreter_class()
 
 def noisy(**options):
     os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\\nWARNING: old file\\n")
     return kind(**options)
 
-model._interpreter_class = lambda: noisy
-model.Model(Path(sys.argv[1]))
+runtime._interpreter_class = lambda: noisy
+Model(Path(sys.argv[1]))
 print("after", file=sys.stderr)
 """
 
@@ -69,7 +70,7 @@ def test_what_cannot_be_read_is_told_in_words(place: str, tmp_path: Path) -> Non
 
 
 def test_a_clean_part_has_no_detection_that_counts(toy_model: Path) -> None:
-    assert all(one.score < 0.5 for one in Model(toy_model).detect(part_photo()))
+    assert all(one.score < 0.5 for one in Model(toy_model).read(part_photo()).findings)
 
 
 def test_the_metadata_names_labels_for_other_readers(toy_model: Path) -> None:
@@ -99,11 +100,12 @@ def test_a_truncated_model_is_refused(toy_model: Path, tmp_path: Path) -> None:
         Model(path)
 
 
-def test_a_card_of_a_newer_sealpin_is_refused(toy_tflite: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("newer", [{"format": 99}, {"task": "smell"}])
+def test_a_card_of_a_newer_sealpin_is_refused(toy_tflite: bytes, newer: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(toy_tflite)
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("sealpin.json", json.dumps(asdict(toy_card(format=99))))
+        archive.writestr("sealpin.json", json.dumps(asdict(toy_card(**newer))))
     with pytest.raises(InputError, match="newer sealpin"):
         Model(path)
 

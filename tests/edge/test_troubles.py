@@ -20,7 +20,7 @@ from sealpin_edge.errors import InputError, Unavailable
 from sealpin_edge.simulation.servers import FtpServer, ResultsServer, free_port
 from sealpin_edge.upload import make_uploader
 from sealpin_edge.upload.section import PhotosSection
-from sealpin_edge.watch.doctor import Finding, examine
+from sealpin_edge.watch.doctor import Diagnosis, examine
 
 from .peers import smbd, sshd
 from .test_bad_servers import Api, confirmed, record, wait_until
@@ -166,7 +166,7 @@ def config_of(tmp_path: Path, results: ResultsSection) -> StationConfig:
     )
 
 
-def of_results(tmp_path: Path, results: ResultsSection) -> Finding:
+def of_results(tmp_path: Path, results: ResultsSection) -> Diagnosis:
     return next(one for one in examine(config_of(tmp_path, results)) if one.what == "results")
 
 

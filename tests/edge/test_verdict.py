@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sealpin_edge.errors import InputError
 from sealpin_edge.model.photo import Frame
-from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.finding import Edges, Finding
 from sealpin_edge.tasks.verdict import Inference, Rule, Verdict, check_rule, decide, departures, judge, with_thresholds
 from sealpin_export.gate import _flip
 from sealpin_training.dataset.labels import Box
@@ -19,7 +19,7 @@ from sealpin_training.evaluation.line import escapes_and_rejects
 
 CLASSES = ("PR", "QA", "XX")
 scores = st.one_of(st.floats(0, 1), st.just(nan))
-findings = st.lists(st.builds(Detection, st.sampled_from(CLASSES), scores, *[st.just(1.0)] * 4), max_size=4)
+findings = st.lists(st.builds(Finding, st.sampled_from(CLASSES), scores, st.just(Edges(1, 1, 1, 1))), max_size=4)
 rules = st.builds(
     Rule,
     st.fixed_dictionaries({name: st.floats(0.01, 1) for name in CLASSES}),
@@ -28,7 +28,7 @@ rules = st.builds(
 
 
 @given(findings, rules)
-def test_ok_takes_numbers_alone_and_nothing_that_rejects(found: list[Detection], rule: Rule) -> None:
+def test_ok_takes_numbers_alone_and_nothing_that_rejects(found: list[Finding], rule: Rule) -> None:
     verdict, counted = judge(found, rule)
     rejecting = [one for one in counted if one.category not in rule.notice]
     assert (verdict is Verdict.NG) == bool(rejecting)
@@ -37,7 +37,7 @@ def test_ok_takes_numbers_alone_and_nothing_that_rejects(found: list[Detection],
 
 
 @given(findings, findings, rules)
-def test_station_gate_and_evaluation_say_the_same(one: list[Detection], two: list[Detection], rule: Rule) -> None:
+def test_station_gate_and_evaluation_say_the_same(one: list[Finding], two: list[Finding], rule: Rule) -> None:
     frame = Frame(np.zeros((1, 1, 3), np.uint8), 2.0, "")
     verdicts = [
         decide(Inference(frame.exposed_at, found, "a"), rule, triggered_at=1.0, expected_sha256="a")[0]
@@ -53,7 +53,7 @@ def test_station_gate_and_evaluation_say_the_same(one: list[Detection], two: lis
 
 
 @given(findings, rules, st.booleans())
-def test_an_old_frame_or_another_model_is_never_judged(found: list[Detection], rule: Rule, old: bool) -> None:
+def test_an_old_frame_or_another_model_is_never_judged(found: list[Finding], rule: Rule, old: bool) -> None:
     frame = Frame(np.zeros((1, 1, 3), np.uint8), 0.5 if old else 2.0, "")
     inference = Inference(frame.exposed_at, found, "a")
     verdict, _ = decide(inference, rule, triggered_at=1.0, expected_sha256="a" if old else "b")
@@ -62,7 +62,7 @@ def test_an_old_frame_or_another_model_is_never_judged(found: list[Detection], r
 
 def test_limits_belong_to_what_counts_and_what_is_fresh() -> None:
     rule = Rule({"PR": 0.5, "QA": 0.25})
-    found = [Detection("PR", 0.5, 0, 0, 1, 1), Detection("QA", 0.2499, 0, 0, 1, 1)]
+    found = [Finding("PR", 0.5, Edges(0, 0, 1, 1)), Finding("QA", 0.2499, Edges(0, 0, 1, 1))]
     frame = Frame(np.zeros((1, 1, 3), np.uint8), 1.0, "")
     assert decide(Inference(frame.exposed_at, found, "a"), rule, triggered_at=1.0, expected_sha256="a") == (
         Verdict.NG,

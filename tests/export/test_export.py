@@ -99,7 +99,7 @@ def test_a_float_file_gives_the_scores_of_the_checkpoint(run: Run, exported: Pat
         records, detect_photos(run.recipe(), trained_detector(run), records, run.classes), strict=True
     ):
         sure = [one.score for one in wanted if one.score >= 2 * LEAST_SCORE]
-        found = [one.score for one in model.detect(decode_photo(record.data))][: len(sure)]
+        found = [one.score for one in model.read(decode_photo(record.data)).findings][: len(sure)]
         np.testing.assert_allclose(found, sure, atol=1e-3)
         compared += len(sure)
     assert compared >= len(records) / 2

@@ -15,7 +15,7 @@ from sealpin.cli import main
 from sealpin_edge.display.overlay import COLOURS
 from sealpin_edge.errors import InputError
 from sealpin_edge.model.photo import decode_photo, encode_jpeg
-from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.finding import Edges, Finding
 from sealpin_edge.tasks.model import Model
 from sealpin_edge.tasks.verdict import Rule, Verdict
 from sealpin_export.gate import GATE, MAX_DROP, Flip, Gate, check_proven, judge_file, margin, network_detections
@@ -34,13 +34,13 @@ def test_a_verdict_that_turns_is_refused_when_it_was_certain(toy_model: Path, tm
         Record("bad.jpg", encode_jpeg(bad), SIDE, SIDE, (Box("PR", 2 * CELL, 3 * CELL, 3 * CELL, 4 * CELL),)),
         Record("good.jpg", encode_jpeg(part_photo()), SIDE, SIDE, ()),
     ]
-    own = [Model(toy_model).detect(decode_photo(record.data)) for record in records]
+    own = [Model(toy_model).read(decode_photo(record.data)).findings for record in records]
     gate = judge_file(toy_model, records, own).gate
     assert (gate.faults, gate.flips, gate.lost, gate.ap_drop) == ([], (), 0, 0.0)
-    burr = Detection("QA", 0.6, 0, 0, 50, 50)
+    burr = Finding("QA", 0.6, Edges(0, 0, 50, 50))
     doubtful = judge_file(toy_model, records, [own[0], [burr]]).gate
     assert ([flip.certain for flip in doubtful.flips], doubtful.faults, doubtful.lost) == ([False], [], 1)
-    sure = judge_file(toy_model, records, [own[0], [Detection("QA", 0.9, 0, 0, 50, 50)]]).gate
+    sure = judge_file(toy_model, records, [own[0], [Finding("QA", 0.9, Edges(0, 0, 50, 50))]]).gate
     assert sure.faults == ["good.jpg: OK instead of NG, score 0.00 instead of 0.90"]
 
 
@@ -53,26 +53,28 @@ def test_a_network_of_little_ap_must_not_lose_all_of_it(toy_model: Path) -> None
     places = [(x, y) for x in range(0, SIDE, 20) for y in range(0, SIDE, 20)]
     record = drawn_and_labelled(*(Box("PR", x, y, x + 10, y + 10) for x, y in places))
     (x, y), *_ = places
-    gate = judge_file(toy_model, [record], [[Detection("PR", 0.45, x, y, x + 10, y + 10), *burrs(record, toy_model)]])
+    gate = judge_file(
+        toy_model, [record], [[Finding("PR", 0.45, Edges(x, y, x + 10, y + 10)), *burrs(record, toy_model)]]
+    )
     assert gate.gate.flips == ()
     before, after = gate.gate.ap
     assert (0 < before < 0.01, after) == (True, 0.0), "less than --max-drop allows"
     assert gate.gate.faults == [f"AP 0.0000 instead of {before:.4f}: more than 0.001 is lost"]
 
 
-def burrs(record: Record, model: Path) -> list[Detection]:
-    return Model(model).detect(decode_photo(record.data))
+def burrs(record: Record, model: Path) -> list[Finding]:
+    return Model(model).read(decode_photo(record.data)).findings
 
 
 def test_boxes_that_count_must_not_be_lost_though_no_verdict_turns(toy_model: Path) -> None:
     record = drawn_and_labelled()
     own = burrs(record, toy_model)
-    others = [Detection("PR", 0.9, x, 0, x + 10, 10) for x in (0, 20)]
+    others = [Finding("PR", 0.9, Edges(x, 0, x + 10, 10)) for x in (0, 20)]
     assert judge_file(toy_model, [record], [[*own, others[0]]]).gate.faults == [], "one more or less is no proof"
     lost = judge_file(toy_model, [record], [[*own, *others]]).gate
     assert lost.counting == {"PR": (3, 2), "QA": (0, 0)}
     assert lost.faults == ["PR: 2 of 3 boxes that count are lost, more than 10%"]
-    weak = [Detection("PR", 0.4, x, 0, x + 10, 10) for x in (0, 20)]
+    weak = [Finding("PR", 0.4, Edges(x, 0, x + 10, 10)) for x in (0, 20)]
     assert judge_file(toy_model, [record], [[*own, *weak]]).gate.faults == [], "they do not count"
 
 
@@ -80,8 +82,8 @@ def test_what_is_only_shown_makes_no_verdict_certain(toy_tflite: bytes, tmp_path
     path = tmp_path / "model.tflite"
     path.write_bytes(add_metadata(toy_tflite, toy_card(notice=("QA",))))
     record = Record("good.jpg", encode_jpeg(part_photo()), SIDE, SIDE, ())
-    shown = Detection("QA", 0.99, 0, 0, 9, 9)
-    judged = judge_file(path, [record], [[shown, Detection("PR", 0.55, 20, 20, 29, 29)]])
+    shown = Finding("QA", 0.99, Edges(0, 0, 9, 9))
+    judged = judge_file(path, [record], [[shown, Finding("PR", 0.55, Edges(20, 20, 29, 29))]])
     assert judged.rule == Rule({"PR": 0.5, "QA": 0.5}, {"QA"})
     (flip,) = judged.gate.flips
     assert (flip.network, flip.file, flip.certain, flip.scores[0]) == ("NG", "OK", False, 0.55)
@@ -136,34 +138,35 @@ def test_a_verdict_is_certain_when_its_odds_are_three_times_the_thresholds(toy_m
     record = Record("good.jpg", encode_jpeg(part_photo()), SIDE, SIDE, ())
 
     def certain(score: float) -> bool:
-        (flip,) = judge_file(toy_model, [record], [[Detection("QA", score, 0, 0, 50, 50)]]).gate.flips
+        (flip,) = judge_file(toy_model, [record], [[Finding("QA", score, Edges(0, 0, 50, 50))]]).gate.flips
         return flip.certain
 
     assert not certain(0.749), "odds of less than 3 to 1, the threshold being at 1 to 1"
     assert certain(0.751)
     rule = Rule({"PR": 0.5, "QA": 0.25}, set())
-    found = [Detection("PR", 0.4, 0, 0, 9, 9), Detection("QA", 0.5, 0, 0, 9, 9)]
+    found = [Finding("PR", 0.4, Edges(0, 0, 9, 9)), Finding("QA", 0.5, Edges(0, 0, 9, 9))]
     assert margin(found, rule) == pytest.approx(log(1) - log(0.25 / 0.75))
     assert margin([], rule) == -float("inf")
-    assert margin([Detection("PR", 1.0, 0, 0, 9, 9)], rule) == pytest.approx(log(1e9), rel=1e-6)
+    assert margin([Finding("PR", 1.0, Edges(0, 0, 9, 9))], rule) == pytest.approx(log(1e9), rel=1e-6)
 
 
 def test_differences_are_of_counterparts_and_of_what_counts_or_nearly_does(toy_model: Path) -> None:
     record = drawn_and_labelled()
     (own,) = burrs(record, toy_model)
-    moved = replace(own, score=own.score - 0.25, xmin=own.xmin + 3, ymax=own.ymax - 2)
-    weak = Detection("QA", 0.24, 0, 0, 9, 9)
+    box = own.edges
+    moved = replace(own, score=own.score - 0.25, box=box._replace(xmin=box.xmin + 3, ymax=box.ymax - 2))
+    weak = Finding("QA", 0.24, Edges(0, 0, 9, 9))
     gate = judge_file(toy_model, [record, record], [[moved], [own, weak]]).gate
     assert gate.score_difference == pytest.approx((0.25, 0.125), abs=1e-6)
     assert gate.box_difference == pytest.approx((3, 1.5), abs=1e-4)
     assert (gate.compared, gate.lost, gate.photos) == (2, 0, 2)
-    nearly = Detection("QA", 0.25, 0, 0, 9, 9)
+    nearly = Finding("QA", 0.25, Edges(0, 0, 9, 9))
     lost = judge_file(toy_model, [record], [[own, nearly]]).gate
     assert (lost.compared, lost.lost, lost.counting) == (2, 1, {"PR": (1, 0), "QA": (0, 0)})
     nothing = judge_file(toy_model, [record], [[]]).gate
     assert (nothing.score_difference, nothing.box_difference, nothing.compared) == ((0.0, 0.0), (0.0, 0.0), 0)
     labelled = drawn_and_labelled(Box("PR", 2 * CELL, 3 * CELL, 3 * CELL, 4 * CELL))
-    gate = judge_file(toy_model, [labelled], [[replace(own, xmin=own.xmin + CELL / 4)]]).gate
+    gate = judge_file(toy_model, [labelled], [[replace(own, box=box._replace(xmin=box.xmin + CELL / 4))]]).gate
     assert gate.by_category["PR"] == pytest.approx((0.6, 1.0), abs=0.01), "an overlap of 0.75: six thresholds of ten"
     blank = replace(labelled, data=encode_jpeg(part_photo()))
     assert judge_file(toy_model, [blank], [[own]]).gate.by_category["PR"] == pytest.approx((1.0, 0.0))
@@ -198,7 +201,7 @@ def test_what_a_saved_model_finds_is_read_in_pixels_of_the_photo(tmp_path: Path)
     (found,) = network_detections(tmp_path / "saved", [Record("a.jpg", encode_jpeg(wide), 200, 100, ())], ("PR", "QA"))
     assert [one.category for one in found] == ["QA", "PR"]
     np.testing.assert_allclose([one.score for one in found], [0.9, 0.5], atol=1e-6)
-    edges = [(one.xmin, one.ymin, one.xmax, one.ymax) for one in found]
+    edges = [one.edges for one in found]
     np.testing.assert_allclose(edges, [(40, 10, 200, 50), (0, 0, 100, 50)], atol=1e-4)
 
 

@@ -89,7 +89,7 @@ def test_another_runtime_gives_the_same_boxes(
     done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     peers = json.loads(done.stdout)
-    own = [one for one in model.detect(photo) if one.score > 0.1]
+    own = [one for one in model.read(photo).findings if one.score > 0.1]
     assert own
     side = photo.shape[0]
     edges = {
@@ -97,7 +97,7 @@ def test_another_runtime_gives_the_same_boxes(
         for index, (_, _, left, top, width, height) in enumerate(peers)
     }
     for one in own:
-        box = [one.xmin, one.ymin, one.xmax, one.ymax]
+        box = list(one.edges)
         nearest = min(edges, key=lambda index: (peers[index][0] != one.category, np.abs(edges[index] - box).max()))
         peer = peers[nearest]
         assert peer[0] == one.category

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealpin_edge.tasks.benchmark import Load, loaded
-from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.finding import Edges, Finding
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
 from sealpin_training.evaluation.apart import average_precision, difference, mcnemar
@@ -29,16 +29,16 @@ def photos(count: int, seed: int) -> list[Record]:
     return made
 
 
-def detections(records: Sequence[Record], seed: int, off: float) -> list[list[Detection]]:
+def detections(records: Sequence[Record], seed: int, off: float) -> list[list[Finding]]:
     """Each box found, `off` pixels from its place on average, beside a false one."""
     rng = np.random.default_rng(seed)
     found = []
     for record in records:
-        many = [Detection("PR", float(rng.uniform(0, 0.5)), 0, 0, 50, 50)]
+        many = [Finding("PR", float(rng.uniform(0, 0.5)), Edges(0, 0, 50, 50))]
         for box in record.boxes:
             dx, dy = rng.normal(0, off, 2).tolist()
             score = float(rng.uniform(0.3, 1))
-            many.append(Detection(box.category, score, box.xmin + dx, box.ymin + dy, box.xmax + dx, box.ymax + dy))
+            many.append(Finding(box.category, score, Edges(box.xmin + dx, box.ymin + dy, box.xmax + dx, box.ymax + dy)))
         found.append(many)
     return found
 

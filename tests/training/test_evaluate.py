@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.finding import Edges, Finding
 from sealpin_edge.tasks.verdict import Rule, judge
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
@@ -35,7 +35,8 @@ def photo(*boxes: Box) -> Record:
 def test_perfect_detections_have_an_ap_of_one_and_none_of_zero() -> None:
     records = [photo(Box("PR", 10, 10, 60, 60)), photo(Box("QA", 20, 20, 50, 50)), photo()]
     perfect = [
-        [Detection(box.category, 0.9, box.xmin, box.ymin, box.xmax, box.ymax) for box in one.boxes] for one in records
+        [Finding(box.category, 0.9, Edges(box.xmin, box.ymin, box.xmax, box.ymax)) for box in one.boxes]
+        for one in records
     ]
     assert coco_score(records, perfect, CLASSES).metrics["AP"] == pytest.approx(1.0)
     assert coco_score(records, [[], [], []], CLASSES).metrics["AP"] == 0.0
@@ -43,10 +44,10 @@ def test_perfect_detections_have_an_ap_of_one_and_none_of_zero() -> None:
 
 def test_a_wrong_category_does_not_count_and_a_loose_box_counts_at_half_overlap_only() -> None:
     records = [photo(Box("PR", 0, 0, 100, 100)), photo(Box("QA", 0, 0, 100, 100))]
-    loose = [[Detection("PR", 0.9, 0, 0, 100, 60)], [Detection("QA", 0.9, 0, 0, 100, 60)]]
+    loose = [[Finding("PR", 0.9, Edges(0, 0, 100, 60))], [Finding("QA", 0.9, Edges(0, 0, 100, 60))]]
     found = coco_score(records, loose, CLASSES).metrics
     assert (found["AP50"], found["AP75"]) == (pytest.approx(1.0), 0.0)
-    swapped = [[Detection("QA", 0.9, 0, 0, 100, 100)], [Detection("PR", 0.9, 0, 0, 100, 100)]]
+    swapped = [[Finding("QA", 0.9, Edges(0, 0, 100, 100))], [Finding("PR", 0.9, Edges(0, 0, 100, 100))]]
     assert coco_score(records, swapped, CLASSES).metrics["AP50"] == 0.0
 
 
@@ -68,9 +69,9 @@ Part = tuple[list[float], bool]
 SOME_PARTS = st.lists(st.tuples(st.lists(SCORES, min_size=3, max_size=3), st.booleans()), min_size=1, max_size=12)
 
 
-def detections(scores: list[float]) -> list[Detection]:
+def detections(scores: list[float]) -> list[Finding]:
     """One detection for each class that has a score."""
-    return [Detection(name, score, 0, 0, 1, 1) for name, score in zip("ABC", scores, strict=True) if score]
+    return [Finding(name, score, Edges(0, 0, 1, 1)) for name, score in zip("ABC", scores, strict=True) if score]
 
 
 def cost(parts: list[Part], rule: Rule) -> float:
@@ -133,7 +134,11 @@ def test_the_curve_says_what_the_rule_says_at_every_score(parts: list[Part]) -> 
 
 
 def test_a_score_that_is_no_number_is_never_ok_when_thresholds_are_chosen() -> None:
-    found = [[Detection("A", float("nan"), 0, 0, 1, 1), Detection("B", 0.2, 0, 0, 1, 1)], [], detections([0.4, 0, 0])]
+    found = [
+        [Finding("A", float("nan"), Edges(0, 0, 1, 1)), Finding("B", 0.2, Edges(0, 0, 1, 1))],
+        [],
+        detections([0.4, 0, 0]),
+    ]
     scores = part_scores(found, "ABC", {"B"})
     assert scores.tolist() == [[np.inf] * 3, [0, 0, 0], [0.4, 0, 0]]
     verdicts = [judge(one, Rule(dict.fromkeys("ABC", 1.0), {"B"}))[0] for one in found]
@@ -146,8 +151,8 @@ def test_a_box_still_counts_from_the_threshold_that_is_its_own_score() -> None:
 
 def test_the_best_f1_parts_right_boxes_from_wrong_ones() -> None:
     records = [photo(Box("PR", 10, 10, 60, 60)) for _ in range(20)]
-    right = [Detection("PR", 0.6 + number / 100, 10, 10, 60, 60) for number in range(20)]
-    wrong = Detection("PR", 0.3, 100, 100, 150, 150)
+    right = [Finding("PR", 0.6 + number / 100, Edges(10, 10, 60, 60)) for number in range(20)]
+    wrong = Finding("PR", 0.3, Edges(100, 100, 150, 150))
     assert 0.55 < coco_score(records, [[one, wrong] for one in right], CLASSES).best_f1["PR"] < 0.65
     assert coco_score(records, [[one, wrong] for one in right], CLASSES).best_f1.keys() == {"PR"}
     assert coco_score(records, [[]] * 20, CLASSES).best_f1 == {}
@@ -156,9 +161,9 @@ def test_the_best_f1_parts_right_boxes_from_wrong_ones() -> None:
 def test_figures_by_category_and_the_curve_behind_them() -> None:
     records = [photo(Box("PR", 10, 10, 60, 60)), photo(Box("QA", 20, 20, 50, 50)), photo(Box("QA", 90, 90, 150, 150))]
     found = [
-        [Detection("PR", 0.9, 10, 10, 60, 60)],
-        [Detection("QA", 0.8, 20, 20, 50, 50)],
-        [Detection("QA", 0.9, 0, 0, 40, 40)],
+        [Finding("PR", 0.9, Edges(10, 10, 60, 60))],
+        [Finding("QA", 0.8, Edges(20, 20, 50, 50))],
+        [Finding("QA", 0.9, Edges(0, 0, 40, 40))],
     ]
     score = coco_score(records, found, CLASSES)
     assert score.by_category["PR"] == {"AP": pytest.approx(1), "AP50": pytest.approx(1), "recall50": 1.0, "boxes": 1}
@@ -188,7 +193,7 @@ def test_wilsons_interval_is_the_published_one() -> None:
 def shares(scores: list[float], bad: list[bool], threshold: float) -> tuple[Share, Share]:
     """Escapes and false rejects of parts with one detection each, of that score."""
     rule = Rule({"PR": threshold})
-    verdicts = [judge([Detection("PR", score, 0, 0, 1, 1)], rule)[0] for score in scores]
+    verdicts = [judge([Finding("PR", score, Edges(0, 0, 1, 1))], rule)[0] for score in scores]
     escapes, rejects = escapes_and_rejects(verdicts, bad)
     return Share(len(escapes), sum(bad)), Share(len(rejects), len(bad) - sum(bad))
 
@@ -224,12 +229,12 @@ def test_confusion_pairs_each_label_once_and_names_what_is_left() -> None:
     records = [photo(Box("PR", 0, 0, 50, 50), Box("QA", 100, 100, 150, 150)), photo(Box("QA", 0, 0, 20, 20)), photo()]
     found = [
         [
-            Detection("QA", 0.9, 0, 0, 50, 48),
-            Detection("PR", 0.8, 2, 2, 50, 50),
-            Detection("QA", 0.7, 100, 100, 150, 149),
+            Finding("QA", 0.9, Edges(0, 0, 50, 48)),
+            Finding("PR", 0.8, Edges(2, 2, 50, 50)),
+            Finding("QA", 0.7, Edges(100, 100, 150, 149)),
         ],
-        [Detection("QA", 0.1, 0, 0, 20, 20)],
-        [Detection("PR", 0.6, 5, 5, 60, 60)],
+        [Finding("QA", 0.1, Edges(0, 0, 20, 20))],
+        [Finding("PR", 0.6, Edges(5, 5, 60, 60))],
     ]
     result = confusion(records, found, CLASSES, Rule(dict.fromkeys(CLASSES, 0.5)))
     assert result.counts.tolist() == [[0, 1, 0], [0, 1, 1], [2, 0, 0]]

@@ -20,7 +20,7 @@ from sealpin.cli import main
 from sealpin.evaluate import document, table
 from sealpin_edge.errors import InputError
 from sealpin_edge.model.photo import decode_photo, encode_jpeg
-from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.finding import Edges, Finding
 from sealpin_edge.tasks.verdict import Rule
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
@@ -33,7 +33,7 @@ from sealpin_training.evaluation.threshold import LEAST
 from sealpin_training.run import SEAL, Run
 
 CLASSES = ("PR", "QA", "XX")
-Photo = tuple[Record, list[Detection]]
+Photo = tuple[Record, list[Finding]]
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def part(*labels: str, **scores: float) -> Photo:
     """A photo with a box for each label, and a detection for each class with a score, where its label's box is."""
     places = {name: (50.0 * place, 0.0, 50.0 * place + 40, 40.0) for place, name in enumerate(CLASSES)}
     boxes = tuple(Box(name, *places[name]) for name in labels)
-    return Record("p.jpg", b"", 200, 200, boxes), [Detection(name, scores[name], *places[name]) for name in scores]
+    return Record("p.jpg", b"", 200, 200, boxes), [Finding(name, scores[name], Edges(*places[name])) for name in scores]
 
 
 def judged(run: Run, photos: list[Photo], split: str = "val", choice: Choice = AS_CHOSEN) -> Evaluation:

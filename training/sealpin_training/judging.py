@@ -7,7 +7,7 @@ from typing import Any
 
 from official.modeling import optimization
 
-from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.finding import Finding
 
 from .dataset.records import Record, RecordFile, without_photos
 from .evaluation.coco import coco_score
@@ -30,7 +30,7 @@ class Judged:
     weights: str
     values: Sequence[Any]
     labels: Sequence[Record]
-    found: Sequence[Sequence[Detection]]
+    found: Sequence[Sequence[Finding]]
     metrics: dict[str, float]
     ap: dict[str, float]
 

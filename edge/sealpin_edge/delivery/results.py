@@ -15,7 +15,7 @@ from ..errors import InputError, NotTaken, Refused, Unavailable, in_words
 from ..files import parse_json
 from ..secret import Secret
 from ..setting import Fault, url_faults
-from ..tasks.finding import Detection
+from ..tasks.finding import Finding
 
 # Answers that will be the same however often the result is sent
 _REFUSALS = {400, 405, 406, 409, 410, 411, 413, 414, 415, 422}
@@ -43,21 +43,26 @@ class ResultsSection:
         yield from url_faults(self.url, ("http", "https"))
 
 
-def detection_json(detection: Detection, classes: tuple[str, ...]) -> dict[str, Any]:
-    """One defect in the fields that the line's SQL server takes (those of MediaPipe's DetectionResult); pixels."""
+def finding_json(finding: Finding, classes: tuple[str, ...]) -> dict[str, Any]:
+    """One defect in the fields that the line's SQL server takes (those of MediaPipe's DetectionResult); pixels.
+
+    `bounding_box` is null where the whole photo is meant.
+    """
+    box = finding.box
     return {
-        "bounding_box": {
-            "origin_x": round(detection.xmin),
-            "origin_y": round(detection.ymin),
-            "width": round(detection.xmax - detection.xmin),
-            "height": round(detection.ymax - detection.ymin),
+        "bounding_box": box
+        and {
+            "origin_x": round(box.xmin),
+            "origin_y": round(box.ymin),
+            "width": round(box.xmax - box.xmin),
+            "height": round(box.ymax - box.ymin),
         },
         "categories": [
             {
-                "index": classes.index(detection.category),
-                "score": round(detection.score, 4),
-                "display_name": detection.category,
-                "category_name": detection.category,
+                "index": classes.index(finding.category),
+                "score": round(finding.score, 4),
+                "display_name": finding.category,
+                "category_name": finding.category,
             }
         ],
     }

@@ -12,7 +12,7 @@ from ..camera import Camera
 from ..error_code import ErrorCode
 from ..errors import EnvironmentFault, SealpinError, in_words
 from ..model.photo import Frame
-from ..tasks.finding import Detection
+from ..tasks.finding import Finding, HeatMap
 from ..tasks.model import Model
 from ..tasks.verdict import Inference, Rule, Verdict, decide
 from .checks import Checks
@@ -58,10 +58,11 @@ class Judged:
     verdict: Verdict
     error: ErrorCode
     frame: Frame | None
-    detections: tuple[Detection, ...]
+    findings: tuple[Finding, ...]
     acquired_ms: float
     model_ms: float
     cycle_ms: float
+    heat_map: HeatMap | None = None
     serial: str = ""
 
 
@@ -185,7 +186,8 @@ class Inspector:
     def _inspect(self, job: Job) -> Judged:
         verdict, error = Verdict.NOT_INSPECTED, ErrorCode.CAMERA
         frame: Frame | None = None
-        detections: tuple[Detection, ...] = ()
+        findings: tuple[Finding, ...] = ()
+        heat_map: HeatMap | None = None
         acquired_at = model_s = 0.0
         try:
             assert self._camera is not None
@@ -198,10 +200,10 @@ class Inspector:
             else:
                 error = ErrorCode.INFERENCE
                 began = time.monotonic()
-                found = self._model.detect(frame.photo)
-                model_s = time.monotonic() - began
-                verdict, detections = decide(
-                    Inference(frame.exposed_at, found, self._model.sha256),
+                reading = self._model.read(frame.photo)
+                model_s, heat_map = time.monotonic() - began, reading.heat_map
+                verdict, findings = decide(
+                    Inference(frame.exposed_at, reading.findings, self._model.sha256),
                     self._rule,
                     triggered_at=job.triggered_at,
                     expected_sha256=self._expected_sha256,
@@ -220,8 +222,9 @@ class Inspector:
             verdict,
             error,
             frame,
-            detections,
+            findings,
             acquired_ms=max(0.0, acquired_at - job.triggered_at) * 1000,
             model_ms=model_s * 1000,
             cycle_ms=(time.monotonic() - job.triggered_at) * 1000,
+            heat_map=heat_map,
         )

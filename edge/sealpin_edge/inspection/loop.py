@@ -258,7 +258,7 @@ class PlcLoop:
         if not self._on_record():
             self._held = event
             return
-        outcome = Outcome(event.job.token, event.verdict, len(event.detections), event.error, round(event.cycle_ms))
+        outcome = Outcome(event.job.token, event.verdict, len(event.findings), event.error, round(event.cycle_ms))
         if self.handshake.judged(outcome, now):
             self._given, self._delivered = event, False
         else:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..delivery.courier import Courier, Shipment
 from ..delivery.outbox import Inspection, Outbox
-from ..delivery.results import detection_json
+from ..delivery.results import finding_json
 from ..display.overlay import draw_overlay
 from ..display.page import Display
 from ..display.shift import ShiftCounter
@@ -143,7 +143,7 @@ class Recorder:
             job.id,
             judged.verdict.value,
             f", {judged.error.words}" if judged.error else "",
-            len(judged.detections),
+            len(judged.findings),
             judged.frame.source if judged.frame else "none",
             judged.acquired_ms,
             judged.model_ms,
@@ -156,7 +156,7 @@ class Recorder:
         if judged.frame is None:
             return None, None
         try:
-            marked = draw_overlay(judged.frame.photo, judged.verdict, judged.detections)
+            marked = draw_overlay(judged.frame.photo, judged.verdict, judged.findings, judged.heat_map)
             return encode_jpeg(judged.frame.photo), encode_jpeg(marked, 90)
         except Exception:  # an empty photo, say: the result is recorded all the same
             log.exception("part %d cannot be drawn", judged.job.number)
@@ -189,11 +189,11 @@ class Recorder:
             "at": judged.job.created_at,
             "cycle_ms": round(judged.cycle_ms, 1),
             "model_ms": round(judged.model_ms, 1),
-            "detections": [{"category": one.category, "score": round(one.score, 4)} for one in judged.detections],
+            "detections": [{"category": one.category, "score": round(one.score, 4)} for one in judged.findings],
         }
 
     def _result(self, judged: Judged) -> dict[str, Any]:
-        found = ", ".join(f"{one.category} {one.score:.0%}" for one in judged.detections)
+        found = ", ".join(f"{one.category} {one.score:.0%}" for one in judged.findings)
         return {
             "id": judged.job.id,
             "barcode": judged.serial,
@@ -204,7 +204,7 @@ class Recorder:
             "error": int(judged.error),
             "reason": judged.error.words,
             "description": ": ".join(filter(None, (judged.verdict.value, judged.error.words, found))),
-            "detections": [detection_json(one, self._judge.classes) for one in judged.detections],
+            "detections": [finding_json(one, self._judge.classes) for one in judged.findings],
             **self._judge.rule.as_dict(),
             "model_sha256": self._judge.model_sha256,
             "run_id": self._judge.run_id,

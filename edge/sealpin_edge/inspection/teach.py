@@ -39,7 +39,7 @@ class Teacher:
 
     def show(self, name: str, photo: Photo) -> str:
         """Learn from a photo; returns why not, when the model does not call its part good."""
-        verdict, found = judge(self._model.detect(photo), self._rule)
+        verdict, found = judge(self._model.read(photo).findings, self._rule)
         if verdict is Verdict.OK:
             self._good.append(photo)
             return ""

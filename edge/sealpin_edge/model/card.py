@@ -72,9 +72,9 @@ def read_card(file: TfliteFile, name: str) -> ModelCard | None:
         raise refuse(f"{strange[0]} = {str(content[strange[0]])[:60]}")
     lists = {key: tuple(content[key]) for key in names if _KINDS.get(key) is list}
     card = ModelCard(**{**{key: content[key] for key in names}, **lists})
-    made = (card.format, card.task, card.colour, card.resize, card.interpolation)
-    if made != (CARD_FORMAT, "detect", "RGB", "stretch", "bilinear_tf1"):
-        raise refuse("format {}, task {}, {}, {}, {}: made by a newer sealpin?".format(*made))
+    made = (card.format, card.colour, card.resize, card.interpolation)
+    if made != (CARD_FORMAT, "RGB", "stretch", "bilinear_tf1"):
+        raise refuse("format {}, {}, {}, {}: made by a newer sealpin?".format(*made))
     if not card.classes or not all(isinstance(one, str) and one for one in card.classes):
         raise refuse(f"classes {card.classes}")
     if len(set(card.classes)) < len(card.classes) or set(card.thresholds) != set(card.classes):
@@ -103,7 +103,14 @@ def _is_score(value: Any) -> bool:
 
 
 def card_for_foreign(
-    file: TfliteFile, labels: Sequence[str] | None, count: int, height: int, width: int, input_type: str, name: str
+    file: TfliteFile,
+    task: str,
+    labels: Sequence[str] | None,
+    count: int,
+    height: int,
+    width: int,
+    input_type: str,
+    name: str,
 ) -> ModelCard:
     """A card for a model of someone else's of `count` classes, from its metadata and `labels`, which go before it.
 
@@ -124,7 +131,7 @@ def card_for_foreign(
         raise InputError("this model's metadata give no usable threshold", where=name, found=f"{said[0]}, not 0 to 1")
     return ModelCard(
         format=CARD_FORMAT,
-        task="detect",
+        task=task,
         classes=classes,
         input_height=height,
         input_width=width,

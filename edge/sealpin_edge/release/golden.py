@@ -17,7 +17,7 @@ from ..config.station import StationConfig
 from ..errors import InputError, in_words
 from ..files import parse_json, read_text
 from ..model.photo import Photo, read_photo
-from ..tasks.finding import Detection
+from ..tasks.finding import Edges, Finding
 from ..tasks.model import Model
 from ..tasks.verdict import Rule, Verdict, counted, judge
 from .bundle import check_unpacked
@@ -36,7 +36,7 @@ class _Golden:
     """What is expected of a photo."""
 
     verdict: Verdict
-    detections: tuple[Detection, ...]
+    findings: tuple[Finding, ...]
 
 
 def proven_model(config: StationConfig) -> tuple[Model, Rule]:
@@ -77,7 +77,7 @@ def _expected(folder: Path) -> dict[str, _Golden]:
     try:
         photos = parse_json(read_text(path))["photos"]
         return {
-            str(one["photo"]): _Golden(Verdict(one["verdict"]), tuple(map(_detection, one["detections"])))
+            str(one["photo"]): _Golden(Verdict(one["verdict"]), tuple(map(_finding, one["detections"])))
             for one in photos
         }
     except (OSError, ValueError, OverflowError, KeyError, TypeError) as error:
@@ -98,13 +98,13 @@ def prove_on_golden(model: Model, rule: Rule, folder: Path) -> int:
     expected = _expected(folder)
     for name, known in expected.items():
         photo = read_photo(folder / Path(name).name)
-        found = model.detect(photo)
-        if not _same(found, counted(known.detections, rule), rule, max(photo.shape)):
+        found = model.read(photo).findings
+        if not _same(found, counted(known.findings, rule), rule, max(photo.shape)):
             raise InputError(
                 "the model does not find in a golden photo what it found when it was released",
                 where=str(folder / name),
                 found=_told(counted(found, rule)),
-                allowed=_told(known.detections),
+                allowed=_told(known.findings),
                 advice="unpack the bundle again; if it stays so, this machine does not run this model as it should",
             )
         if known.verdict is Verdict.NG and judge(found, rule)[0] is Verdict.OK:
@@ -118,15 +118,16 @@ def prove_on_golden(model: Model, rule: Rule, folder: Path) -> int:
     return len(expected)
 
 
-def _detection(found: Mapping[str, Any]) -> Detection:
-    score, xmin, ymin, xmax, ymax = (float(value) for value in (found["score"], *found["box"]))
-    if not (0 <= score <= 1 and all(map(isfinite, (xmin, ymin, xmax, ymax)))):  # it would be expected of no model
-        raise ValueError(f"a detection of score {found['score']} at {found['box']}")
-    return Detection(str(found["category"]), score, xmin, ymin, xmax, ymax)
+def _finding(found: Mapping[str, Any]) -> Finding:
+    score = float(found["score"])
+    box = None if found["box"] is None else Edges(*map(float, found["box"]))
+    if not (0 <= score <= 1 and all(map(isfinite, box or ()))):  # it would be expected of no model
+        raise ValueError(f"a finding of score {found['score']} at {found['box']}")
+    return Finding(str(found["category"]), score, box)
 
 
-def _same(found: Sequence[Detection], known: Sequence[Detection], rule: Rule, side: int) -> bool:
-    """Whether each known detection is found, and nothing else that counts for certain."""
+def _same(found: Sequence[Finding], known: Sequence[Finding], rule: Rule, side: int) -> bool:
+    """Whether each known finding is found, and nothing else that counts for certain."""
     left = list(found)
     for one in known:
         near = [
@@ -134,7 +135,7 @@ def _same(found: Sequence[Detection], known: Sequence[Detection], rule: Rule, si
             for other in left
             if other.category == one.category
             and abs(other.score - one.score) <= SCORE_TOLERANCE
-            and max(abs(a - b) for a, b in zip(_box(other), _box(one), strict=True)) <= BOX_TOLERANCE * side
+            and _same_place(other.box, one.box, BOX_TOLERANCE * side)
         ]
         if not near:
             return False
@@ -142,14 +143,16 @@ def _same(found: Sequence[Detection], known: Sequence[Detection], rule: Rule, si
     return not any(other.score >= rule.thresholds[other.category] + SCORE_TOLERANCE for other in left)
 
 
-def _box(found: Detection) -> tuple[float, float, float, float]:
-    return found.xmin, found.ymin, found.xmax, found.ymax
+def _same_place(one: Edges | None, other: Edges | None, tolerance_px: float) -> bool:
+    if one is None or other is None:
+        return one is other
+    return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= tolerance_px
 
 
-def _told(detections: Sequence[Detection]) -> str:
+def _told(findings: Sequence[Finding]) -> str:
     told = [
-        f"{one.category} {one.score:.3f} at {', '.join(f'{value:.0f}' for value in _box(one))}"
-        for one in detections[:SHOWN]
+        f"{one.category} {one.score:.3f}" + (f" at {', '.join(f'{edge:.0f}' for edge in one.box)}" if one.box else "")
+        for one in findings[:SHOWN]
     ]
-    more = [f"{len(detections) - SHOWN} more"] if len(detections) > SHOWN else []
+    more = [f"{len(findings) - SHOWN} more"] if len(findings) > SHOWN else []
     return "; ".join(told + more) or "nothing"

@@ -231,7 +231,7 @@ def _work(connection: Connection, path: Path, threads: int, labels: Sequence[str
             marks.append(time.perf_counter())
             model.invoke(pixels)
             marks.append(time.perf_counter())
-            model.read(*photo.shape[:2])
+            model.interpret(*photo.shape[:2])
             marks.append(time.perf_counter())
             row[:] = np.diff(marks)
         connection.send({"seconds": seconds, "rss_mb": _resident_mb()})

@@ -6,7 +6,7 @@ from enum import Enum
 from math import isfinite
 
 from ..errors import InputError
-from .finding import Detection
+from .finding import Finding
 
 Thresholds = float | Mapping[str, float]
 """What a user may give: one score for all categories, or some by their name; the others keep their own."""
@@ -46,13 +46,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class Inference:
-    """A finished run of the model on one photo: all its detections, and the hash of the model that found them.
+    """A finished run of the model on one photo: all its findings, and the hash of the model that has them.
 
     `exposed_at` is when the photo's exposure began, in monotonic seconds.
     """
 
     exposed_at: float
-    detections: Sequence[Detection]
+    findings: Sequence[Finding]
     model_sha256: str
 
 
@@ -110,33 +110,33 @@ def check_rule(rule: Rule, where: str) -> None:
         )
 
 
-def counted(detections: Iterable[Detection], rule: Rule) -> tuple[Detection, ...]:
-    """The detections that count: those with a score of at least their category's threshold."""
-    return tuple(found for found in detections if found.score >= rule.thresholds[found.category])
+def counted(findings: Iterable[Finding], rule: Rule) -> tuple[Finding, ...]:
+    """The findings that count: those with a score of at least their category's threshold."""
+    return tuple(found for found in findings if found.score >= rule.thresholds[found.category])
 
 
-def judge(detections: Sequence[Detection], rule: Rule) -> tuple[Verdict, tuple[Detection, ...]]:
-    """What detections mean for their part, and those that count: the one rule, from evaluation to PLC.
+def judge(findings: Sequence[Finding], rule: Rule) -> tuple[Verdict, tuple[Finding, ...]]:
+    """What findings mean for their part, and those that count: the one rule, from evaluation to PLC.
 
     NG when any that counts is of a category that rejects; NOT INSPECTED when a score is no number, else OK.
     """
-    found = counted(detections, rule)
+    found = counted(findings, rule)
     if any(one.category not in rule.notice for one in found):
         return Verdict.NG, found
-    if not all(isfinite(one.score) for one in detections):
+    if not all(isfinite(one.score) for one in findings):
         return Verdict.NOT_INSPECTED, found
     return Verdict.OK, found
 
 
 def decide(
     inference: Inference, rule: Rule, *, triggered_at: float, expected_sha256: str
-) -> tuple[Verdict, tuple[Detection, ...]]:
-    """The station's verdict, and the detections that count: `judge`, of a photo and a model that may be judged by.
+) -> tuple[Verdict, tuple[Finding, ...]]:
+    """: `judge`, of a photo and a model that may be judged by.
 
     That is a frame exposed after the trigger (both in monotonic seconds), a finished inference, and the model that the
     station was given; anything else is NOT INSPECTED.
     """
-    verdict, found = judge(inference.detections, rule)
+    verdict, found = judge(inference.findings, rule)
     if inference.exposed_at < triggered_at or inference.model_sha256 != expected_sha256:
         return Verdict.NOT_INSPECTED, found
     return verdict, found

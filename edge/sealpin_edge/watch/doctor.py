@@ -30,7 +30,7 @@ TEST_FILE = "sealpin-doctor.txt"
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One thing looked at; `state` is "ok", "warning" or "fault", `advice` and `hint` as those of a SealpinError."""
 
     what: str
@@ -40,7 +40,7 @@ class Finding:
     hint: str = ""
 
 
-def examine(config: StationConfig) -> Iterator[Finding]:
+def examine(config: StationConfig) -> Iterator[Diagnosis]:
     """Look at model, PLC, camera, servers, clock and disk, one after the other.
 
     A station that is running keeps its PLC and camera; then its own health is told instead.
@@ -49,10 +49,10 @@ def examine(config: StationConfig) -> Iterator[Finding]:
         lock = DataLock(config.station.data_dir)  # a station that starts now would meet us at the PLC
     except EnvironmentFault:
         lock = None
-    looks: list[tuple[str, Callable[[StationConfig], Iterator[Finding]]]] = [("model", _model)]
+    looks: list[tuple[str, Callable[[StationConfig], Iterator[Diagnosis]]]] = [("model", _model)]
     if lock is None:
         found = "it is running: PLC and camera are its own"
-        yield Finding("station", "ok", found, hint=f"sealpin-edge status {config.options}")
+        yield Diagnosis("station", "ok", found, hint=f"sealpin-edge status {config.options}")
     else:
         looks += [("PLC", _plc), ("camera", _camera)]
     looks += [("photos", _photos), ("results", _results), ("clock", _clock), ("disk", _disk)]
@@ -62,33 +62,35 @@ def examine(config: StationConfig) -> Iterator[Finding]:
         except SealpinError as fault:
             found = f"{fault.where}: {fault.problem}" if fault.where else fault.problem
             found += f" ({fault.found})" if fault.found else ""
-            yield Finding(what, "fault", found, fault.advice or fault.allowed, hint=fault.hint)
+            yield Diagnosis(what, "fault", found, fault.advice or fault.allowed, hint=fault.hint)
         except OSError as error:
-            yield Finding(what, "fault", f"{error.filename}: {in_words(error)}" if error.filename else in_words(error))
+            yield Diagnosis(
+                what, "fault", f"{error.filename}: {in_words(error)}" if error.filename else in_words(error)
+            )
     if lock:
         lock.free()
 
 
-def _model(config: StationConfig) -> Iterator[Finding]:
+def _model(config: StationConfig) -> Iterator[Diagnosis]:
     began = time.perf_counter()
     model, rule = proven_model(config)
     took = time.perf_counter() - began
-    yield Finding("model", "ok", f"{', '.join(model.card.classes)}; loaded, warm and proven in {took:.1f} s")
+    yield Diagnosis("model", "ok", f"{', '.join(model.card.classes)}; loaded, warm and proven in {took:.1f} s")
     less = departures(rule, model.rule())
-    yield Finding("what counts", "warning" if less else "ok", "; ".join([*less, str(rule)]))
+    yield Diagnosis("what counts", "warning" if less else "ok", "; ".join([*less, str(rule)]))
     if not config.model.golden:
-        yield Finding(
+        yield Diagnosis(
             "golden photos", "warning", "none", "give [model] golden a folder, so that a start proves the model"
         )
     elif not (bad := golden_verdicts(config.model.golden)[Verdict.NG]):
         advice = "add photos of bad parts: without them no start can tell that this station would let one pass"
-        yield Finding("golden photos", "warning", "none of a bad part", advice)
+        yield Diagnosis("golden photos", "warning", "none of a bad part", advice)
     else:
         found = f"they are judged as they should be, {bad} of bad parts among them"
-        yield Finding("golden photos", "ok", found)
+        yield Diagnosis("golden photos", "ok", found)
 
 
-def _plc(config: StationConfig) -> Iterator[Finding]:
+def _plc(config: StationConfig) -> Iterator[Diagnosis]:
     plc = config.plc
     timeout_s = config.timers.plc_operation_ms / 1000
     driver = make_driver(plc.driver, Target(plc.host, plc.port, timeout_s, plc.rack, plc.slot, plc.series, plc.unit))
@@ -118,7 +120,7 @@ def _plc(config: StationConfig) -> Iterator[Finding]:
         driver.close()
     middle, worst = statistics.median(rounds), max(rounds)
     slow = middle > SLOW_ROUND_MS
-    yield Finding(
+    yield Diagnosis(
         "PLC",
         "warning" if slow else "ok",
         f"{driver.name}: a read takes {middle:.1f} ms, {worst:.1f} at worst",
@@ -127,13 +129,13 @@ def _plc(config: StationConfig) -> Iterator[Finding]:
     if block:
         if first[1] == last[1]:
             advice = "let the PLC's program count in byte 1, or a stopped PLC is not noticed"
-            yield Finding("PLC heartbeat", "warning", "it stands still", advice)
+            yield Diagnosis("PLC heartbeat", "warning", "it stands still", advice)
         if last[BLOCK_BYTES - 1] not in (0, BLOCK_VERSION):
             advice = "is something else at this place? compare the block with edge/PLC.md"
-            yield Finding("PLC block", "fault", f"byte 23 is {last[BLOCK_BYTES - 1]}, not {BLOCK_VERSION}", advice)
+            yield Diagnosis("PLC block", "fault", f"byte 23 is {last[BLOCK_BYTES - 1]}, not {BLOCK_VERSION}", advice)
 
 
-def _camera(config: StationConfig) -> Iterator[Finding]:
+def _camera(config: StationConfig) -> Iterator[Diagnosis]:
     camera = make_camera(config.camera, config.timers.capture_ms / 1000)
     checks = station_checks(config)
     try:
@@ -153,25 +155,25 @@ def _camera(config: StationConfig) -> Iterator[Finding]:
     found = f"{size}, {statistics.median(times):.0f} ms a photo" + "".join(f"; {one}" for one in sorted(problems))
     if problems:
         advice = "with a good part in place"
-        yield Finding("camera", "fault", found, advice, hint=f"sealpin-edge teach-camera {config.options}")
+        yield Diagnosis("camera", "fault", found, advice, hint=f"sealpin-edge teach-camera {config.options}")
     else:
-        yield Finding("camera", "ok", found)
+        yield Diagnosis("camera", "ok", found)
     if not camera.live:
         found = "this driver replays photos, and the same one again is not refused as frozen: no real line runs on it"
-        yield Finding("camera driver", "warning", found)
+        yield Diagnosis("camera driver", "warning", found)
     if checks.unfit:
         found = "camera not taught: no part will be judged"
-        yield Finding("camera limits", "fault", found, hint=f"sealpin-edge teach-camera {config.options}")
+        yield Diagnosis("camera limits", "fault", found, hint=f"sealpin-edge teach-camera {config.options}")
     elif checks.state == "off":
         found = "[camera] checks is off: a dark, blurred or empty photo is judged like any other"
-        yield Finding("camera limits", "warning", found)
+        yield Diagnosis("camera limits", "warning", found)
     else:
-        yield Finding("camera limits", "ok", str(checks.limits))
+        yield Diagnosis("camera limits", "ok", str(checks.limits))
 
 
-def _photos(config: StationConfig) -> Iterator[Finding]:
+def _photos(config: StationConfig) -> Iterator[Diagnosis]:
     if config.photos is None:
-        yield Finding("photos", "warning", "no [photos] url: they are not kept")
+        yield Diagnosis("photos", "warning", "no [photos] url: they are not kept")
         return
     uploader = make_uploader(config.photos, config.timers.server_ms / 1000)
     began = time.perf_counter()
@@ -184,12 +186,12 @@ def _photos(config: StationConfig) -> Iterator[Finding]:
     took = (time.perf_counter() - began) * 1000
     parts = urlsplit(config.photos.url)
     where = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
-    yield Finding("photos", "ok", f"{where}: {TEST_FILE} put there twice, and into today's folder, {took:.0f} ms")
+    yield Diagnosis("photos", "ok", f"{where}: {TEST_FILE} put there twice, and into today's folder, {took:.0f} ms")
 
 
-def _results(config: StationConfig) -> Iterator[Finding]:
+def _results(config: StationConfig) -> Iterator[Diagnosis]:
     if config.results is None:
-        yield Finding("results", "warning", "no [results] url: they stay in the station's database")
+        yield Diagnosis("results", "warning", "no [results] url: they stay in the station's database")
         return
     api, nobody = ResultsApi(config.results, config.timers.server_ms / 1000), str(uuid.UUID(int=0))
     began = time.perf_counter()
@@ -197,15 +199,15 @@ def _results(config: StationConfig) -> Iterator[Finding]:
     took = (time.perf_counter() - began) * 1000
     found = f"{config.results.url} answers a question for a result that is not there with {status}, in {took:.0f} ms"
     if status in (401, 403):
-        yield Finding("results", "fault", found, "the token is not the right one: look at [results] token_file")
+        yield Diagnosis("results", "fault", found, "the token is not the right one: look at [results] token_file")
     elif config.results.token_file and api.ask(nobody, wrong_token=True) == status:
         advice = "it answers a wrong token alike: after the first part, sealpin-edge status says whether it is taken"
-        yield Finding("results", "warning", f"{found}: the token is not proven", advice)
+        yield Diagnosis("results", "warning", f"{found}: the token is not proven", advice)
     else:
-        yield Finding("results", "ok", f"{found} (nothing was sent)")
+        yield Diagnosis("results", "ok", f"{found} (nothing was sent)")
 
 
-def _clock(config: StationConfig) -> Iterator[Finding]:
+def _clock(config: StationConfig) -> Iterator[Diagnosis]:
     program = shutil.which("timedatectl")
     state = ""
     if program:
@@ -213,14 +215,14 @@ def _clock(config: StationConfig) -> Iterator[Finding]:
         state = subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()  # noqa: S603
     now = time.strftime("%Y-%m-%d %H:%M:%S %Z")
     if state == "yes":
-        yield Finding("clock", "ok", f"{now}, synchronised")
+        yield Diagnosis("clock", "ok", f"{now}, synchronised")
     else:
         advice = "photos are filed by day: set a time server"
         found = f"{now}, not known to be synchronised"
-        yield Finding("clock", "warning", found, advice, hint="sudo timedatectl set-ntp true")
+        yield Diagnosis("clock", "warning", found, advice, hint="sudo timedatectl set-ntp true")
 
 
-def _disk(config: StationConfig) -> Iterator[Finding]:
+def _disk(config: StationConfig) -> Iterator[Diagnosis]:
     folder = config.station.data_dir
     while not folder.exists():
         folder = folder.parent
@@ -231,4 +233,4 @@ def _disk(config: StationConfig) -> Iterator[Finding]:
     probe.unlink()
     small = free < wanted
     advice = f"lower [station] store_mb, or make room: it is {wanted}" if small else ""
-    yield Finding("disk", "warning" if small else "ok", f"{free:,.0f} MB free at {folder}", advice)
+    yield Diagnosis("disk", "warning" if small else "ok", f"{free:,.0f} MB free at {folder}", advice)

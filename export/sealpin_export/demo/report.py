@@ -27,7 +27,7 @@ def score_model(out: Path) -> float:
         data = photo.read_bytes()
         pixels = decode_photo(data, str(photo))
         records.append(Record(photo.name, b"", pixels.shape[1], pixels.shape[0], read_boxes(photo.with_suffix(".xml"))))
-        found.append(model.detect(pixels))
+        found.append(model.read(pixels).findings)
     return coco_score(records, found, model.card.classes).metrics["AP50"]
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealpin_training.dataset.boxes import check_boxes, check_names, check_size, compare, overlap
-from sealpin_training.dataset.findings import Finding
+from sealpin_training.dataset.faults import Fault
 from sealpin_training.dataset.labels import Edges, RawLabels, RawObject
 
 WIDTH, HEIGHT = 200, 100
@@ -71,8 +71,8 @@ def test_a_finding_tells_file_object_and_what_is_allowed() -> None:
     objects = [RawObject(7, "burr", (-2, 30, 60.5, 80)), RawObject(8, "burr", GOOD), RawObject(9, "dent", GOOD)]
     _, findings = check_boxes(RawLabels("a.xml", objects), WIDTH, HEIGHT)
     assert findings == [
-        Finding("a.xml", "box-outside", "burr (-2, 30, 60.5, 80)", 7, "0..200 by 0..100, give or take a pixel"),
-        Finding("a.xml", "box-two-classes", "dent (20, 30, 60, 80); burr (20, 30, 60, 80)", 9),
+        Fault("a.xml", "box-outside", "burr (-2, 30, 60.5, 80)", 7, "0..200 by 0..100, give or take a pixel"),
+        Fault("a.xml", "box-two-classes", "dent (20, 30, 60, 80); burr (20, 30, 60, 80)", 9),
     ]
 
 
@@ -137,7 +137,7 @@ def test_overlap_is_what_counting_pixels_gives(one: Edges, other: Edges) -> None
 )
 def test_a_size_against_the_photos(size: tuple[int, int] | None, turned: bool, kind: str) -> None:
     found = check_size(RawLabels("a.xml", size=size), WIDTH, HEIGHT, turned)
-    assert found == ([Finding("a.xml", kind, f"{size[0]}x{size[1]}", allowed="200x100")] if kind and size else [])
+    assert found == ([Fault("a.xml", kind, f"{size[0]}x{size[1]}", allowed="200x100")] if kind and size else [])
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_size_against_the_photos(size: tuple[int, int] | None, turned: bool, k
 )
 def test_a_filename_against_the_photos_wherever_it_lies(filename: str | None, kind: str) -> None:
     found = check_names(RawLabels("a.xml", filename=filename), "lot/Töil.jpg", "/data")
-    wanted = Finding("a.xml", kind, (filename or "").strip() or "nothing", allowed="Töil.jpg")
+    wanted = Fault("a.xml", kind, (filename or "").strip() or "nothing", allowed="Töil.jpg")
     assert found == check_names(RawLabels("a.xml", filename=filename), "Töil.jpg", "/data") == [wanted] * bool(kind)
 
 
@@ -215,7 +215,7 @@ SHARES = (0.1, 0.3, 0.3, 0.8)  # GOOD, of WIDTH and HEIGHT
     ],
 )  # fmt: skip
 def test_two_listings_of_one_photo(first: RawLabels, other: RawLabels, kind: str, told: str) -> None:
-    assert compare(first, other, "p.jpg") == Finding(other.file, kind, told)
+    assert compare(first, other, "p.jpg") == Fault(other.file, kind, told)
 
 
 def test_a_box_of_another_category_is_another_box() -> None:

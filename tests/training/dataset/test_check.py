@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from sealpin.cli import main
-from sealpin_training.dataset.findings import KINDS
+from sealpin_training.dataset.faults import KINDS
 from sealpin_training.dataset.fix import fix
 from sealpin_training.dataset.formats import voc
 from sealpin_training.dataset.survey import Rules, Survey, survey

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from .faults import Fault
 from .files import LABEL_ENDINGS, PHOTO_ENDINGS, Files, namesake
-from .findings import Finding
 
 # Tables and arrays of other programs, whose content cannot be searched for names
 DATA = (
@@ -36,7 +36,7 @@ def tell_asides(files: Files, unlabelled: Sequence[str]) -> None:
         if last.startswith("._"):  # macOS's notes on another file
             continue
         if why := _called(last, stems) or _names_a_photo(files.root / name, names):
-            files.findings.append(Finding(name, "labels-aside", why))
+            files.findings.append(Fault(name, "labels-aside", why))
 
 
 def is_archive(path: Path) -> bool:

@@ -4,8 +4,10 @@ import os
 import unicodedata
 from math import isfinite
 
-from .findings import Finding
-from .labels import Box, Edges, RawLabels, RawObject
+from sealpin_edge.tasks.finding import Edges, overlap
+
+from .faults import Fault
+from .labels import Box, RawLabels, RawObject
 
 ROUNDING_PX = 1.0
 SLIVER_PX = 2.0
@@ -14,13 +16,13 @@ NEARLY_SAME = 0.9
 SAME_BOX_PX = 1.5
 
 
-def check_boxes(labels: RawLabels, width: int, height: int) -> tuple[tuple[Box, ...], list[Finding]]:
+def check_boxes(labels: RawLabels, width: int, height: int) -> tuple[tuple[Box, ...], list[Fault]]:
     """The boxes in order, clipped to `width` x `height` pixels where they are off by rounding, and every fault.
 
     A box with an error is left out of the first. Without a size (0), outside is not judged.
     """
     boxes: list[Box] = []
-    findings: list[Finding] = []
+    findings: list[Fault] = []
     for item in labels.objects:
         edges = _in_pixels(item.edges, labels.relative, width, height)
         findings += (faults := _check_box(labels.file, item, edges, width, height))
@@ -36,18 +38,18 @@ def clip(edges: Edges, width: int, height: int) -> Edges:
     if not width or not height:
         return edges
     xmin, ymin, xmax, ymax = edges
-    return max(0.0, xmin), max(0.0, ymin), min(float(width), xmax), min(float(height), ymax)
+    return Edges(max(0.0, xmin), max(0.0, ymin), min(float(width), xmax), min(float(height), ymax))
 
 
-def check_size(labels: RawLabels, width: int, height: int, turned: bool) -> list[Finding]:
+def check_size(labels: RawLabels, width: int, height: int, turned: bool) -> list[Fault]:
     """The size in the labels against the photo's, as stored. `turned`: a tag asks to turn it by a quarter."""
     if labels.size is None or labels.size == (width, height) or (turned and labels.size == (height, width)):
         return []
     kind = "size-swapped" if labels.size == (height, width) else "size-differs"
-    return [Finding(labels.file, kind, f"{labels.size[0]}x{labels.size[1]}", allowed=f"{width}x{height}")]
+    return [Fault(labels.file, kind, f"{labels.size[0]}x{labels.size[1]}", allowed=f"{width}x{height}")]
 
 
-def compare(first: RawLabels, other: RawLabels, photo: str) -> Finding:
+def compare(first: RawLabels, other: RawLabels, photo: str) -> Fault:
     """Do two listings of one photo say the same? Each box of one must be among the other's, whatever the order.
 
     Edges may differ by what formats lose: whole pixels, counts from 1, shares with few digits.
@@ -55,7 +57,7 @@ def compare(first: RawLabels, other: RawLabels, photo: str) -> Finding:
     width, height = first.size or other.size or (0, 0)
     if not width and first.relative != other.relative:
         found = f"{photo}: no size is given to compare them with {first.file}"
-        return Finding(other.file, "labels-differ", found)
+        return Fault(other.file, "labels-differ", found)
     ours, theirs = (
         [item._replace(edges=_in_pixels(item.edges, labels.relative, width, height)) for item in labels.objects]
         for labels in (first, other)
@@ -68,40 +70,30 @@ def compare(first: RawLabels, other: RawLabels, photo: str) -> Finding:
         f"{item.name} {_told(item.edges)} is in {one}, not in {two}" for item in ours if not _is_among(item, theirs)
     ]
     if not told:
-        return Finding(other.file, "labels-given-twice", f"{photo}, in {one} and {two}")
+        return Fault(other.file, "labels-given-twice", f"{photo}, in {one} and {two}")
     more = f"; and {len(told) - 1} more" if len(told) > 1 else ""
-    return Finding(other.file, "labels-differ", f"{photo}: {told[0]}{more}")
+    return Fault(other.file, "labels-differ", f"{photo}: {told[0]}{more}")
 
 
-def check_names(labels: RawLabels, photo: str, root: str) -> list[Finding]:
+def check_names(labels: RawLabels, photo: str, root: str) -> list[Fault]:
     """<filename> and <path> of VOC labels against the photo's own name below the absolute path `root`."""
     findings = []
     name = photo.rsplit("/", 1)[-1]
     found = (labels.filename or "").strip()
     if kind := _name_fault(found, name):
-        findings.append(Finding(labels.file, kind, found or "nothing", allowed=name))
+        findings.append(Fault(labels.file, kind, found or "nothing", allowed=name))
     path = (labels.path or "").strip().replace("\\", "/")
     if path and path != name:
         if _name_fault(path.rsplit("/", 1)[-1], name) == "filename-differs":
-            findings.append(Finding(labels.file, "path-differs", labels.path or "", allowed=name))
+            findings.append(Fault(labels.file, "path-differs", labels.path or "", allowed=name))
         elif path != f"{root}/{photo}":
-            findings.append(Finding(labels.file, "path-moved", labels.path or ""))
+            findings.append(Fault(labels.file, "path-moved", labels.path or ""))
     return findings
 
 
-def overlap(one: Edges, other: Edges) -> float:
-    """Intersection over union of two boxes, 0..1."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = [(edges[2] - edges[0]) * (edges[3] - edges[1]) for edges in (one, other)]
-    return width * height / (sum(areas) - width * height)
-
-
-def _check_box(file: str, item: RawObject, edges: Edges, width: int, height: int) -> list[Finding]:
-    def fault(kind: str, allowed: str = "") -> list[Finding]:
-        return [Finding(file, kind, f"{item.name} {_told(edges)}", item.number, allowed)]
+def _check_box(file: str, item: RawObject, edges: Edges, width: int, height: int) -> list[Fault]:
+    def fault(kind: str, allowed: str = "") -> list[Fault]:
+        return [Fault(file, kind, f"{item.name} {_told(edges)}", item.number, allowed)]
 
     xmin, ymin, xmax, ymax = edges
     if not all(map(isfinite, edges)):
@@ -125,7 +117,7 @@ def _check_box(file: str, item: RawObject, edges: Edges, width: int, height: int
     return []
 
 
-def _check_against(file: str, number: int, box: Box, others: list[Box]) -> list[Finding]:
+def _check_against(file: str, number: int, box: Box, others: list[Box]) -> list[Fault]:
     for other in others:
         if box.edges == other.edges:
             kind = "box-duplicate" if box.category == other.category else "box-two-classes"
@@ -133,9 +125,7 @@ def _check_against(file: str, number: int, box: Box, others: list[Box]) -> list[
             kind = "box-near-duplicate"
         else:
             continue
-        return [
-            Finding(file, kind, f"{box.category} {_told(box.edges)}; {other.category} {_told(other.edges)}", number)
-        ]
+        return [Fault(file, kind, f"{box.category} {_told(box.edges)}; {other.category} {_told(other.edges)}", number)]
     return []
 
 
@@ -150,7 +140,7 @@ def _is_among(item: RawObject, others: list[RawObject]) -> bool:
 def _in_pixels(edges: Edges, relative: bool, width: int, height: int) -> Edges:
     if not relative:
         return edges
-    return edges[0] * width, edges[1] * height, edges[2] * width, edges[3] * height
+    return Edges(edges[0] * width, edges[1] * height, edges[2] * width, edges[3] * height)
 
 
 def _name_fault(found: str, name: str) -> str | None:

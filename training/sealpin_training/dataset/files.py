@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from sealpin_edge.errors import InputError
 
-from .findings import Finding
+from .faults import Fault
 from .labels import RawLabels
 
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic")
@@ -32,7 +32,7 @@ class Files:
     root: Path
     photos: list[str] = field(default_factory=list)
     labels: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Fault] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
 
 
@@ -51,7 +51,7 @@ def find_files(root: Path) -> Files:
         try:
             entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
         except PermissionError:
-            files.findings.append(Finding(folder, "file-unreadable", "a folder"))
+            files.findings.append(Fault(folder, "file-unreadable", "a folder"))
             continue
         for entry in entries:
             name = f"{folder}/{entry.name}" if folder else entry.name
@@ -63,14 +63,14 @@ def find_files(root: Path) -> Files:
                 if not entry.name.startswith("."):
                     folders.append(name)
                 elif inner := _labels_within(entry.path):
-                    files.findings.append(Finding(name, "labels-aside", f"a hidden folder with {inner}"))
+                    files.findings.append(Fault(name, "labels-aside", f"a hidden folder with {inner}"))
                 if ending in LABEL_ENDINGS:
                     files.others.append(name)
             elif entry.name.startswith("."):
-                files.findings += [Finding(name, "file-hidden", entry.name)] if known else []
+                files.findings += [Fault(name, "file-hidden", entry.name)] if known else []
                 files.others.append(name)
             elif known and not entry.is_file():
-                files.findings.append(Finding(name, "file-special", "a pipe, socket or device"))
+                files.findings.append(Fault(name, "file-special", "a pipe, socket or device"))
             elif ending in PHOTO_ENDINGS:
                 files.photos.append(name)
             elif (ending == ".txt" or not known) and _inner_ending(entry.name) in COVERED:
@@ -80,7 +80,7 @@ def find_files(root: Path) -> Files:
             elif entry.is_file():
                 files.others.append(name)
                 if ending in ARCHIVES:
-                    files.findings.append(Finding(name, "labels-aside", "an archive"))
+                    files.findings.append(Fault(name, "labels-aside", "an archive"))
     files.photos.sort()
     files.others.sort()
     for names in files.labels.values():
@@ -160,10 +160,10 @@ def read_label_text(files: Files, name: str, most: int) -> str | None:
     try:
         data = read_whole(os.path.join(files.root, name), most)
     except OSError:
-        files.findings.append(Finding(name, "file-unreadable", "no permission"))
+        files.findings.append(Fault(name, "file-unreadable", "no permission"))
         return None
     if isinstance(data, int):
-        files.findings.append(Finding(name, "labels-not-read", f"{data} bytes", allowed=f"up to {most} bytes"))
+        files.findings.append(Fault(name, "labels-not-read", f"{data} bytes", allowed=f"up to {most} bytes"))
         return None
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding = "utf-16"
@@ -241,28 +241,28 @@ def _labels_within(folder: str) -> str:
     return next((name for name in names if os.path.splitext(name)[1].lower() in LABEL_ENDINGS), "")
 
 
-def _covered(root: Path, name: str, ending: str) -> Finding:
+def _covered(root: Path, name: str, ending: str) -> Fault:
     """Labels under another ending. A copy beside the labels themselves, as editors make, tells nothing new."""
     if (root / name[: -len(ending)]).is_file():
-        return Finding(name, "file-passed-over", "a copy of labels that are here")
-    return Finding(name, "labels-not-read", f"labels under the ending {ending}: give the file its own")
+        return Fault(name, "file-passed-over", "a copy of labels that are here")
+    return Fault(name, "labels-not-read", f"labels under the ending {ending}: give the file its own")
 
 
 def _dispute(photo: str, kind: str, names: Iterable[str]) -> RawLabels:
-    return RawLabels(photo, findings=[Finding(photo, kind, ", ".join(names))])
+    return RawLabels(photo, findings=[Fault(photo, kind, ", ".join(names))])
 
 
-def _link_fault(entry: "os.DirEntry[str]", name: str, inside: Path, known: bool) -> list[Finding]:
+def _link_fault(entry: "os.DirEntry[str]", name: str, inside: Path, known: bool) -> list[Fault]:
     """What is wrong with a link; nothing when it is a file of the folder. Links of no interest are passed over."""
     try:
         target = Path(entry.path).resolve()
     except (OSError, RuntimeError):  # a link to itself
-        return [Finding(name, "link-broken", os.readlink(entry.path))]
+        return [Fault(name, "link-broken", os.readlink(entry.path))]
     if not target.exists():
-        return [Finding(name, "link-broken", os.readlink(entry.path))]
+        return [Fault(name, "link-broken", os.readlink(entry.path))]
     if not target.is_relative_to(inside):
-        return [Finding(name, "link-outside", str(target))] if known or target.is_dir() else []
-    return [Finding(name, "link-folder", str(target))] if target.is_dir() else []
+        return [Fault(name, "link-outside", str(target))] if known or target.is_dir() else []
+    return [Fault(name, "link-folder", str(target))] if target.is_dir() else []
 
 
 def _check_names(files: Files) -> None:
@@ -271,12 +271,12 @@ def _check_names(files: Files) -> None:
 
     for one, other in pairwise(sorted(files.photos, key=folded)):
         if folded(one) == folded(other):
-            files.findings.append(Finding(other, "name-clash", one))
+            files.findings.append(Fault(other, "name-clash", one))
     for photo in files.photos:
         if not photo.isascii() and photo != photo.encode(errors="replace").decode():
-            files.findings.append(Finding(photo, "name-not-utf8", repr(photo)))
+            files.findings.append(Fault(photo, "name-not-utf8", repr(photo)))
         elif photo != _composed(photo):
-            files.findings.append(Finding(photo, "name-not-nfc", ascii(photo)))
+            files.findings.append(Fault(photo, "name-not-nfc", ascii(photo)))
 
 
 def _composed(text: str) -> str:

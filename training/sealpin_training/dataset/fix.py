@@ -17,21 +17,22 @@ from pathlib import Path, PurePosixPath
 
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import new_folder
+from sealpin_edge.tasks.finding import Edges
 
 from ..parallel import workers
 from ..progress import progress_bar
 from .boxes import check_boxes, clip
 from .duplicates import Groups
-from .findings import KINDS, Finding
+from .faults import KINDS, Fault
 from .formats import voc
-from .labels import Edges, RawLabels, RawObject
+from .labels import RawLabels, RawObject
 from .photos import PhotoFacts, inspect_photo, open_picture
 from .source import Entry, Source
 from .survey import Rules, Survey, survey
 
 CHUNK = 32
 REDRAWN = {"photo-format", "photo-animated", "photo-cmyk", "photo-16-bit", "photo-alpha", "photo-rotated"}
-Told = Callable[[Finding, str], None]
+Told = Callable[[Fault, str], None]
 SAME_ASPECT = 0.01
 JPEG_QUALITY = 95
 LEFT_OUT = {kind for kind, row in KINDS.items() if row.fix.startswith("leave")} | {"file-unreadable"}
@@ -170,20 +171,20 @@ def _repair_one(source: Source, orders: Orders, out: Path, entry: Entry, changes
         changes.append(Change(str(entry.labels[0][1]), None, "labels-without-photo", "", "left out"))
         return False
 
-    def changed(finding: Finding, what: str) -> None:
+    def changed(finding: Fault, what: str) -> None:
         changes.append(Change(finding.file, finding.number, finding.kind, finding.found, what))
 
     facts = inspect_photo(source.root, entry.photo)
     labels = source.read(entry)
     reasons = [one for one in (*facts.findings, *(labels.findings if labels else ())) if one.kind in LEFT_OUT]
     if entry.photo in orders.left_out:
-        reasons.append(Finding(entry.photo, *orders.left_out[entry.photo]))
+        reasons.append(Fault(entry.photo, *orders.left_out[entry.photo]))
     if reasons:
         changed(reasons[0], "photo and labels left out")
         return False
     if labels and labels.size and not _fits(labels.size, facts):
         found = f"{labels.size[0]}x{labels.size[1]}; the photo has {facts.width}x{facts.height}"
-        changed(Finding(labels.file, "size-differs", found), "photo and labels left out")
+        changed(Fault(labels.file, "size-differs", found), "photo and labels left out")
         return False
     name = orders.names[entry.photo]
     target = out / name
@@ -203,7 +204,7 @@ def _repair_one(source: Source, orders: Orders, out: Path, entry: Entry, changes
     lost = not checked and (labels.tells_of_objects or in_doubt)
     if lost:
         why = "no object is left" if labels.tells_of_objects else "labels that were left out may be its own"
-        changed(Finding(entry.photo, "labels-proposed", why), "counts as unlabelled: label it again")
+        changed(Fault(entry.photo, "labels-proposed", why), "counts as unlabelled: label it again")
     depth = 1 if facts.channels == 1 else 3
     proposed = labels.proposed or lost
     xml = voc.encode(PurePosixPath(name).name, width, height, checked, depth=depth, proposed=proposed)
@@ -262,7 +263,7 @@ def _repair_objects(
 
         def told(kind: str, what: str, item: RawObject = item) -> None:
             found = f"{item.name} ({', '.join(f'{edge:g}' for edge in item.edges)})"
-            changed(Finding(labels.file, kind, found, item.number), what)
+            changed(Fault(labels.file, kind, found, item.number), what)
 
         name, edges = classes.get(item.name, item.name), item.edges
         if name != item.name:
@@ -271,16 +272,16 @@ def _repair_objects(
             told("box-nan", "dropped")
             continue
         if labels.relative:
-            edges = (edges[0] * frame[0], edges[1] * frame[1], edges[2] * frame[0], edges[3] * frame[1])
+            edges = Edges(edges[0] * frame[0], edges[1] * frame[1], edges[2] * frame[0], edges[3] * frame[1])
         if edges[0] > edges[2] or edges[1] > edges[3]:
-            edges = (*map(min, edges[:2], edges[2:]), *map(max, edges[:2], edges[2:]))  # type: ignore[assignment]
+            edges = Edges(*map(min, edges[:2], edges[2:]), *map(max, edges[:2], edges[2:]))
             told("box-inverted", "edges swapped")
         if facts.orientation >= 5 and labels.size == (facts.width, facts.height) != (width, height):
             edges = turned(edges, facts.orientation, facts.width, facts.height)
             told("photo-rotated", "box turned with the photo")
         elif labels.size and labels.size != (width, height):
             across, down = width / labels.size[0], height / labels.size[1]
-            edges = (edges[0] * across, edges[1] * down, edges[2] * across, edges[3] * down)
+            edges = Edges(edges[0] * across, edges[1] * down, edges[2] * across, edges[3] * down)
             told("size-differs", "box scaled with the photo")
         one = item._replace(name=name, edges=edges)
         faults = {fault.kind for fault in check_boxes(replace_objects(labels, [one]), width, height)[1]}
@@ -289,7 +290,7 @@ def _repair_objects(
             told("box-outside", "clipped")
             faults = {fault.kind for fault in check_boxes(replace_objects(labels, [one]), width, height)[1]}
         gone = faults & {"box-empty", "box-off-photo", "box-sliver"}
-        rounded: Edges = tuple(map(round, one.edges))  # type: ignore[assignment]
+        rounded = Edges._make(map(round, one.edges))
         if gone or (name, rounded) in seen:
             told(next(iter(gone), "box-duplicate"), "dropped")
             continue
@@ -303,4 +304,4 @@ def turned(edges: Edges, orientation: int, width: int, height: int) -> Edges:
     xmin, ymin, xmax, ymax = edges
     left, right = (ymin, ymax) if orientation in (5, 8) else (height - ymax, height - ymin)
     top, bottom = (xmin, xmax) if orientation in (5, 6) else (width - xmax, width - xmin)
-    return left, top, right, bottom
+    return Edges(left, top, right, bottom)

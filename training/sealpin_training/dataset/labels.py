@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .findings import Finding
+from sealpin_edge.tasks.finding import Edges
 
-Edges = tuple[float, float, float, float]
-"""xmin, ymin, xmax, ymax."""
+from .faults import Fault
+
 MAX_SIDE_DIGITS = 8
 
 
@@ -31,8 +31,8 @@ class Box(NamedTuple):
 
     @property
     def edges(self) -> Edges:
-        """xmin, ymin, xmax, ymax."""
-        return self.xmin, self.ymin, self.xmax, self.ymax
+        """The same without the category."""
+        return Edges(self.xmin, self.ymin, self.xmax, self.ymax)
 
 
 class RawObject(NamedTuple):
@@ -55,7 +55,7 @@ class RawLabels:
 
     file: str
     objects: list[RawObject] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Fault] = field(default_factory=list)
     filename: str | None = None
     path: str | None = None
     size: tuple[int, int] | None = None
@@ -127,7 +127,7 @@ class LabelSource:
 
     format: str
     of_photo: Mapping[str, Sequence[Given]]
-    findings: Sequence[Finding] = ()
+    findings: Sequence[Fault] = ()
     orphans: Sequence[str] = ()
     classes: tuple[str, ...] = ()
     keypoints: int = 0

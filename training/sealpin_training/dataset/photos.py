@@ -16,8 +16,8 @@ import numpy.typing as npt
 from sealpin_edge.model.jpeg import decode_jpeg
 from sealpin_edge.model.photo_header import FORMATS, read_header
 
+from .faults import Fault
 from .files import read_whole
-from .findings import Finding
 
 MAX_BYTES = 64 << 20
 # A mask has a colour for each class; a photo with so few is of a camera that tells black from white alone
@@ -48,7 +48,7 @@ class PhotoFacts:
     orientation: int = 1
     colours: int = 0
     fingerprint: npt.NDArray[np.uint8] | None = None
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Fault] = field(default_factory=list)
 
 
 def inspect_photo(root: Path, name: str) -> PhotoFacts:
@@ -57,24 +57,24 @@ def inspect_photo(root: Path, name: str) -> PhotoFacts:
     try:
         data = read_whole(os.path.join(root, name), MAX_BYTES)
     except PermissionError:
-        facts.findings.append(Finding(name, "file-unreadable", "no permission"))
+        facts.findings.append(Fault(name, "file-unreadable", "no permission"))
         return facts
     if isinstance(data, int):
-        facts.findings.append(Finding(name, "photo-too-large", f"{data} bytes"))
+        facts.findings.append(Fault(name, "photo-too-large", f"{data} bytes"))
         return facts
     facts.sha256 = hashlib.sha256(data).hexdigest()
     header = read_header(data)
     if not data:
-        facts.findings.append(Finding(name, "photo-empty", "0 bytes"))
+        facts.findings.append(Fault(name, "photo-empty", "0 bytes"))
     elif header is None:
-        facts.findings.append(Finding(name, "photo-unreadable", f"{len(data)} bytes that begin {data[:12]!r}"))
+        facts.findings.append(Fault(name, "photo-unreadable", f"{len(data)} bytes that begin {data[:12]!r}"))
     elif header.too_large:
-        facts.findings.append(Finding(name, "photo-too-large", f"{header.width}x{header.height}"))
+        facts.findings.append(Fault(name, "photo-too-large", f"{header.width}x{header.height}"))
     elif not (header.format == "JPEG" and _plain_jpeg(data, name, facts)):
         _any_photo(data, name, facts)
     ending = os.path.splitext(name)[1]
     if facts.width and ENCODINGS.get(ending.lower(), facts.encoding) != facts.encoding:
-        facts.findings.append(Finding(name, "photo-ending", facts.encoding, allowed=f"a name that fits {ending}"))
+        facts.findings.append(Fault(name, "photo-ending", facts.encoding, allowed=f"a name that fits {ending}"))
     return facts
 
 
@@ -95,7 +95,7 @@ def _plain_jpeg(data: bytes, name: str, facts: PhotoFacts) -> bool:
     except ValueError as error:
         if not str(error).startswith("Premature end"):
             return False
-        facts.findings.append(Finding(name, "photo-truncated", f"{len(data)} bytes"))
+        facts.findings.append(Fault(name, "photo-truncated", f"{len(data)} bytes"))
         return True
     facts.width, facts.height, facts.encoding = width, height, "JPEG"
     facts.channels = 1 if colours == "Gray" else 3
@@ -117,7 +117,7 @@ def _any_photo(data: bytes, name: str, facts: PhotoFacts) -> None:
     from PIL import Image
 
     def fault(kind: str, found: str = "") -> None:
-        facts.findings.append(Finding(name, kind, found))
+        facts.findings.append(Fault(name, kind, found))
 
     try:
         picture = open_picture(data)

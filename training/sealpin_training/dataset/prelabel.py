@@ -61,9 +61,10 @@ def prelabel(photos: Path, model_file: Path, threshold: Thresholds | None = None
             continue
         height, width = pixels.shape[:2]
         found = [
-            Box(one.category, *clip((one.xmin, one.ymin, one.xmax, one.ymax), width, height))
-            for one in counted(model.detect(pixels), rule)
-            if one.xmax > one.xmin and one.ymax > one.ymin  # what lies at the edge only is no box to draw
+            Box(one.category, *edges)
+            for one in counted(model.read(pixels).findings, rule)
+            # What lies at the edge only is no box to draw
+            if (edges := clip(one.edges, width, height)).xmax > edges.xmin and edges.ymax > edges.ymin
         ]
         boxes += len(found)
         write_whole(path.with_suffix(".xml"), voc.encode(path.name, width, height, found, proposed=True))

@@ -10,8 +10,8 @@ from sealpin_edge.errors import InputError, quote
 
 from .aside import tell_asides
 from .boxes import compare
+from .faults import Fault
 from .files import PHOTO_ENDINGS, find_files
-from .findings import Finding
 from .formats import FORMATS
 from .formats.foreign import tell_namesakes
 from .labels import Given, LabelSource, RawLabels
@@ -42,7 +42,7 @@ class Source:
     root: Path
     format: str
     entries: Sequence[Entry]
-    findings: Sequence[Finding]
+    findings: Sequence[Fault]
     lists: Mapping[str, tuple[str, ...]]
     keypoints: int = 0
 
@@ -108,7 +108,7 @@ def open_source(root: Path) -> Source:
         )
     chosen, *others = given
     findings = [
-        Finding(".", "labels-other-format", f"{other.format} beside {chosen.format}, which labels most photos")
+        Fault(".", "labels-other-format", f"{other.format} beside {chosen.format}, which labels most photos")
         for other in others
     ]
     read = [chosen, *(_without_strangers(root, other) for other in others)]

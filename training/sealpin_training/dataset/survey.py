@@ -19,8 +19,8 @@ from ..progress import progress_bar
 from .aside import is_archive
 from .boxes import check_boxes, check_names, check_size
 from .duplicates import Fingerprints
+from .faults import KINDS, SEVERITIES, Fault
 from .files import PHOTO_ENDINGS, namesake
-from .findings import KINDS, SEVERITIES, Finding
 from .labels import Box, LabelledPhoto
 from .names import check_classes, sounds_good
 from .photos import FINGERPRINT, PhotoFacts, inspect_photo
@@ -73,7 +73,7 @@ class Survey:
     photos: Photos = field(default_factory=Photos)
     unlabelled: set[str] = field(default_factory=set)
     unplaced: set[str] = field(default_factory=set)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Fault] = field(default_factory=list)
     twins: list[tuple[int, int]] = field(default_factory=list)
     folder_split: dict[str, str] = field(default_factory=dict)
     named: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -95,7 +95,7 @@ class Looked(NamedTuple):
     labelled: bool
     unplaced: bool
     grey: bool
-    findings: list[Finding]
+    findings: list[Fault]
     names: list[str]
     lost: tuple[str, ...] = ()
 
@@ -128,7 +128,7 @@ def survey(src: Path, rules: Rules, pool: Workers) -> Survey:
         result.unplaced |= copies_of_bad_parts(known, pairs)
         result.unplaced |= _in_doubt(result, lost)
     if len(grey) < len(result.photos):
-        result.findings += [Finding(name, "photo-grey", "1 channel") for name in grey]
+        result.findings += [Fault(name, "photo-grey", "1 channel") for name in grey]
     result.findings += _check_classes(result, rules)
     result.twins = [pair.at for pair in pairs]
     result.findings += [*split, *(pair.finding for pair in pairs)]
@@ -156,12 +156,12 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
     findings = facts.findings
     labels = source.read(entry)
     boxes: tuple[Box, ...] = ()
-    other_size: list[Finding] = []
+    other_size: list[Fault] = []
     if labels is None:
-        findings.append(Finding(name, "photo-unlabelled", "no label file of this name"))
+        findings.append(Fault(name, "photo-unlabelled", "no label file of this name"))
         if facts.colours or _MASK.search(name):
             told = f"{facts.colours} colours" if facts.colours else "called a mask"
-            findings.append(Finding(name, "photo-mask", told))
+            findings.append(Fault(name, "photo-mask", told))
     else:
         findings += labels.findings
         turned = facts.orientation >= 5
@@ -170,7 +170,7 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
             other_size = check_size(labels, facts.width, facts.height, turned)
             findings += other_size
             if labels.depth not in (None, facts.channels):
-                findings.append(Finding(labels.file, "depth-differs", str(labels.depth), allowed=str(facts.channels)))
+                findings.append(Fault(labels.file, "depth-differs", str(labels.depth), allowed=str(facts.channels)))
         if labels.filename is not None:
             findings += check_names(labels, name, str(source.root))
         # Drawn in the frame that the labels name: one wrong size is one finding, not one more for each box
@@ -182,14 +182,14 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
         if other_size:
             boxes = ()  # nobody knows where they are on this photo
         if labels.proposed:
-            findings.append(Finding(labels.file, "labels-proposed", f"{len(boxes)} boxes"))
+            findings.append(Fault(labels.file, "labels-proposed", f"{len(boxes)} boxes"))
             boxes = ()
     photo = None
     if facts.width:
         scale = max(rules.input_size[0] / facts.width, rules.input_size[1] / facts.height)
         if scale > 2:
             allowed = f"half of {rules.input_size[0]}x{rules.input_size[1]} and more"
-            findings.append(Finding(name, "photo-small", f"{facts.width}x{facts.height}", allowed=allowed))
+            findings.append(Fault(name, "photo-small", f"{facts.width}x{facts.height}", allowed=allowed))
         encoding = {"JPEG": "jpeg", "PNG": "png"}.get(facts.encoding, facts.encoding)
         photo = LabelledPhoto.of(name, facts.sha256, (facts.width, facts.height), encoding, boxes)
     labelled = labels is not None and not labels.proposed
@@ -204,7 +204,7 @@ def _look_at_orphan(source: Source, entry: Entry) -> Looked:
     """Labels without a photo are read all the same, and held against the size and name that they give."""
     labels = source.read(entry)
     assert labels is not None
-    findings = [Finding(labels.file, "labels-without-photo", f"{len(labels.objects)} objects"), *labels.findings]
+    findings = [Fault(labels.file, "labels-without-photo", f"{len(labels.objects)} objects"), *labels.findings]
     if labels.filename:
         stem, ending = os.path.splitext(labels.file)[0], os.path.splitext(labels.filename)[1]
         findings += check_names(labels, stem + (ending or PHOTO_ENDINGS[0]), str(source.root))
@@ -254,7 +254,7 @@ def _stems(name: str) -> set[str]:
     return {whole, stem, namesake(stem), _COPY.sub("", stem)}
 
 
-def _check_scale(file: str, boxes: Iterable[tuple[int, Box]], width: int, height: int, rules: Rules) -> list[Finding]:
+def _check_scale(file: str, boxes: Iterable[tuple[int, Box]], width: int, height: int, rules: Rules) -> list[Fault]:
     """Boxes that are too small where the model sees them."""
     findings = []
     for number, box in boxes:
@@ -264,11 +264,11 @@ def _check_scale(file: str, boxes: Iterable[tuple[int, Box]], width: int, height
             (box.xmax - box.xmin) * rules.input_size[0] / width, (box.ymax - box.ymin) * rules.input_size[1] / height
         )
         if side < LEAST_BOX_PX:
-            findings.append(Finding(file, "box-small", f"{box.category}, {side:.1f} pixels there", number))
+            findings.append(Fault(file, "box-small", f"{box.category}, {side:.1f} pixels there", number))
     return findings
 
 
-def _check_classes(result: Survey, rules: Rules) -> list[Finding]:
+def _check_classes(result: Survey, rules: Rules) -> list[Fault]:
     counts = {name: len(photos) for name, photos in result.named.items()}
     allowed = rules.classes or result.source.classes
     result.wrong = check_classes(counts, allowed)
@@ -285,24 +285,24 @@ def _check_classes(result: Survey, rules: Rules) -> list[Finding]:
                 kind, instead = result.wrong[item.name]
                 found = f"{item.name!r}, on {counts[item.name]} boxes"
                 wanted = repr(instead) if instead else ", ".join(allowed)
-                findings.append(Finding(labels.file if labels else "", kind, found, item.number, wanted))
+                findings.append(Fault(labels.file if labels else "", kind, found, item.number, wanted))
     merged: Counter[str] = Counter()
     for name, count in counts.items():
         merged[result.wrong.get(name, ("", ""))[1] or name] += count
     for name, count in sorted(merged.items()):
         if sounds_good(name):
-            findings.append(Finding(".", "class-good", f"{name}: {count} boxes"))
+            findings.append(Fault(".", "class-good", f"{name}: {count} boxes"))
         if count < LEAST_BOXES:
-            findings.append(Finding(".", "class-few", f"{name}: {count} boxes"))
+            findings.append(Fault(".", "class-few", f"{name}: {count} boxes"))
     labelled = [photo for photo in result.photos if photo.name not in result.unlabelled]
     if not result.named:
-        findings.append(Finding(".", "no-boxes", f"{len(labelled)} labelled photos"))
+        findings.append(Fault(".", "no-boxes", f"{len(labelled)} labelled photos"))
     if labelled and all(photo.boxes for photo in labelled):
-        findings.append(Finding(".", "no-good-parts", f"{len(labelled)} labelled photos, all with boxes"))
+        findings.append(Fault(".", "no-good-parts", f"{len(labelled)} labelled photos, all with boxes"))
     return findings
 
 
-def _check_split(result: Survey) -> list[Finding]:
+def _check_split(result: Survey) -> list[Fault]:
     """The split that the folders give, if they give one to every photo."""
     split = split_by_folder([photo.name for photo in result.photos])
     if len(split) == len(result.photos) and len(set(split.values())) > 1:
@@ -311,4 +311,4 @@ def _check_split(result: Survey) -> list[Finding]:
         return []
     count = Counter(split.values())
     told = ", ".join(f"{name} {count[name]}" for name in SPLITS)
-    return [Finding(".", "split-incomplete", f"{told}; elsewhere {len(result.photos) - len(split)}")]
+    return [Fault(".", "split-incomplete", f"{told}; elsewhere {len(result.photos) - len(split)}")]

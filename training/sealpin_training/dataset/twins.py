@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from .duplicates import Fingerprints, Groups, exact_duplicates, near_duplicates
-from .findings import Finding
+from .faults import Fault
 from .labels import LabelledPhoto
 
 
@@ -36,7 +36,7 @@ class Twins:
     """Two photos of one shot, by their positions, and what is said of the second."""
 
     at: tuple[int, int]
-    finding: Finding
+    finding: Fault
 
 
 def find_twins(known: Known, prints: Fingerprints) -> list[Twins]:
@@ -68,7 +68,7 @@ def copies_of_bad_parts(known: Known, twins: Sequence[Twins]) -> set[str]:
 
 def _twins(known: Known, at: tuple[int, int], kind: str) -> Twins:
     first, other = (known.photos[each].name for each in at)
-    return Twins(at, Finding(other, kind, first))
+    return Twins(at, Fault(other, kind, first))
 
 
 def _exact(known: Known, one: LabelledPhoto, other: LabelledPhoto) -> str:

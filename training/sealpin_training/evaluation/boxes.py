@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.finding import Finding
 from sealpin_edge.tasks.verdict import Rule, counted
 
 from ..dataset.records import Record
@@ -44,7 +44,7 @@ class BoxCount:
 
 
 def count_boxes(
-    records: Sequence[Record], found: Sequence[Sequence[Detection]], classes: Sequence[str], rule: Rule
+    records: Sequence[Record], found: Sequence[Sequence[Finding]], classes: Sequence[str], rule: Rule
 ) -> dict[str, BoxCount]:
     """Each class's boxes and detections, paired within the class as COCO does, the worst found class first."""
     counts = {}

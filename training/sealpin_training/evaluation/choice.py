@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sealpin_edge.errors import InputError, in_words
-from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.finding import Finding
 from sealpin_edge.tasks.verdict import Rule, Thresholds, check_rule, with_thresholds
 
 from ..dataset.records import Record
@@ -90,7 +90,7 @@ def choose_rule(
     choice: Choice,
     coco: CocoScore,
     records: Sequence[Record],
-    found: Sequence[Sequence[Detection]],
+    found: Sequence[Sequence[Finding]],
 ) -> tuple[Rule, str]:
     """The rule for a split, and how it came about, in words. On val, `choice` is complete (`Choice.after`).
 
@@ -105,7 +105,7 @@ def choose_rule(
 
 
 def _chosen(
-    run: Run, choice: Choice, coco: CocoScore, records: Sequence[Record], found: Sequence[Sequence[Detection]]
+    run: Run, choice: Choice, coco: CocoScore, records: Sequence[Record], found: Sequence[Sequence[Finding]]
 ) -> tuple[Rule, str]:
     """What val says: for classes that reject by what the parts' verdicts cost, for the others by their own boxes."""
     notice = choice.notice or frozenset()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.finding import Finding
 
 from ..dataset.labels import Box
 from ..dataset.records import Record
@@ -61,7 +61,7 @@ class CocoScore:
     best_f1: Mapping[str, float]
 
 
-def coco_score(records: Sequence[Record], found: Sequence[Sequence[Detection]], classes: Sequence[str]) -> CocoScore:
+def coco_score(records: Sequence[Record], found: Sequence[Sequence[Finding]], classes: Sequence[str]) -> CocoScore:
     """Score detections, a sequence for each photo, against the photos' labels."""
     scorer = _scored(records, found, classes)
     if scorer is None:
@@ -93,7 +93,7 @@ def coco_score(records: Sequence[Record], found: Sequence[Sequence[Detection]], 
 
 
 def matches(
-    records: Sequence[Record], found: Sequence[Sequence[Detection]], classes: Sequence[str]
+    records: Sequence[Record], found: Sequence[Sequence[Finding]], classes: Sequence[str]
 ) -> dict[str, Matches]:
     """Which detections COCO calls right, by category, at its overlaps 0.5, 0.55 ... 0.95, boxes of all sizes."""
     scorer = _scored(records, found, classes)
@@ -113,17 +113,18 @@ def matches(
     return result
 
 
-def _scored(records: Sequence[Record], found: Sequence[Sequence[Detection]], classes: Sequence[str]) -> Any:
+def _scored(records: Sequence[Record], found: Sequence[Sequence[Finding]], classes: Sequence[str]) -> Any:
     """An accumulated COCOeval; None where there is nothing to find, or nothing was found."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    def entry(photo: int, box: Box | Detection) -> dict[str, Any]:
-        width, height = box.xmax - box.xmin, box.ymax - box.ymin
+    def entry(photo: int, box: Box | Finding) -> dict[str, Any]:
+        xmin, ymin, xmax, ymax = box.edges
+        width, height = xmax - xmin, ymax - ymin
         return {
             "image_id": photo,
             "category_id": classes.index(box.category) + 1,
-            "bbox": [box.xmin, box.ymin, width, height],
+            "bbox": [xmin, ymin, width, height],
             "area": width * height,
         }
 

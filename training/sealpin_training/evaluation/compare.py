@@ -14,7 +14,7 @@ import numpy as np
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import write_whole
 from sealpin_edge.tasks.benchmark import Load, loaded
-from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.finding import Finding
 
 from .. import html
 from ..curves import draw_curves
@@ -208,7 +208,7 @@ class _Judged:
 
     @classmethod
     def of(
-        cls, run: Run, evaluation: Evaluation, records: Sequence[Record], found: Sequence[Sequence[Detection]]
+        cls, run: Run, evaluation: Evaluation, records: Sequence[Record], found: Sequence[Sequence[Finding]]
     ) -> "_Judged":
         mistaken = {*evaluation.escapes, *evaluation.false_rejects}
         return cls(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.finding import Finding, overlap
 from sealpin_edge.tasks.verdict import Rule, counted
 
 from ..dataset.labels import Box
@@ -27,7 +27,7 @@ class Alarm(NamedTuple):
     """A detection where nothing is labelled: its photo by index, and the detection."""
 
     photo: int
-    found: Detection
+    found: Finding
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Confusion:
 
 
 def confusion(
-    records: Sequence[Record], found: Sequence[Sequence[Detection]], classes: Sequence[str], rule: Rule
+    records: Sequence[Record], found: Sequence[Sequence[Finding]], classes: Sequence[str], rule: Rule
 ) -> Confusion:
     """Pair detections that count with labels that they overlap by a half, surest first, any category."""
     counts = np.zeros((len(classes) + 1,) * 2, np.int64)
@@ -64,28 +64,18 @@ def confusion(
 
 
 def paired(
-    boxes: Iterable[Box], detections: Iterable[Detection]
-) -> tuple[list[tuple[Box, Detection]], list[Box], list[Detection]]:
+    boxes: Iterable[Box], detections: Iterable[Finding]
+) -> tuple[list[tuple[Box, Finding]], list[Box], list[Finding]]:
     """Each detection, the surest first, with the free box that it overlaps most, by a half at least.
 
     Returns the pairs, the boxes that are left, and the detections that are.
     """
     pairs, free, wrong = [], list(boxes), []
     for one in sorted(detections, key=lambda d: -d.score):
-        best = max(free, key=lambda box: overlap(box, one), default=None)
-        if best is None or overlap(best, one) < LEAST_OVERLAP:
+        best = max(free, key=lambda box: overlap(box.edges, one.edges), default=None)
+        if best is None or overlap(best.edges, one.edges) < LEAST_OVERLAP:
             wrong.append(one)
         else:
             free.remove(best)
             pairs.append((best, one))
     return pairs, free, wrong
-
-
-def overlap(a: Box | Detection, b: Box | Detection) -> float:
-    """Intersection over union, 0..1."""
-    width = min(a.xmax, b.xmax) - max(a.xmin, b.xmin)
-    height = min(a.ymax, b.ymax) - max(a.ymin, b.ymin)
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = sum((one.xmax - one.xmin) * (one.ymax - one.ymin) for one in (a, b))
-    return width * height / (areas - width * height)

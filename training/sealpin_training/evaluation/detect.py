@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sealpin_edge.model.photo import decode_photo, stretch
-from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.finding import Edges, Finding
 
 from ..dataset.records import Record
 from ..progress import progress
@@ -34,7 +34,7 @@ def trained_detector(run: Run, which: str = "best") -> Any:
 
 def detect_photos(
     recipe: Recipe, detect: Any, records: Sequence[Record], classes: Sequence[str]
-) -> list[list[Detection]]:
+) -> list[list[Finding]]:
     """Detections on each photo, in its own pixels; `detect` is network.model.detector's function."""
     found = []
     for start in progress(range(0, len(records), BATCH), f"evaluate {len(records)} photos", "batch"):
@@ -49,13 +49,15 @@ def detect_photos(
     return found
 
 
-def _detections(record: Record, boxes: Any, scores: Any, classes: Any, names: Sequence[str]) -> Iterable[Detection]:
+def _detections(record: Record, boxes: Any, scores: Any, classes: Any, names: Sequence[str]) -> Iterable[Finding]:
     for (ymin, xmin, ymax, xmax), score, label in zip(boxes, scores, classes, strict=False):
-        yield Detection(
+        yield Finding(
             names[int(label)],
             float(score),
-            float(xmin) * record.width,
-            float(ymin) * record.height,
-            float(xmax) * record.width,
-            float(ymax) * record.height,
+            Edges(
+                float(xmin) * record.width,
+                float(ymin) * record.height,
+                float(xmax) * record.width,
+                float(ymax) * record.height,
+            ),
         )

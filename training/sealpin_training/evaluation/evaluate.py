@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sealpin_edge.errors import InputError
-from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.finding import Finding
 from sealpin_edge.tasks.verdict import judge
 
 from ..dataset.records import Record, RecordFile, without_photos
@@ -55,7 +55,7 @@ def evaluate(
     return evaluation
 
 
-def found_on(run: Run, split: str, detect: Any = None) -> tuple[RecordFile, list[list[Detection]]]:
+def found_on(run: Run, split: str, detect: Any = None) -> tuple[RecordFile, list[list[Finding]]]:
     """A split's photos, and what a run's best network finds on each.
 
     Raises InputError when the split is empty, the dataset has changed, or the run has no checkpoint.
@@ -71,7 +71,7 @@ def judge_photos(
     run: Run,
     split: str,
     records: Sequence[Record],
-    found: Sequence[Sequence[Detection]],
+    found: Sequence[Sequence[Finding]],
     choice: Choice = AS_CHOSEN,
     anew: bool = False,
 ) -> Evaluation:

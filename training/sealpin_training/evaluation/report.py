@@ -9,7 +9,7 @@ import numpy as np
 
 from sealpin_edge.files import write_whole
 from sealpin_edge.model.photo import decode_photo
-from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.finding import Edges, Finding
 from sealpin_edge.tasks.verdict import Rule, counted
 
 from .. import html
@@ -28,7 +28,7 @@ LEGEND = (
 
 
 def write_report(
-    run: Run, evaluation: Evaluation, records: Sequence[Record], found: Sequence[Sequence[Detection]], path: Path
+    run: Run, evaluation: Evaluation, records: Sequence[Record], found: Sequence[Sequence[Finding]], path: Path
 ) -> None:
     """Write the page. It needs nothing beside it: the pictures are inside."""
     misses, alarms = evaluation.confusion.misses, evaluation.confusion.alarms
@@ -164,22 +164,23 @@ def _over_thresholds(figure: Any, evaluation: Evaluation) -> None:
         axes.legend()
 
 
-def _tile(record: Record, found: Sequence[Detection], about: Box | Detection, rule: Rule) -> bytes:
+def _tile(record: Record, found: Sequence[Finding], about: Box | Finding, rule: Rule) -> bytes:
     """The part of a photo around `about`, with its labels and what was found there, as PNG."""
     import cv2
 
     photo = decode_photo(record.data, record.name)
-    side = max(2.0 * max(about.xmax - about.xmin, about.ymax - about.ymin), min(photo.shape[:2]) / 4)
+    edges = about.edges
+    side = max(2.0 * max(edges.xmax - edges.xmin, edges.ymax - edges.ymin), min(photo.shape[:2]) / 4)
     side = min(side, *photo.shape[:2])
-    left = int(np.clip((about.xmin + about.xmax - side) / 2, 0, photo.shape[1] - side))
-    top = int(np.clip((about.ymin + about.ymax - side) / 2, 0, photo.shape[0] - side))
+    left = int(np.clip((edges.xmin + edges.xmax - side) / 2, 0, photo.shape[1] - side))
+    top = int(np.clip((edges.ymin + edges.ymax - side) / 2, 0, photo.shape[0] - side))
     scale = TILE / side
     cut = photo[top : top + int(side), left : left + int(side)]
     tile = cv2.resize(cut, (TILE, TILE), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
-    shown = [one for one in counted(found, rule) if _in_view(one, left, top, side)]
+    shown = [one for one in counted(found, rule) if _in_view(one.edges, left, top, side)]
 
-    def draw(box: Box | Detection, colour: tuple[int, int, int], width: int) -> None:
+    def draw(box: Edges, colour: tuple[int, int, int], width: int) -> None:
         (x, y), (right, bottom) = (
             (round((x - left) * scale), round((y - top) * scale))
             for x, y in ((box.xmin, box.ymin), (box.xmax, box.ymax))
@@ -187,23 +188,23 @@ def _tile(record: Record, found: Sequence[Detection], about: Box | Detection, ru
         cv2.rectangle(tile, (x, y), (right, bottom), colour, width)
 
     for box in record.boxes:
-        draw(box, LABEL, 2)
+        draw(box.edges, LABEL, 2)
     for one in shown:
-        draw(one, FOUND, 2)
-    draw(about, (0, 0, 0), 7)
-    draw(about, MEANT, 3)
+        draw(one.edges, FOUND, 2)
+    draw(edges, (0, 0, 0), 7)
+    draw(edges, MEANT, 3)
     for one in shown:
-        corner = round((one.xmin - left) * scale), round((one.ymin - top) * scale)
+        corner = round((one.edges.xmin - left) * scale), round((one.edges.ymin - top) * scale)
         _write(tile, _named(one), corner)
     return bytes(cv2.imencode(".png", cv2.cvtColor(tile, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
-def _in_view(box: Detection, left: float, top: float, side: float) -> bool:
+def _in_view(box: Edges, left: float, top: float, side: float) -> bool:
     return box.xmin < left + side and box.xmax > left and box.ymin < top + side and box.ymax > top
 
 
-def _named(box: Box | Detection) -> str:
-    return f"{box.category} {box.score:.0%}" if isinstance(box, Detection) else box.category
+def _named(box: Box | Finding) -> str:
+    return f"{box.category} {box.score:.0%}" if isinstance(box, Finding) else box.category
 
 
 def _write(tile: Any, text: str, corner: tuple[int, int]) -> None:

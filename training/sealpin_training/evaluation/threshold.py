@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sealpin_edge.tasks.finding import Detection
+from sealpin_edge.tasks.finding import Finding
 
 ESCAPE_COST = 10.0
 # How far up the gap between good and bad parts a threshold lies
@@ -25,7 +25,7 @@ Scores = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 
-def part_scores(found: Sequence[Sequence[Detection]], classes: Sequence[str], notice: Set[str] = frozenset()) -> Scores:
+def part_scores(found: Sequence[Sequence[Finding]], classes: Sequence[str], notice: Set[str] = frozenset()) -> Scores:
     """Each part's highest score of each class, [parts, classes]; 0 for none, and for a class that does not reject.
 
     A part with a score that is no number is never OK: it has scores above every threshold.

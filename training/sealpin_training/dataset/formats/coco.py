@@ -9,9 +9,11 @@ from collections import Counter, defaultdict
 from math import isfinite
 from typing import Any
 
+from sealpin_edge.tasks.finding import Edges
+
+from ..faults import Fault
 from ..files import DOCUMENTS, Files, PhotoNames, read_label_text, undecoded
-from ..findings import Finding
-from ..labels import Edges, LabelSource, RawLabels, RawObject, real_number, whole_number
+from ..labels import LabelSource, RawLabels, RawObject, real_number, whole_number
 from .foreign import COCO_LISTS, has_words, json_program, pass_over
 
 LOOKS_LIKE = "a COCO JSON file with images, annotations and categories"
@@ -26,7 +28,7 @@ def find(files: Files) -> LabelSource | None:
     """The photos that COCO files list, with their boxes; None where no JSON file is COCO's."""
     names = PhotoNames(files.photos)
     of_photo: dict[str, list[RawLabels]] = defaultdict(list)
-    findings: list[Finding] = []
+    findings: list[Fault] = []
     classes: list[str] = []
     found = False
     for file in (name for ending in DOCUMENTS for name in files.labels.get(ending, ())):
@@ -58,7 +60,7 @@ def _categories(document: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _images(
-    document: dict[str, Any], file: str, names: PhotoNames, findings: list[Finding]
+    document: dict[str, Any], file: str, names: PhotoNames, findings: list[Fault]
 ) -> tuple[Images, list[tuple[str, RawLabels]]]:
     """The labels of each image by its id, still without boxes; and the photos that are here with theirs."""
     images: Images = {}
@@ -66,33 +68,33 @@ def _images(
     called: dict[str, dict[str, RawLabels]] = defaultdict(dict)
     for position, item in enumerate(document["images"]):
         if not isinstance(item, dict):
-            findings.append(Finding(file, "line-unreadable", f"images[{position}] {str(item)[:80]}", None, "an image"))
+            findings.append(Fault(file, "line-unreadable", f"images[{position}] {str(item)[:80]}", None, "an image"))
             continue
         name, key = _text(item.get("file_name")), _key(item.get("id"))
         photo = names.find(name, file)
         if photo is None:
-            findings.append(Finding(file, "labels-without-photo", name or f"images[{position}] without file_name"))
+            findings.append(Fault(file, "labels-without-photo", name or f"images[{position}] without file_name"))
         if key and name in called[key]:
-            findings.append(Finding(file, "labels-given-twice", f"{name}, image id {key} twice"))
+            findings.append(Fault(file, "labels-given-twice", f"{name}, image id {key} twice"))
             continue
         labels = called[key][name] = RawLabels(file, size=_size(item))
         if labels.size is None:
-            labels.findings.append(Finding(file, "size-missing", name))
+            labels.findings.append(Fault(file, "size-missing", name))
         if not key:
-            labels.findings.append(Finding(file, "id-missing", f"{name}, id {item.get('id')!r}"[:120]))
+            labels.findings.append(Fault(file, "id-missing", f"{name}, id {item.get('id')!r}"[:120]))
         images[key] = labels if photo and key else None
         listed += [(photo, labels)] if photo else []
     for key, several in called.items():
         if key and len(several) > 1:  # its boxes may be of either photo
             images[key] = None
-            fault = Finding(file, "id-twice", f"image id {key}: {', '.join(list(several)[:SHOWN])}")
+            fault = Fault(file, "id-twice", f"image id {key}: {', '.join(list(several)[:SHOWN])}")
             for labels in several.values():
                 labels.findings.append(fault)
     return images, listed
 
 
 def _annotations(
-    document: dict[str, Any], file: str, images: Images, categories: dict[str, list[str]], findings: list[Finding]
+    document: dict[str, Any], file: str, images: Images, categories: dict[str, list[str]], findings: list[Fault]
 ) -> bool:
     """Give each image its boxes. False when some annotation belongs to no image, so that nobody knows whose it is."""
     complete = True
@@ -101,27 +103,27 @@ def _annotations(
     ids: Counter[str] = Counter()
     for number, item in enumerate(document["annotations"], start=1):
         if not isinstance(item, dict):
-            findings.append(Finding(file, "line-unreadable", repr(item)[:80], number, "an annotation"))
+            findings.append(Fault(file, "line-unreadable", repr(item)[:80], number, "an annotation"))
             complete = False
             continue
         ids[_key(item.get("id"))] += 1
         image = _key(item.get("image_id"))
         if not image or image not in images:
-            findings.append(Finding(file, "annotation-astray", f"image_id {item.get('image_id')!r}"[:80], number))
+            findings.append(Fault(file, "annotation-astray", f"image_id {item.get('image_id')!r}"[:80], number))
             complete = False
         elif labels := images[image]:
             if _key(item.get("iscrowd")) == "1" or item.get("iscrowd") is True:
-                labels.findings.append(Finding(file, "box-crowd", f"bbox {str(item.get('bbox'))[:60]}", number))
+                labels.findings.append(Fault(file, "box-crowd", f"bbox {str(item.get('bbox'))[:60]}", number))
                 crowded[id(labels)] = labels
             else:
                 outlines += _add(labels, number, item, categories)
     for labels in crowded.values():
         if not labels.objects:
-            labels.findings.append(Finding(file, "box-crowd-alone", "iscrowd 1, and nothing else"))
+            labels.findings.append(Fault(file, "box-crowd-alone", "iscrowd 1, and nothing else"))
     if outlines:
-        findings.append(Finding(file, "box-from-outline", f"{outlines} of {sum(ids.values())} annotations"))
+        findings.append(Fault(file, "box-from-outline", f"{outlines} of {sum(ids.values())} annotations"))
     if again := [key for key, count in ids.items() if key and count > 1]:
-        findings.append(Finding(file, "annotation-id-twice", f"{len(again)} ids, the first of them {again[0]}"))
+        findings.append(Fault(file, "annotation-id-twice", f"{len(again)} ids, the first of them {again[0]}"))
     return complete
 
 
@@ -130,20 +132,20 @@ def _add(labels: RawLabels, number: int, item: dict[str, Any], categories: dict[
     key = _key(item.get("category_id"))
     called = categories.get(key, []) if key else []
     if len(called) > 1:
-        labels.findings.append(Finding(labels.file, "id-twice", f"category id {key}: {', '.join(called)}", number))
+        labels.findings.append(Fault(labels.file, "id-twice", f"category id {key}: {', '.join(called)}", number))
         return False
     if not called or not called[0].strip():
         found = f"category_id {item.get('category_id')!r}"
-        labels.findings.append(Finding(labels.file, "class-missing", found, number, "the id of one of the categories"))
+        labels.findings.append(Fault(labels.file, "class-missing", found, number, "the id of one of the categories"))
         return False
     edges = _box(item.get("bbox"))
     outline = None if edges or item.get("bbox") else _around(item.get("segmentation"))
     if not edges and not outline:
         found = f"bbox {item.get('bbox')!r}, segmentation {item.get('segmentation')!r}"[:120]
         allowed = "bbox with x, y, width, height; or polygons"
-        labels.findings.append(Finding(labels.file, "box-missing", found, number, allowed))
+        labels.findings.append(Fault(labels.file, "box-missing", found, number, allowed))
         return False
-    labels.objects.append(RawObject(number, called[0], edges or outline or (0.0, 0.0, 0.0, 0.0)))
+    labels.objects.append(RawObject(number, called[0], edges or outline or Edges(0.0, 0.0, 0.0, 0.0)))
     return outline is not None
 
 
@@ -154,7 +156,7 @@ def _box(bbox: Any) -> Edges | None:
         x, y, width, height = (real_number(value) for value in bbox)
     except (TypeError, ValueError, OverflowError):
         return None
-    return x, y, x + width, y + height
+    return Edges(x, y, x + width, y + height)
 
 
 def _around(segmentation: Any) -> Edges | None:
@@ -170,7 +172,7 @@ def _around(segmentation: Any) -> Edges | None:
         return None
     if not all(map(isfinite, (*across, *down))):
         return None
-    return min(across), min(down), max(across), max(down)
+    return Edges(min(across), min(down), max(across), max(down))
 
 
 def _size(item: dict[str, Any]) -> tuple[int, int] | None:

@@ -10,8 +10,10 @@ import csv
 import io
 import re
 
+from sealpin_edge.tasks.finding import Edges
+
+from ..faults import Fault
 from ..files import PHOTO_ENDINGS, TABLES, Files, PhotoNames, read_label_text, undecoded
-from ..findings import Finding
 from ..labels import LabelSource, RawLabels, RawObject, real_number, whole_number
 from .foreign import pass_over
 
@@ -30,7 +32,7 @@ def find(files: Files) -> LabelSource | None:
     """The photos that CSV files list, with their boxes; None where no CSV file has the columns."""
     names = PhotoNames(files.photos)
     of_photo: dict[str, list[RawLabels]] = {}
-    findings: list[Finding] = []
+    findings: list[Fault] = []
     found = False
     for file in (name for ending in TABLES for name in files.labels.get(ending, ())):
         rows = _rows(files, file)
@@ -45,7 +47,7 @@ def find(files: Files) -> LabelSource | None:
             name = row.get("filename", "")
             photo = names.find(name, file)
             if photo is None:
-                findings.append(Finding(file, "labels-without-photo", name or "no filename", number))
+                findings.append(Fault(file, "labels-without-photo", name or "no filename", number))
             else:
                 _add(listed.setdefault((photo, name), RawLabels(file)), photo, number, row)
         for (photo, _), labels in listed.items():
@@ -57,7 +59,7 @@ def _add(labels: RawLabels, photo: str, number: int, row: Row) -> None:
     """Add one line's object, or say why it is none."""
 
     def fault(kind: str, found: str) -> None:
-        labels.findings.append(Finding(labels.file, kind, found, number))
+        labels.findings.append(Fault(labels.file, kind, found, number))
 
     if more := row.get(""):
         fault("line-unreadable", f"more cells than columns: {more}"[:80])
@@ -78,7 +80,7 @@ def _add(labels: RawLabels, photo: str, number: int, row: Row) -> None:
     except ValueError:
         fault("box-not-number", ", ".join(f"{edge} {row[edge]!r}" for edge in EDGES))
         return
-    labels.objects.append(RawObject(number, row["class"], (xmin, ymin, xmax, ymax)))
+    labels.objects.append(RawObject(number, row["class"], Edges(xmin, ymin, xmax, ymax)))
 
 
 def _rows(files: Files, file: str) -> list[Row] | None:
@@ -119,7 +121,7 @@ def _rows(files: Files, file: str) -> list[Row] | None:
         pass_over(files, file, f"no CSV: {error}")
         return None
     if rows and not text.endswith(("\n", "\r")):
-        files.findings.append(Finding(file, "labels-cut", text[-60:].rpartition("\n")[2]))
+        files.findings.append(Fault(file, "labels-cut", text[-60:].rpartition("\n")[2]))
     return rows
 
 

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ..faults import Fault
 from ..files import Files, namesake
-from ..findings import Finding
 
 COCO_LISTS = ("images", "annotations", "categories")
 BOX_KEYS = (
@@ -77,7 +77,7 @@ def tell_namesakes(files: Files) -> None:
         stem = namesake(last.lstrip(".#"))  # hidden, or as an editor keeps what is not saved
         of_a_photo = (folder, stem) in stems or (folder in of_labels and stem in anywhere)
         if of_a_photo and (folder, stem) not in own and looks_like_labels(files.root / name):
-            files.findings.append(Finding(name, "labels-not-read", "labels under an ending that nothing reads"))
+            files.findings.append(Fault(name, "labels-not-read", "labels under an ending that nothing reads"))
 
 
 def _of_nobody(document: Any) -> str | None:
@@ -102,6 +102,6 @@ def xml_program(path: Path) -> str | None:
 def pass_over(files: Files, name: str, reason: str | None, otherwise: str = "") -> None:
     """Tell that a file is not read: as labels for a `reason`, or as a file that holds none and is something else."""
     if reason:
-        files.findings.append(Finding(name, "labels-not-read", reason))
+        files.findings.append(Fault(name, "labels-not-read", reason))
     else:
-        files.findings.append(Finding(name, "file-passed-over", otherwise))
+        files.findings.append(Fault(name, "file-passed-over", otherwise))

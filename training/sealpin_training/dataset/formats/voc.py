@@ -12,10 +12,11 @@ from typing import Any
 from lxml import etree
 
 from sealpin_edge.errors import raise_all
+from sealpin_edge.tasks.finding import Edges
 
 from ..boxes import check_boxes
+from ..faults import Fault
 from ..files import Files, match, read_whole
-from ..findings import Finding
 from ..labels import Box, LabelSource, RawLabels, RawObject, real_number, whole_number
 from .foreign import has_numbers, has_words, pass_over, xml_program
 
@@ -60,7 +61,7 @@ def read(root: Path, file: str, classes: Sequence[str] = (), keypoints: int = 0)
     labels = RawLabels(file)
 
     def fault(kind: str, found: str = "", number: int | None = None, allowed: str = "") -> None:
-        labels.findings.append(Finding(file, kind, found, number, allowed))
+        labels.findings.append(Fault(file, kind, found, number, allowed))
 
     try:
         data = read_whole(os.path.join(root, file), MAX_BYTES)
@@ -226,7 +227,7 @@ def _size(tree: Any, fault: Any) -> tuple[tuple[int, int] | None, int | None]:
     return (width, height), depth
 
 
-def _edges(item: Any, number: int, fault: Any) -> tuple[float, float, float, float] | None:
+def _edges(item: Any, number: int, fault: Any) -> Edges | None:
     corners = item.find("bndbox")
     if corners is None:
         fault("box-missing", f"line {item.sourceline}", number)
@@ -239,7 +240,7 @@ def _edges(item: Any, number: int, fault: Any) -> tuple[float, float, float, flo
         except ValueError:
             fault("box-not-number", f"<{tag}> {text!r}, line {corners.sourceline}", number)
             return None
-    return values[0], values[1], values[2], values[3]
+    return Edges(*values)
 
 
 def _flag(item: Any, tag: str) -> bool:

@@ -17,10 +17,11 @@ from pathlib import Path, PurePosixPath
 
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import read_text
+from sealpin_edge.tasks.finding import Edges
 
+from ..faults import Fault
 from ..files import Files, match, read_whole
-from ..findings import Finding
-from ..labels import Edges, LabelSource, RawLabels, RawObject, real_number
+from ..labels import LabelSource, RawLabels, RawObject, real_number
 from .data_yaml import read_data_yaml
 from .foreign import looks_like_labels, pass_over
 
@@ -52,11 +53,11 @@ def find(files: Files) -> LabelSource | None:
             pass_over(files, name, reason, "the first line is none of YOLO's")
         told = [name for name in lost if _first_lines(files.root / name, "utf-8-sig")]
         return LabelSource("yolo", {}, orphans=told) if told else None
-    findings: list[Finding] = []
+    findings: list[Fault] = []
     lists, keypoints = _listings(files)
     classes = _one_list(files.root, lists)
     if not lists:
-        findings.append(Finding(".", "classes-unnamed", "no data.yaml with names, no classes.txt"))
+        findings.append(Fault(".", "classes-unnamed", "no data.yaml with names, no classes.txt"))
     of_photo = {photo: (given,) for photo, given in labels.items()}
     return LabelSource("yolo", of_photo, findings, lost, classes, keypoints)
 
@@ -70,10 +71,10 @@ def read(root: Path, file: str, classes: Sequence[str] = (), keypoints: int = 0)
     try:
         data = read_whole(os.path.join(root, file), MAX_BYTES)
     except PermissionError:
-        labels.findings.append(Finding(file, "file-unreadable", "no permission"))
+        labels.findings.append(Fault(file, "file-unreadable", "no permission"))
         return labels
     if isinstance(data, int):
-        labels.findings.append(Finding(file, "labels-too-large", f"{data} bytes"))
+        labels.findings.append(Fault(file, "labels-too-large", f"{data} bytes"))
         return labels
     text = data.decode("utf-8-sig", errors="replace")
     allowed = "class x y width height, or class and an outline's points, in numbers from 0 to 1"
@@ -83,14 +84,14 @@ def read(root: Path, file: str, classes: Sequence[str] = (), keypoints: int = 0)
         fields = line.split()
         edges = _edges(fields[1:], keypoints)
         if edges is None or not (fields[0].isdecimal() and len(fields[0]) < 9):
-            labels.findings.append(Finding(file, "line-unreadable", line[:80], number, allowed))
+            labels.findings.append(Fault(file, "line-unreadable", line[:80], number, allowed))
             continue
         index = int(fields[0])
         name = classes[index] if index < len(classes) else str(index)
         if name.strip():
             labels.objects.append(RawObject(number, name, edges))
         else:
-            labels.findings.append(Finding(file, "class-missing", f"class {index} is a blank line of the list", number))
+            labels.findings.append(Fault(file, "class-missing", f"class {index} is a blank line of the list", number))
     return labels
 
 
@@ -105,11 +106,11 @@ def _edges(fields: Sequence[str], keypoints: int) -> Edges | None:
         return None
     if count == 4 + keypoints:
         x, y, width, height = numbers[:4]
-        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+        return Edges(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     # Six numbers with a whole one at the end are a box, a confidence and a track's number
     if keypoints or count < 6 or count % 2 or (count == 6 and fields[-1].isdecimal()):
         return None
-    return min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])
+    return Edges(min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2]))
 
 
 def _is_yolo(path: Path) -> bool:

@@ -432,7 +432,7 @@ KINDS: dict[str, Kind] = {
 }
 
 
-class Finding(NamedTuple):
+class Fault(NamedTuple):
     """One fault: `file` below the folder (the folder itself: "."), what was found, the object's number from 1."""
 
     file: str
@@ -447,7 +447,7 @@ class Finding(NamedTuple):
         return KINDS[self.kind].severity
 
     def as_dict(self) -> dict[str, object]:
-        """The finding as `dataset check --json` prints it."""
+        """The fault as `dataset check --json` prints it."""
         kind = KINDS[self.kind]
         return {
             "file": self.file,
@@ -460,7 +460,7 @@ class Finding(NamedTuple):
         }
 
     def as_error(self, src: object) -> InputError:
-        """The finding as an error of folder `src`."""
+        """The fault as an error of folder `src`."""
         kind = KINDS[self.kind]
         problem = f"object {self.number}: {kind.problem}" if self.number else kind.problem
         return InputError(
