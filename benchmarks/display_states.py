@@ -29,8 +29,8 @@ from sealpin_edge.ask import ask_station
 from sealpin_edge.display.screen import VERDICT_S
 from sealpin_edge.display.window import draw_screen
 from sealpin_edge.model.photo import Photo, decode_photo
-from sealpin_edge.simulation.misbehaviour import API_FAULTS, ftp_faults
-from sealpin_edge.simulation.site import Site
+from sealpin_simulation.misbehaviour import API_FAULTS, ftp_faults
+from sealpin_simulation.site import Site
 from tests.browser import Browser
 from tests.hand import SERIAL, HandPlc
 

@@ -37,6 +37,8 @@ RESULTS = ROOT / "benchmarks/results/mutation.json"
 EDGE, DATASET = "edge/sealpin_edge", "training/sealpin_training/dataset"
 HELD = {
     f"{EDGE}/tasks/verdict.py": ("edge/test_verdict.py",),
+    f"{EDGE}/tasks/finding.py": ("edge/test_verdict.py", "training/dataset/test_boxes.py"),
+    f"{EDGE}/tasks/detect.py": ("edge/test_model.py", "edge/test_foreign.py"),
     f"{EDGE}/release/golden.py": ("edge/test_golden.py",),
     f"{EDGE}/delivery/store_schema.py": ("edge/test_store_schema.py", "edge/test_outbox.py"),
     f"{EDGE}/delivery/outbox.py": ("edge/test_outbox_health.py", "edge/test_outbox.py"),
@@ -49,7 +51,7 @@ HELD = {
     ),
     f"{EDGE}/delivery/lane.py": ("edge/test_lane.py", "edge/test_courier.py", "edge/test_bad_servers.py"),
     f"{EDGE}/plc/handshake.py": ("edge/test_handshake_rules.py", "edge/test_plc.py"),
-    f"{EDGE}/simulation/rules.py": ("edge/test_rules.py", "edge/test_line_rules.py"),
+    "simulation/sealpin_simulation/rules.py": ("edge/test_rules.py", "edge/test_line_rules.py"),
     "export/sealpin_export/gate.py": ("edge/test_verdict.py", "export/test_gate.py"),
     f"{DATASET}/split.py": ("training/dataset/test_split.py",),
     f"{DATASET}/boxes.py": ("training/dataset/test_boxes.py",),

@@ -26,9 +26,9 @@ from machine import describe
 from tqdm import tqdm
 
 from sealpin_edge.errors import EnvironmentFault
-from sealpin_edge.simulation.line import Line
-from sealpin_edge.simulation.misbehaviour import API_FAULTS, ftp_faults
-from sealpin_edge.simulation.site import Site
+from sealpin_simulation.line import Line
+from sealpin_simulation.misbehaviour import API_FAULTS, ftp_faults
+from sealpin_simulation.site import Site
 
 BEFORE, DURING, AFTER = 2, 6, 2
 INTERVAL_S = 0.3

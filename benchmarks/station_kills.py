@@ -18,8 +18,8 @@ from pathlib import Path
 from machine import describe
 from tqdm import tqdm
 
-from sealpin_edge.simulation.crash import POINTS
-from sealpin_edge.simulation.site import Site
+from sealpin_simulation.crash import POINTS
+from sealpin_simulation.site import Site
 
 SEED = 6
 # What a station that dies must not do to the line; that a dying one gives no verdict is no breach
@@ -45,7 +45,7 @@ def measure(model: Path, photos: Path, kills: int) -> dict[str, object]:
             point = min(points, key=lambda point: died[point]) if number % 2 else "any moment"
             if number % 2:
                 count = str(chance.randint(1, 8))
-                site.start((sys.executable, "-m", "sealpin_edge.simulation.crash", point, count))
+                site.start((sys.executable, "-m", "sealpin_simulation.crash", point, count))
             else:
                 site.start()
             assert site.station

@@ -25,8 +25,8 @@ import psutil
 from machine import describe
 from tqdm import tqdm
 
-from sealpin_edge.simulation.servers import FtpServer, ResultsServer
-from sealpin_edge.simulation.site import API_TOKEN, FTP_PASSWORD, Site
+from sealpin_simulation.servers import FtpServer, ResultsServer
+from sealpin_simulation.site import API_TOKEN, FTP_PASSWORD, Site
 
 WARM_UP = 20
 BLOCKS = 8

@@ -21,9 +21,9 @@ from machine import describe
 from tqdm import tqdm
 
 from sealpin_edge.model.photo import read_photo
-from sealpin_edge.simulation.site import Site
 from sealpin_edge.tasks.model import Model
 from sealpin_edge.tasks.verdict import Verdict, judge
+from sealpin_simulation.site import Site
 
 SETTLED = 1000
 STORE_MB = 500

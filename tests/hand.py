@@ -7,7 +7,7 @@ from typing import Any
 
 from sealpin_edge.plc import family
 from sealpin_edge.plc.block import STATION_OFFSET, Inputs, Outputs, decode_outputs, encode_inputs
-from sealpin_edge.simulation.plc import make_plc
+from sealpin_simulation.plc import make_plc
 
 SERIAL_AT, SERIAL_LENGTH = 40, 40
 # For station.toml's [plc]

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = {
     "sealpin_edge": ROOT / "edge/sealpin_edge",
+    "sealpin_simulation": ROOT / "simulation/sealpin_simulation",
     "sealpin_training": ROOT / "training/sealpin_training",
     "sealpin_export": ROOT / "export/sealpin_export",
     "sealpin": ROOT / "sealpin",

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sealpin_edge.simulation.servers import free_port
-from sealpin_edge.simulation.site import BUSY_MS, Site
+from sealpin_simulation.servers import free_port
+from sealpin_simulation.site import BUSY_MS, Site
 from sealpin_training.dataset.formats import voc
 from sealpin_training.dataset.labels import Box
 from tests.conftest import write_parts

@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from sealpin_edge.simulation.servers import ResultsServer
-from sealpin_edge.simulation.site import API_TOKEN, Site
+from sealpin_simulation.servers import ResultsServer
+from sealpin_simulation.site import API_TOKEN, Site
 from tests.edge.peers import Peer, postgres
 
 README = (Path(__file__).parents[2] / "edge/README.md").read_text()

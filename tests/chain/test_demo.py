@@ -7,11 +7,11 @@ import pytest
 
 from sealpin_edge.errors import InputError, SealpinError
 from sealpin_edge.release.bundle import unpack
-from sealpin_edge.simulation.servers import free_port
 from sealpin_export.bundle import Contents, make_bundle
 from sealpin_export.demo import chain
 from sealpin_export.demo.line import CUT_AT, run_line
 from sealpin_export.demo.report import COLUMNS, TILE, score_model, table, write_report
+from sealpin_simulation.servers import free_port
 from sealpin_training.dataset.formats import voc
 from sealpin_training.dataset.labels import Box
 from tests.conftest import CELL, SIDE, write_parts

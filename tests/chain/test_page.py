@@ -7,7 +7,7 @@ import pytest
 
 from sealpin_edge.display.screen import TOLD
 from sealpin_edge.error_code import ErrorCode
-from sealpin_edge.simulation.site import Site
+from sealpin_simulation.site import Site
 from tests.browser import CHROMIUM, Browser, colourful
 from tests.hand import SERIAL, HandPlc
 from tests.skips import not_installed

@@ -10,8 +10,8 @@ import pytest
 from sealpin_edge.error_code import ErrorCode
 from sealpin_edge.plc import family
 from sealpin_edge.plc.block import STATION_OFFSET, Inputs, Outputs, decode_outputs, encode_inputs
-from sealpin_edge.simulation.plc import SimulatedPlc, make_plc
-from sealpin_edge.simulation.site import Site
+from sealpin_simulation.plc import SimulatedPlc, make_plc
+from sealpin_simulation.site import Site
 from tests.chain.conftest import environment
 
 pytestmark = pytest.mark.usefixtures("busy_machine")

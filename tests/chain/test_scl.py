@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from sealpin_edge.plc import family
-from sealpin_edge.simulation.plc import make_plc
-from sealpin_edge.simulation.site import Site
+from sealpin_simulation.plc import make_plc
+from sealpin_simulation.site import Site
 from tests.edge.scl import FunctionBlock
 from tests.edge.scl_memory import Memory, Tag, Time, block_tags
 

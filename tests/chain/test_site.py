@@ -14,10 +14,10 @@ import pytest
 from sealpin_edge.errors import EnvironmentFault
 from sealpin_edge.plc import DRIVERS, family
 from sealpin_edge.plc.block import STATION_OFFSET, Inputs, Outputs, decode_outputs, encode_inputs
-from sealpin_edge.simulation.crash import POINTS
-from sealpin_edge.simulation.plc import make_plc
-from sealpin_edge.simulation.rehearsal import rehearse
-from sealpin_edge.simulation.site import Site
+from sealpin_simulation.crash import POINTS
+from sealpin_simulation.plc import make_plc
+from sealpin_simulation.rehearsal import rehearse
+from sealpin_simulation.site import Site
 from tests.conftest import write_parts
 
 pytestmark = pytest.mark.usefixtures("busy_machine")
@@ -57,7 +57,7 @@ def test_a_station_killed_at_a_point_of_its_outbox_loses_nothing(site: Site, poi
     line = site.line(verdict_timeout_s=1.0, interval_s=0.02)
     line.start()
     site.cut()
-    site.start((sys.executable, "-m", "sealpin_edge.simulation.crash", point, "2"))
+    site.start((sys.executable, "-m", "sealpin_simulation.crash", point, "2"))
     line.run(3, ready_timeout_s=3)
     site.join()
     assert site.station

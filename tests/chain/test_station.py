@@ -19,8 +19,8 @@ import pytest
 
 from sealpin_edge.config.file import load_config
 from sealpin_edge.inspection.station import Station
-from sealpin_edge.simulation.line import Line, LineReport
-from sealpin_edge.simulation.servers import FtpServer, ResultsServer, free_port
+from sealpin_simulation.line import Line, LineReport
+from sealpin_simulation.servers import FtpServer, ResultsServer, free_port
 from tests.conftest import write_parts
 
 GOOD: list[tuple[str, int, int]] = []

@@ -13,7 +13,7 @@ from snap7.type import SrvArea
 
 from sealpin_edge.plc.block import BLOCK_BYTES, STATION_OFFSET, Inputs, Outputs, decode_outputs, encode_inputs
 from sealpin_edge.plc.words import to_bytes, to_words
-from sealpin_edge.simulation.site import Site
+from sealpin_simulation.site import Site
 from tests.edge.peers import FILE_SERVERS, modbus_server
 
 VERDICTS = ["OK", "NG", "OK", "NG"]

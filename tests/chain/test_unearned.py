@@ -22,7 +22,7 @@ from sealpin_edge.model.photo import Photo, encode_jpeg
 from sealpin_edge.plc import family
 from sealpin_edge.plc.block import Outputs
 from sealpin_edge.plc.handshake import Handshake
-from sealpin_edge.simulation.plc import make_plc
+from sealpin_simulation.plc import make_plc
 from tests.chain.test_station import Site, edge_program, play, running, site, wait_until
 from tests.conftest import part_photo
 

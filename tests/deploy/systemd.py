@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sealpin_edge.errors import EnvironmentFault
-from sealpin_edge.simulation.device import StandIn
+from sealpin_simulation.device import StandIn
 from tests.conftest import write_parts
 from tests.deploy.debian import debian_root
 from tests.deploy.faults import cut, kill_agent

@@ -16,13 +16,13 @@ from sealpin_edge.errors import EnvironmentFault
 from sealpin_edge.release import bundle
 from sealpin_edge.release.bundle import Bundle, make_manifest, write_bundle
 from sealpin_edge.release.signature import allowed_signers, new_key, sign
-from sealpin_edge.simulation.device import StandIn, why_not
-from sealpin_edge.simulation.line import Line
-from sealpin_edge.simulation.servers import free_port
 from sealpin_export.bundle import Contents, make_bundle
 from sealpin_export.deploy.connection import connect
 from sealpin_export.deploy.deploy import Outcome, Progress, deploy, rollback
 from sealpin_export.deploy.inventory import Device, scan_host_keys
+from sealpin_simulation.device import StandIn, why_not
+from sealpin_simulation.line import Line
+from sealpin_simulation.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 WHEELS = ROOT / ".venv/wheels"

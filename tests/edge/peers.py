@@ -24,7 +24,7 @@ import pytest
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from sealpin_edge.simulation.servers import free_port
+from sealpin_simulation.servers import free_port
 from tests.skips import not_installed
 
 ROOT = Path(__file__).parents[2]

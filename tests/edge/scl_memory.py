@@ -6,7 +6,7 @@ from typing import Any
 
 from sealpin_edge.plc.address import Address
 from sealpin_edge.plc.block import STATION_OFFSET
-from sealpin_edge.simulation.plc import SimulatedPlc
+from sealpin_simulation.plc import SimulatedPlc
 
 INTEGERS = {"USInt": (0, 255), "UInt": (0, 65535)}
 BYTES = {"USInt": 1, "UInt": 2}

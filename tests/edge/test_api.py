@@ -12,8 +12,8 @@ from sealpin_edge.delivery.outbox import Inspection, Outbox
 from sealpin_edge.delivery.results import ResultsApi, ResultsSection
 from sealpin_edge.errors import InputError, NotTaken, Unavailable
 from sealpin_edge.ids import uuid7
-from sealpin_edge.simulation.servers import ResultsServer
 from sealpin_edge.upload.section import PhotosSection
+from sealpin_simulation.servers import ResultsServer
 
 from .test_bad_servers import Api, record, wait_until
 

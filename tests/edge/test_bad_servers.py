@@ -16,10 +16,10 @@ from sealpin_edge.delivery.outbox import Inspection, Outbox
 from sealpin_edge.delivery.results import ResultsApi, ResultsSection
 from sealpin_edge.errors import NotTaken, Refused, Unavailable
 from sealpin_edge.ids import uuid7
-from sealpin_edge.simulation.misbehaviour import API_FAULTS, ftp_faults
-from sealpin_edge.simulation.servers import FtpServer, ResultsServer
 from sealpin_edge.upload import make_uploader
 from sealpin_edge.upload.section import PhotosSection
+from sealpin_simulation.misbehaviour import API_FAULTS, ftp_faults
+from sealpin_simulation.servers import FtpServer, ResultsServer
 
 NOW = "2026-05-04T03:02:01.000+00:00"
 

@@ -14,10 +14,10 @@ import pytest
 from sealpin_edge import deadline
 from sealpin_edge.delivery.results import ResultsApi, ResultsSection
 from sealpin_edge.errors import Unavailable
-from sealpin_edge.simulation.servers import FtpServer
 from sealpin_edge.upload import folder as folders
 from sealpin_edge.upload import make_uploader
 from sealpin_edge.upload.section import PhotosSection
+from sealpin_simulation.servers import FtpServer
 
 from .peers import Peer, proftpd, smbd, sshd
 

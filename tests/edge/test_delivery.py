@@ -9,9 +9,9 @@ import pytest
 
 from sealpin_edge.delivery.results import ResultsApi, ResultsSection
 from sealpin_edge.errors import InputError, NotTaken, Refused, Unavailable
-from sealpin_edge.simulation.servers import FtpServer, ResultsServer, free_port
 from sealpin_edge.upload import make_uploader
 from sealpin_edge.upload.section import PhotosSection
+from sealpin_simulation.servers import FtpServer, ResultsServer, free_port
 
 
 @pytest.fixture

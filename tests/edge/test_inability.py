@@ -14,10 +14,10 @@ from sealpin_edge.delivery import lane
 from sealpin_edge.delivery.courier import Courier, Shipment
 from sealpin_edge.delivery.outbox import Outbox
 from sealpin_edge.errors import Refused, Unavailable
-from sealpin_edge.simulation.servers import FtpServer, free_port
 from sealpin_edge.upload import make_uploader
 from sealpin_edge.upload.section import PhotosSection
 from sealpin_edge.watch.doctor import Diagnosis, examine
+from sealpin_simulation.servers import FtpServer, free_port
 
 from .peers import smbd
 from .sftp_server import Files, sftp_server

@@ -9,9 +9,9 @@ from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import FTPHandler
 
 from sealpin_edge.errors import Refused, Unavailable
-from sealpin_edge.simulation.servers import FtpServer
 from sealpin_edge.upload import make_uploader
 from sealpin_edge.upload.section import PhotosSection
+from sealpin_simulation.servers import FtpServer
 
 from .peers import proftpd
 

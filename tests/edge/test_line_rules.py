@@ -11,8 +11,8 @@ from sealpin_edge.error_code import ErrorCode
 from sealpin_edge.plc import Target, family, make_driver
 from sealpin_edge.plc.block import STATION_OFFSET, Inputs, Outputs, decode_inputs, encode_outputs
 from sealpin_edge.plc.section import PlcSection
-from sealpin_edge.simulation.line import STATION_DEAD_S, TRIGGER_LOW_S, VERDICT_S, Line
-from sealpin_edge.simulation.servers import free_port
+from sealpin_simulation.line import STATION_DEAD_S, TRIGGER_LOW_S, VERDICT_S, Line
+from sealpin_simulation.servers import free_port
 
 BLOCK = family("s7").parse_address("DB100", "", bit=False)
 TRIGGER, OK = (family("s7").parse_address(text, "", bit=True) for text in ("M76.6", "M77.0"))
@@ -154,7 +154,7 @@ def test_a_heartbeat_that_stands_is_reported_also_while_ready_and_ready_counts_n
 def test_a_station_that_has_taken_leave_is_not_a_dead_one(
     cut_off: list[Callable[[], None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sealpin_edge.simulation.line.STATION_DEAD_S", 0.3)
+    monkeypatch.setattr("sealpin_simulation.line.STATION_DEAD_S", 0.3)
     player = Player(cut_off)
     player.say(ready=True)
     player.driver.write(BLOCK.at(STATION_OFFSET), bytes(16))

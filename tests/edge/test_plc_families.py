@@ -17,8 +17,8 @@ from sealpin_edge.errors import InputError, PlcFault
 from sealpin_edge.plc import DRIVERS, Driver, Target, family, make_driver
 from sealpin_edge.plc.address import Address
 from sealpin_edge.plc.words import to_bytes, to_words
-from sealpin_edge.simulation.plc import PLCS, SimulatedPlc, make_plc
-from sealpin_edge.simulation.servers import free_port
+from sealpin_simulation.plc import PLCS, SimulatedPlc, make_plc
+from sealpin_simulation.servers import free_port
 
 from .peers import modbus_server
 

@@ -12,8 +12,8 @@ import pytest
 from sealpin_edge.errors import PlcFault, PlcRefused
 from sealpin_edge.plc import DRIVERS, Driver, Target, family, make_driver
 from sealpin_edge.plc.address import Address
-from sealpin_edge.simulation.plc import make_plc
-from sealpin_edge.simulation.servers import free_port
+from sealpin_simulation.plc import make_plc
+from sealpin_simulation.servers import free_port
 
 Stops = list[Callable[[], None]]
 BLOCKS = {"s7": "DB100", "mc": "D654", "modbus": "HR100"}

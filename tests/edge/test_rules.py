@@ -3,7 +3,7 @@
 import pytest
 
 from sealpin_edge.plc.block import Inputs, Outputs
-from sealpin_edge.simulation import rules
+from sealpin_simulation import rules
 
 SEQ = 7
 IDLE, LOOKING = Outputs(ready=True), Outputs(trigger_ack=True, busy=True)

@@ -15,7 +15,7 @@ from sealpin_edge.plc.block import (
     encode_inputs,
     encode_outputs,
 )
-from sealpin_edge.simulation.plc import SimulatedPlc, make_plc
+from sealpin_simulation.plc import SimulatedPlc, make_plc
 
 from .scl import FunctionBlock
 from .scl_memory import Memory, SclError, Tag, block_tags

@@ -18,8 +18,8 @@ from sealpin_edge.model.label_file import parse_labels, read_labels
 from sealpin_edge.release.golden import GOLDEN_FILE, golden_photos
 from sealpin_edge.release.signature import allowed_signers, new_key, public_key, sign, verify
 from sealpin_edge.secret import read_secret
-from sealpin_edge.simulation.servers import free_port
 from sealpin_export.deploy.inventory import Device, add_device, load_inventory
+from sealpin_simulation.servers import free_port
 
 from .peers import program
 from .test_config import GOOD
@@ -125,7 +125,6 @@ def test_a_reader_that_goes_away_is_no_error_to_tell(command: str, tmp_path: Pat
 @pytest.mark.parametrize(
     ("module", "extra", "command"),
     [
-        ("pyftpdlib", "simulation", "simulate --model model --photos photos"),
         ("pymodbus", "modbus", "plc-sim --driver modbus --block HR100 --port {port}"),
         ("pymodbus", "modbus", "simulate --driver modbus --model model --photos photos"),
     ],

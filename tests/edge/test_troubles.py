@@ -17,10 +17,10 @@ from sealpin_edge.delivery.courier import Courier, Shipment
 from sealpin_edge.delivery.outbox import Outbox
 from sealpin_edge.delivery.results import ResultsSection
 from sealpin_edge.errors import InputError, Unavailable
-from sealpin_edge.simulation.servers import FtpServer, ResultsServer, free_port
 from sealpin_edge.upload import make_uploader
 from sealpin_edge.upload.section import PhotosSection
 from sealpin_edge.watch.doctor import Diagnosis, examine
+from sealpin_simulation.servers import FtpServer, ResultsServer, free_port
 
 from .peers import smbd, sshd
 from .test_bad_servers import Api, confirmed, record, wait_until

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sealpin_edge.errors import EnvironmentFault, InputError
-from sealpin_edge.simulation.servers import free_port
+from sealpin_simulation.servers import free_port
 from sealpin_training import mlflow_store
 from sealpin_training.tracking import continue_tracking, mlflow_client, open_tracking, read_metrics, start_tracking
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sealpin_edge.simulation.servers import free_port
+from sealpin_simulation.servers import free_port
 from sealpin_training.dataset.manifest import Dataset
 from sealpin_training.run import State, load_run
 from sealpin_training.tracking import read_metrics

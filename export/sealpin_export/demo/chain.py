@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from sealpin_edge.errors import InputError, SealpinError, quote
-from sealpin_edge.simulation.servers import free_port
+from sealpin_simulation.servers import free_port
 from sealpin_training.recipe import shipped_recipes
 
 from .line import LineRun, run_line

@@ -14,8 +14,8 @@ from typing import Any
 import click
 
 from sealpin_edge.errors import EnvironmentFault
-from sealpin_edge.simulation.line import Line, LinePart
-from sealpin_edge.simulation.servers import FtpServer, ResultsServer
+from sealpin_simulation.line import Line, LinePart
+from sealpin_simulation.servers import FtpServer, ResultsServer
 from sealpin_training.dataset.formats.voc import read_boxes
 from sealpin_training.progress import progress_bar
 

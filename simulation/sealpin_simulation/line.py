@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..config.station import TimersSection
-from ..errors import InputError
-from ..plc import family
-from ..plc.block import STATION_OFFSET, Inputs, Outputs, decode_outputs, encode_inputs
-from ..plc.section import PlcSection
+from sealpin_edge.config.station import TimersSection
+from sealpin_edge.errors import InputError
+from sealpin_edge.plc import family
+from sealpin_edge.plc.block import STATION_OFFSET, Inputs, Outputs, decode_outputs, encode_inputs
+from sealpin_edge.plc.section import PlcSection
+
 from . import rules
 from .plc import make_plc
 

@@ -4,10 +4,11 @@ import asyncio
 import threading
 from typing import Any
 
-from ..errors import EnvironmentFault
-from ..extras import need
-from ..plc.address import Address
-from ..plc.words import to_bytes, to_words
+from sealpin_edge.errors import EnvironmentFault
+from sealpin_edge.extras import need
+from sealpin_edge.plc.address import Address
+from sealpin_edge.plc.words import to_bytes, to_words
+
 from .plc import AREA_NUMBERS, SimulatedPlc
 
 START_S = 5.0

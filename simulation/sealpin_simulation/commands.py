@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from ..errors import InputError
-from ..plc import DRIVERS
-from ..simulation.line import VERDICT_S
-from .program import Number, answer, json_option
+from sealpin_edge.cli.program import Number, answer, json_option
+from sealpin_edge.errors import InputError
+from sealpin_edge.plc import DRIVERS
+
+from .line import VERDICT_S
 
 PLACE = click.Path(path_type=Path)
 driver_option = click.option(
@@ -52,8 +53,8 @@ def simulate(
     Exit code 1 when a rule of the handshake was broken, a part was not inspected, or something that the station had
     stored did not arrive.
     """
-    from ..simulation.rehearsal import rehearse
-    from ..simulation.site import BUSY_MS, Site
+    from .rehearsal import rehearse
+    from .site import BUSY_MS, Site
 
     if keep and keep.exists():
         raise InputError("this is in the way", where=str(keep), allowed="a name that is free")
@@ -131,7 +132,7 @@ def plc_sim(
     as_json: bool,
 ) -> None:
     """Emulate the PLC and its line: place parts, raise the trigger, check the handshake, report."""
-    from ..simulation.line import Line
+    from .line import Line
 
     logging.getLogger("snap7").setLevel(logging.CRITICAL)
     line = Line(

@@ -18,11 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..ask import ask_station
-from ..config.station import TimersSection
-from ..delivery.outbox import LANES
-from ..errors import EnvironmentFault
-from ..model.photo import encode_jpeg, read_photo
+from sealpin_edge.ask import ask_station
+from sealpin_edge.config.station import TimersSection
+from sealpin_edge.delivery.outbox import LANES
+from sealpin_edge.errors import EnvironmentFault
+from sealpin_edge.model.photo import encode_jpeg, read_photo
+
 from .disk import Disk, on_a_disk
 from .line import Line, LinePart
 from .servers import FtpServer, ResultsServer, free_port

@@ -1,6 +1,6 @@
 """A station that kills itself (SIGKILL) at a named point of its way to disk and servers.
 
-    python -m sealpin_edge.simulation.crash POINT COUNT station.toml
+    python -m sealpin_simulation.crash POINT COUNT station.toml
 
 kills it at the COUNT-th time that it gets there. POINT is "before " or "after " and a key of POINTS.
 """

@@ -7,8 +7,9 @@ from snap7.datatypes import S7Area, S7WordLen
 from snap7.server import EVC_CLIENT_ADDED, Server
 from snap7.type import SrvArea
 
-from ..errors import EnvironmentFault
-from ..plc.address import Address
+from sealpin_edge.errors import EnvironmentFault
+from sealpin_edge.plc.address import Address
+
 from .plc import SimulatedPlc
 
 # An area as snap7's server registers it, and as the protocol numbers it

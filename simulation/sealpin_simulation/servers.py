@@ -10,8 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from ..extras import need
-
 # Status, headers and body of an HTTP answer; None for a connection that ends without one
 Answer = tuple[int, dict[str, str], str] | None
 
@@ -20,7 +18,8 @@ class FtpServer:
     """Serves one folder to one user. `port` 0 takes a free one; it stays the same over `stop` and `start`."""
 
     def __init__(self, folder: Path, user: str, password: str, port: int = 0) -> None:
-        authorizers = need("pyftpdlib.authorizers", "simulation")
+        from pyftpdlib import authorizers
+
         logger = logging.getLogger("pyftpdlib")  # without a handler of ours it would print every command
         logger.addHandler(logging.NullHandler())
         logger.propagate = False

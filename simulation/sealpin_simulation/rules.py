@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..plc.block import Inputs, Outputs
+from sealpin_edge.plc.block import Inputs, Outputs
 
 
 @dataclass

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import EnvironmentFault
+from sealpin_edge.errors import EnvironmentFault
 
 # Mounting takes no root in a namespace of one's own
 _IN_A_NAMESPACE = ("unshare", "--user", "--mount", "--map-root-user", "sh", "-c")

@@ -13,8 +13,9 @@ import time
 import uuid
 from pathlib import Path
 
-from ..command import run_program
-from ..errors import EnvironmentFault
+from sealpin_edge.command import run_program
+from sealpin_edge.errors import EnvironmentFault
+
 from . import supervisor
 from .servers import free_port
 

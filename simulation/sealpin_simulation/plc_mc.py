@@ -10,8 +10,9 @@ import socketserver
 import struct
 import threading
 
-from ..errors import EnvironmentFault
-from ..plc.address import Address
+from sealpin_edge.errors import EnvironmentFault
+from sealpin_edge.plc.address import Address
+
 from .plc import SimulatedPlc
 
 BATCH_READ, BATCH_WRITE = 0x0401, 0x1401

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, cast
 
-from ..errors import InputError
-from ..plc.address import Address
+from sealpin_edge.errors import InputError
+from sealpin_edge.plc.address import Address
 
 PLCS = {
-    "s7": "sealpin_edge.simulation.plc_s7:S7Plc",
-    "mc": "sealpin_edge.simulation.plc_mc:MelsecPlc",
-    "modbus": "sealpin_edge.simulation.plc_modbus:ModbusPlc",
+    "s7": "sealpin_simulation.plc_s7:S7Plc",
+    "mc": "sealpin_simulation.plc_mc:MelsecPlc",
+    "modbus": "sealpin_simulation.plc_modbus:ModbusPlc",
 }
 AREA_NUMBERS = 4096
 
