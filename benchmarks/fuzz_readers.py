@@ -258,8 +258,8 @@ def run_files(folder: Path) -> tuple[Sequence[bytes], Read]:
 
 def recipes(folder: Path) -> tuple[Sequence[bytes], Read]:
     """pipeline.config, and what `recipe check` tells of it."""
-    from sealpin_training.recipe import load_recipe, shipped_recipes
-    from sealpin_training.recipe.settings import settings
+    from sealpin_training.tasks.detect.recipe import load_recipe, shipped_recipes
+    from sealpin_training.tasks.detect.recipe.settings import settings
 
     path = folder / "pipeline.config"
     seeds = [one.read_bytes() for one in sorted(shipped_recipes().glob("*.config"))]

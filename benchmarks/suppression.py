@@ -24,8 +24,8 @@ from sealpin_edge.tasks.model import Model
 from sealpin_export import graph
 from sealpin_export.export import model_card, write_model
 from sealpin_training.dataset.records import RecordFile
-from sealpin_training.evaluation.coco import coco_score
 from sealpin_training.run import Run, load_run
+from sealpin_training.tasks.detect.coco import coco_score
 
 ALL = 1 << 30
 VARIANTS = ((ALL, 100), (1000, 100), (300, 100), (100, 100), (ALL, 20), (300, 20))  # anchors, boxes of each class

@@ -23,8 +23,8 @@ from typing import Any
 from machine import describe
 
 from sealpin_training.dataset.manifest import Dataset, load_dataset
-from sealpin_training.recipe import Recipe, load_recipe, shipped_recipes
-from sealpin_training.recipe.schema import model
+from sealpin_training.tasks.detect.recipe import Recipe, load_recipe, shipped_recipes
+from sealpin_training.tasks.detect.recipe.schema import model
 
 LOOPS = 4
 ORIGINAL = "ssd_mobilenet_v2_fpnlite_640x640_120k.config"
@@ -64,7 +64,7 @@ def ours(dataset: Dataset, size: int, batch: int, steps: int) -> float:
 
     from sealpin_training.experiment import experiment_config
     from sealpin_training.input import TrainingPhotos
-    from sealpin_training.task import DetectionTask
+    from sealpin_training.tasks.detect.loop import DetectionTask
     from sealpin_training.tf import tf
 
     recipe = recipe_for(dataset, size, batch, LOOPS * steps)
@@ -143,8 +143,8 @@ def input_alone(dataset: Dataset, size: int, batch: int, steps: int) -> float:
 
 def tracked(dataset: Dataset, size: int, batch: int, steps: int) -> float:
     """Seconds per step of a whole `sealpin train`, evaluations apart: loops, reports, MLflow, state, checkpoints."""
-    from sealpin_training.recipe.text import pipeline_text
     from sealpin_training.run import State
+    from sealpin_training.tasks.detect.recipe.text import pipeline_text
     from sealpin_training.train import Options, train
 
     with tempfile.TemporaryDirectory() as folder:

@@ -138,12 +138,12 @@ def fix(src: Path, out: Path, rename: tuple[str, ...], classes: str, workers: in
 @json_option
 def stats(src: Path, recipe: Path | None, report: Path | None, force: bool, workers: int | None, as_json: bool) -> None:
     """Tell what is below SRC: counts, sizes of boxes against the recipe's anchors, where they sit, good and bad."""
-    from sealpin_training.anchors import Anchors
     from sealpin_training.dataset.report import table, write_report
     from sealpin_training.dataset.stats import statistics
     from sealpin_training.dataset.survey import survey
     from sealpin_training.parallel import workers as processes
-    from sealpin_training.recipe import load_recipe
+    from sealpin_training.tasks.detect.anchors import Anchors
+    from sealpin_training.tasks.detect.recipe import load_recipe
 
     check_place(report, force=force, ending=".html")
     anchors = [Anchors.of(load_recipe(recipe))] if recipe else [Anchors(), Anchors(320, 320)]
@@ -320,7 +320,7 @@ def _rules(classes: str, recipe: Path | None) -> "Rules":
     names = _class_names(classes)
     if recipe is None:
         return Rules(classes=names)
-    from sealpin_training.recipe import load_recipe
+    from sealpin_training.tasks.detect.recipe import load_recipe
 
     resizer = load_recipe(recipe).resizer
     return Rules((resizer.width, resizer.height), names)

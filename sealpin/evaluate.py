@@ -96,9 +96,9 @@ def compare(runs: tuple[str, ...], split: str, report: Path | None, force: bool,
 @json_option
 def promote(run: str, store: Path, as_json: bool) -> None:
     """Put RUN's best network into MLflow's registry as the `candidate`."""
-    from sealpin_training.evaluation.boxes import shortcomings
     from sealpin_training.registry import promote as promote_run
     from sealpin_training.standing import trained_run
+    from sealpin_training.tasks.detect.boxes import shortcomings
 
     found = trained_run(run, store)
     version = promote_run(found)

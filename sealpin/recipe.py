@@ -36,7 +36,7 @@ def recipe() -> None:
 @json_option
 def new(dataset: Path, out: Path, size: str, batch_size: int, backbone: str, as_json: bool) -> None:
     """Write a recipe fitted to a converted DATASET: its classes, anchors for its boxes, steps for its size."""
-    from sealpin_training.newrecipe import write_new_recipe
+    from sealpin_training.tasks.detect.recipe.new import write_new_recipe
 
     fitted = write_new_recipe(dataset, out, int(size), batch_size, backbone)
     fetch = "" if fitted.weights_here else f"sealpin pretrained get {quote(fitted.weights)} && "
@@ -58,9 +58,9 @@ def new(dataset: Path, out: Path, size: str, batch_size: int, backbone: str, as_
 def check(ctx: click.Context, path: Path, dataset: Path | None, every: bool, as_json: bool) -> None:
     """Tell what training makes of PATH, and first what will not work. Exit code 1 when it cannot follow a field."""
     from sealpin_training.dataset.manifest import load_dataset
-    from sealpin_training.recipe import load_recipe
-    from sealpin_training.recipe.settings import settings
-    from sealpin_training.recipe_check import problems
+    from sealpin_training.tasks.detect.recipe import load_recipe
+    from sealpin_training.tasks.detect.recipe.check import problems
+    from sealpin_training.tasks.detect.recipe.settings import settings
     from sealpin_training.train import check_fits
 
     found = load_recipe(path)
@@ -101,8 +101,8 @@ def _line(field: dict[str, str]) -> str:
 @json_option
 def show(path: Path, as_json: bool) -> None:
     """Every value of PATH with the API's defaults filled in, as training takes it."""
-    from sealpin_training.recipe import load_recipe
-    from sealpin_training.recipe.settings import settings
+    from sealpin_training.tasks.detect.recipe import load_recipe
+    from sealpin_training.tasks.detect.recipe.settings import settings
 
     found = list(settings(load_recipe(path).pipeline))
     text = "\n".join(f"{one.field} = {one.shown}{'  (default)' if one.default else ''}" for one in found)
@@ -115,8 +115,8 @@ def show(path: Path, as_json: bool) -> None:
 @json_option
 def diff(a: Path, b: Path, as_json: bool) -> None:
     """What B says otherwise than A, defaults filled in. Comments and order do not count."""
-    from sealpin_training.recipe import load_recipe
-    from sealpin_training.recipe.settings import differences
+    from sealpin_training.tasks.detect.recipe import load_recipe
+    from sealpin_training.tasks.detect.recipe.settings import differences
 
     found = differences(load_recipe(a).pipeline, load_recipe(b).pipeline)
     text = "\n".join(f"{field}: {old} -> {new}" for field, old, new in found) or "the same"

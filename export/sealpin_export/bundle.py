@@ -25,7 +25,7 @@ from sealpin_edge.release.preflight import VERSIONS
 from sealpin_edge.release.signature import sign
 from sealpin_edge.tasks.model import Model
 from sealpin_edge.tasks.verdict import Verdict, departures
-from sealpin_training.evaluation.boxes import shortcomings
+from sealpin_training.tasks.detect.boxes import shortcomings
 
 from .gate import GATE, check_proven
 from .metadata import with_labels

@@ -14,10 +14,10 @@ from sealpin_edge.errors import InputError
 from sealpin_edge.files import new_folder
 from sealpin_edge.model.card import CARD_FORMAT, ModelCard
 from sealpin_training.dataset.records import RecordFile
-from sealpin_training.evaluation.boxes import shortcomings
 from sealpin_training.evaluation.choice import kept_rule
 from sealpin_training.quiet import tensorflow
 from sealpin_training.run import AVERAGED, Run, State, write_json
+from sealpin_training.tasks.detect.boxes import shortcomings
 
 from .gate import GATE, MAX_DROP, Gate, judge_file, network_detections
 from .graph import DEFAULT, serving_module, tflite_module, trained_network

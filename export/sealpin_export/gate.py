@@ -20,10 +20,10 @@ from sealpin_edge.tasks.finding import Edges, Finding, overlap
 from sealpin_edge.tasks.model import Model
 from sealpin_edge.tasks.verdict import Rule, Verdict, counted, judge
 from sealpin_training.dataset.records import Record
-from sealpin_training.evaluation.coco import coco_score
-from sealpin_training.evaluation.confusion import LEAST_OVERLAP
 from sealpin_training.progress import progress
 from sealpin_training.quiet import tensorflow
+from sealpin_training.tasks.detect.coco import coco_score
+from sealpin_training.tasks.detect.confusion import LEAST_OVERLAP
 
 GATE = "gate.json"
 MAX_DROP = 0.01

@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from sealpin_training.anchors import Anchors
-from sealpin_training.network.model import (
+from sealpin_training.quiet import tensorflow
+from sealpin_training.run import Run
+from sealpin_training.tasks.detect.anchors import Anchors
+from sealpin_training.tasks.detect.network.model import (
     build_network,
     detections,
     forward,
@@ -14,9 +16,7 @@ from sealpin_training.network.model import (
     restore,
     stretch_in_graph,
 )
-from sealpin_training.quiet import tensorflow
-from sealpin_training.recipe import Recipe
-from sealpin_training.run import Run
+from sealpin_training.tasks.detect.recipe import Recipe
 
 # What a server calls when nothing is said, and what exporter_main_v2.py calls its other types of input
 DEFAULT, ENCODED, EXAMPLE = "serving_default", "encoded_image_string_tensor", "tf_example"

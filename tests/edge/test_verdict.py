@@ -14,8 +14,8 @@ from sealpin_edge.tasks.verdict import Inference, Rule, Verdict, check_rule, dec
 from sealpin_export.gate import _flip
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
-from sealpin_training.evaluation.confusion import confusion
 from sealpin_training.evaluation.line import escapes_and_rejects
+from sealpin_training.tasks.detect.confusion import confusion
 
 CLASSES = ("PR", "QA", "XX")
 scores = st.one_of(st.floats(0, 1), st.just(nan))

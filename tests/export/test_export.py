@@ -18,8 +18,8 @@ from sealpin_edge.tasks.model import Model
 from sealpin_export.export import LEAST_SCORE, export, model_card, write_model
 from sealpin_export.graph import trained_network
 from sealpin_training.dataset.records import RecordFile
-from sealpin_training.evaluation.detect import detect_photos, trained_detector
 from sealpin_training.run import Run
+from sealpin_training.tasks.detect.predict import detect_photos, trained_detector
 from tests.edge.test_config import GOOD
 
 

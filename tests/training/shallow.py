@@ -23,7 +23,7 @@ def environment(**more: str) -> dict[str, str]:
 @contextmanager
 def shallow() -> Iterator[None]:
     """Networks that are built here have 7 blocks instead of 17, and their few steps are not worth Grappler's work."""
-    from sealpin_training.network import backbones
+    from sealpin_training.tasks.detect.network import backbones
     from sealpin_training.tf import tf
 
     stages: dict[int, tuple[int, int, int]] = {}

@@ -13,7 +13,7 @@ from sealpin_edge.tasks.finding import Edges, Finding
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
 from sealpin_training.evaluation.apart import average_precision, difference, mcnemar
-from sealpin_training.evaluation.coco import coco_score, matches
+from sealpin_training.tasks.detect.coco import coco_score, matches
 
 CLASSES = ("PR", "QA")
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sealpin_edge.model.photo import stretch
-from sealpin_training.augment import View, augmented
-from sealpin_training.recipe import Recipe, load_recipe
+from sealpin_training.tasks.detect.augment import View, augmented
+from sealpin_training.tasks.detect.recipe import Recipe, load_recipe
 
 from .conftest import small_recipe
 

@@ -12,8 +12,6 @@ from sealpin_edge.tasks.finding import Edges, Finding
 from sealpin_edge.tasks.verdict import Rule, judge
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
-from sealpin_training.evaluation.coco import coco_score
-from sealpin_training.evaluation.confusion import confusion
 from sealpin_training.evaluation.line import STEPS, Share, curve, escapes_and_rejects, outcomes
 from sealpin_training.evaluation.threshold import (
     ESCAPE_COST,
@@ -24,6 +22,8 @@ from sealpin_training.evaluation.threshold import (
     thresholds_by_class,
     to_threshold,
 )
+from sealpin_training.tasks.detect.coco import coco_score
+from sealpin_training.tasks.detect.confusion import confusion
 
 CLASSES = ("PR", "QA")
 

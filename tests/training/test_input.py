@@ -15,7 +15,7 @@ from sealpin_edge.errors import InputError
 from sealpin_training.dataset.manifest import Dataset
 from sealpin_training.dataset.records import RecordFile
 from sealpin_training.dataset.tfrecord import example, frame, ints, record_places
-from sealpin_training.recipe import load_recipe
+from sealpin_training.tasks.detect.recipe import load_recipe
 
 from .conftest import small_recipe
 
@@ -81,7 +81,7 @@ def test_two_workers_share_the_batches_of_one(dataset: Dataset, tmp_path: Path) 
 
 
 def test_targets_and_photos_have_the_networks_shapes(dataset: Dataset, tmp_path: Path) -> None:
-    from sealpin_training.network.model import anchors
+    from sealpin_training.tasks.detect.network.model import anchors
 
     recipe = small_recipe(tmp_path)
     grid = anchors(load_recipe(recipe))
@@ -219,7 +219,7 @@ def test_decoded_photos_are_kept_in_what_a_step_leaves_free(
 ) -> None:
     from sealpin_training import memory
     from sealpin_training.input import TrainingPhotos
-    from sealpin_training.network.model import build_network
+    from sealpin_training.tasks.detect.network.model import build_network
 
     recipe = load_recipe(small_recipe(tmp_path))
     model = build_network(recipe)

@@ -17,9 +17,9 @@ from sealpin_training.dataset.convert import convert
 from sealpin_training.dataset.formats import voc
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.manifest import Dataset
-from sealpin_training.newrecipe import write_new_recipe
-from sealpin_training.recipe import load_recipe
 from sealpin_training.run import AVERAGED, RAW, Run, State
+from sealpin_training.tasks.detect.recipe import load_recipe
+from sealpin_training.tasks.detect.recipe.new import write_new_recipe
 from sealpin_training.tracking import read_metrics
 from sealpin_training.train import Options, train
 
@@ -170,7 +170,7 @@ def test_the_average_follows_the_weights_as_tensorflows_own_does() -> None:
 def test_statistics_estimated_anew_are_those_of_all_photos_together() -> None:
     import tensorflow as tf
 
-    from sealpin_training.network.statistics import Statistics
+    from sealpin_training.statistics import Statistics
     from sealpin_training.tf import tf_keras
 
     photos = np.random.default_rng(3).normal(size=(5, 4, 8, 8, 3)) * [1.0, 3.0, 0.5]

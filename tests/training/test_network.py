@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealpin_edge.model.photo import stretch
-from sealpin_training.anchors import Anchors
-from sealpin_training.recipe import load_recipe, shipped_recipes
+from sealpin_training.tasks.detect.anchors import Anchors
+from sealpin_training.tasks.detect.recipe import load_recipe, shipped_recipes
 
 from .conftest import REFERENCE_DATA, small_recipe
 
@@ -23,8 +23,8 @@ ORIGINAL = shipped_recipes() / "ssd_mobilenet_v2_fpnlite_640x640_120k.config"
 def test_the_apis_checkpoint_gives_the_apis_outputs() -> None:
     import tensorflow as tf
 
-    from sealpin_training.network import model as network
-    from sealpin_training.warmstart import warm_start
+    from sealpin_training.tasks.detect.network import model as network
+    from sealpin_training.tasks.detect.warmstart import warm_start
 
     recipe = load_recipe(REFERENCE / "pipeline.config")
     wanted = np.load(REFERENCE / "reference_io.npz")
@@ -60,7 +60,7 @@ def test_the_apis_checkpoint_gives_the_apis_outputs() -> None:
 
 @needs_reference
 def test_every_tensor_of_the_zoos_model_has_its_place() -> None:
-    from sealpin_training.network.model import build_network, named_variables
+    from sealpin_training.tasks.detect.network.model import build_network, named_variables
 
     path = REFERENCE / "variables_640_c90.tsv"
     listed = [line.split("\t")[:2] for line in path.read_text().splitlines() if line.startswith("model/")]
@@ -81,7 +81,7 @@ def test_every_tensor_of_the_zoos_model_has_its_place() -> None:
 def test_a_shipped_recipe_has_the_anchors_and_outputs_that_belong_together(name: str) -> None:
     import tensorflow as tf
 
-    from sealpin_training.network import model as network
+    from sealpin_training.tasks.detect.network import model as network
 
     recipe = load_recipe(shipped_recipes() / name)
     model = network.build_network(recipe)
@@ -126,7 +126,7 @@ def test_anchors_are_a_grid_of_equal_shapes(
 def test_the_stations_resize_is_the_apis() -> None:
     import tensorflow as tf
 
-    from sealpin_training.network.model import stretch_in_graph
+    from sealpin_training.tasks.detect.network.model import stretch_in_graph
 
     random = np.random.default_rng(3)
     for height, width in ((200, 200), (641, 333), (1024, 1280)):
@@ -138,8 +138,8 @@ def test_the_stations_resize_is_the_apis() -> None:
 def test_decoding_undoes_encoding_and_a_matched_anchor_finds_its_box(tmp_path: Path) -> None:
     import tensorflow as tf
 
-    from sealpin_training.network.model import anchors, decode
-    from sealpin_training.targets import assigner
+    from sealpin_training.tasks.detect.network.model import anchors, decode
+    from sealpin_training.tasks.detect.targets import assigner
 
     recipe = load_recipe(small_recipe(tmp_path))
     boxes = np.array([[0.1, 0.2, 0.4, 0.5], [0.5, 0.5, 0.9, 0.95]], np.float32)
@@ -177,8 +177,8 @@ def test_anchors_match_as_the_apis_matcher_says(
 ) -> None:
     import tensorflow as tf
 
-    from sealpin_training.network.model import anchors
-    from sealpin_training.targets import assigner
+    from sealpin_training.tasks.detect.network.model import anchors
+    from sealpin_training.tasks.detect.targets import assigner
 
     high, low = thresholds
     numbers = f"matched_threshold: {high} unmatched_threshold: {low}"
@@ -208,7 +208,7 @@ def test_anchors_match_as_the_apis_matcher_says(
 def test_the_losses_are_the_formulas(tmp_path: Path) -> None:
     import tensorflow as tf
 
-    from sealpin_training.targets import losses
+    from sealpin_training.tasks.detect.targets import losses
 
     recipe = load_recipe(small_recipe(tmp_path))
     random = np.random.default_rng(0)
@@ -241,7 +241,7 @@ def test_the_losses_are_the_formulas(tmp_path: Path) -> None:
 def test_boxes_are_suppressed_as_they_are_and_cut_at_the_edge_then() -> None:
     import tensorflow as tf
 
-    from sealpin_training.network import model
+    from sealpin_training.tasks.detect.network import model
 
     recipe = load_recipe(ORIGINAL)
     boxes = tf.constant([[[-0.2, 0.0, 0.1, 0.5], [-0.02, 0.0, 0.1, 0.5], [-0.5, 0.0, -0.1, 0.5], [0.5, 0.5, 0.9, 0.9]]])
@@ -255,7 +255,7 @@ def test_boxes_are_suppressed_as_they_are_and_cut_at_the_edge_then() -> None:
 def test_boxes_are_suppressed_as_by_the_function_of_tf_image() -> None:
     import tensorflow as tf
 
-    from sealpin_training.network import model
+    from sealpin_training.tasks.detect.network import model
 
     recipe = load_recipe(shipped_recipes() / "ssd_mobilenet_v2_fpnlite_320x320_demo.config")
     assert recipe.nms.use_class_agnostic_nms
@@ -283,7 +283,7 @@ def test_boxes_are_suppressed_as_by_the_function_of_tf_image() -> None:
 
 
 def test_a_level_is_doubled_in_training_as_when_a_part_is_judged() -> None:
-    from sealpin_training.network.layers import Doubled
+    from sealpin_training.tasks.detect.network.layers import Doubled
 
     features = np.random.default_rng(0).normal(size=(2, 3, 5, 4)).astype(np.float32)
     for training in (False, True):
@@ -296,11 +296,11 @@ def test_xla_compiles_a_step_and_trains_as_without(tmp_path: Path) -> None:
     import tensorflow as tf
 
     from sealpin_training.average import WeightAverage
-    from sealpin_training.network.fpn import build_fpn
-    from sealpin_training.network.head import build_head
-    from sealpin_training.network.model import anchors
-    from sealpin_training.schedule import build_optimizer
-    from sealpin_training.targets import losses
+    from sealpin_training.tasks.detect.network.fpn import build_fpn
+    from sealpin_training.tasks.detect.network.head import build_head
+    from sealpin_training.tasks.detect.network.model import anchors
+    from sealpin_training.tasks.detect.schedule import build_optimizer
+    from sealpin_training.tasks.detect.targets import losses
     from sealpin_training.tf import tf_keras
 
     recipe = load_recipe(small_recipe(tmp_path, ("height: 96 width: 96", "height: 64 width: 64")))

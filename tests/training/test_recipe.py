@@ -15,12 +15,17 @@ from click.testing import CliRunner, Result
 from sealpin.cli import main
 from sealpin_edge.errors import InputError
 from sealpin_training.dataset.manifest import Dataset
-from sealpin_training.recipe import load_recipe
-from sealpin_training.recipe.schema.augment import PreprocessingStep
-from sealpin_training.recipe.schema.pipeline import AdamOptimizer, CosineDecayLearningRate, MomentumOptimizer, Pipeline
-from sealpin_training.recipe.schema.treatment import FIXED, IDLE
-from sealpin_training.recipe.text import pipeline_text, read_pipeline
-from sealpin_training.recipe_check import last_share
+from sealpin_training.tasks.detect.recipe import load_recipe
+from sealpin_training.tasks.detect.recipe.check import last_share
+from sealpin_training.tasks.detect.recipe.schema.augment import PreprocessingStep
+from sealpin_training.tasks.detect.recipe.schema.pipeline import (
+    AdamOptimizer,
+    CosineDecayLearningRate,
+    MomentumOptimizer,
+    Pipeline,
+)
+from sealpin_training.tasks.detect.recipe.schema.treatment import FIXED, IDLE
+from sealpin_training.tasks.detect.recipe.text import pipeline_text, read_pipeline
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 DEMO = PIPELINES / "ssd_mobilenet_v2_fpnlite_320x320_demo.config"
@@ -151,7 +156,7 @@ def test_every_field_without_effect_or_followed_at_one_value_says_why() -> None:
 
 
 def test_every_augmentation_of_the_schema_has_its_function() -> None:
-    from sealpin_training.augment import _COLOURING, _SHAPING
+    from sealpin_training.tasks.detect.augment import _COLOURING, _SHAPING
 
     names = {item.name for item in dataclasses.fields(PreprocessingStep)}
     assert names == {*_COLOURING, *_SHAPING}
@@ -269,7 +274,7 @@ def manual(step: int, warm: bool) -> float:
 )
 def test_the_learning_rate_is_the_apis(tmp_path: Path, text: str, formula: Callable[[int], float]) -> None:
     """Formulas: object_detection/utils/learning_schedules.py."""
-    from sealpin_training.schedule import LearningRate
+    from sealpin_training.tasks.detect.schedule import LearningRate
 
     path = tmp_path / "rate.config"
     path.write_text(COSINE.sub(text, DEMO.read_text()))
@@ -291,7 +296,7 @@ def test_the_learning_rate_is_the_apis(tmp_path: Path, text: str, formula: Calla
     ],
 )
 def test_the_optimisers_have_the_recipes_numbers(tmp_path: Path, text: str, name: str) -> None:
-    from sealpin_training.schedule import build_optimizer
+    from sealpin_training.tasks.detect.schedule import build_optimizer
 
     path = tmp_path / "optimizer.config"
     rate = "learning_rate { constant_learning_rate { learning_rate: 0.003 } }"
@@ -315,7 +320,7 @@ def test_the_optimisers_have_the_recipes_numbers(tmp_path: Path, text: str, name
 
 
 def test_adam_is_an_optimiser_too() -> None:
-    from sealpin_training.schedule import build_optimizer
+    from sealpin_training.tasks.detect.schedule import build_optimizer
 
     recipe = load_recipe(DEMO)
     assert isinstance(recipe.optimizer, AdamOptimizer)

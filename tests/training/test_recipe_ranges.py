@@ -13,11 +13,11 @@ from click.testing import CliRunner, Result
 
 from sealpin.cli import main
 from sealpin_training.dataset.manifest import Dataset
-from sealpin_training.recipe.schema import augment, layers
-from sealpin_training.recipe.schema import pipeline as messages
-from sealpin_training.recipe.schema.treatment import FIXED, IDLE, WITHIN, Range
-from sealpin_training.recipe.text import pipeline_text, read_pipeline
 from sealpin_training.run import Run
+from sealpin_training.tasks.detect.recipe.schema import augment, layers
+from sealpin_training.tasks.detect.recipe.schema import pipeline as messages
+from sealpin_training.tasks.detect.recipe.schema.treatment import FIXED, IDLE, WITHIN, Range
+from sealpin_training.tasks.detect.recipe.text import pipeline_text, read_pipeline
 
 from .conftest import small_recipe
 

@@ -24,13 +24,13 @@ from sealpin_edge.tasks.finding import Edges, Finding
 from sealpin_edge.tasks.verdict import Rule
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
-from sealpin_training.evaluation.boxes import shortcomings
 from sealpin_training.evaluation.choice import AS_CHOSEN, Choice, kept_rule
 from sealpin_training.evaluation.evaluate import judge_photos
 from sealpin_training.evaluation.evaluation import Evaluation
 from sealpin_training.evaluation.report import MEANT, _over_thresholds, write_report
 from sealpin_training.evaluation.threshold import LEAST
 from sealpin_training.run import SEAL, Run
+from sealpin_training.tasks.detect.boxes import shortcomings
 
 CLASSES = ("PR", "QA", "XX")
 Photo = tuple[Record, list[Finding]]

@@ -25,13 +25,13 @@ from sealpin_training.dataset.manifest import Dataset
 from sealpin_training.dataset.split import SPLITS
 from sealpin_training.interrupt import Interrupts
 from sealpin_training.overrides import overridden
-from sealpin_training.recipe import load_recipe
-from sealpin_training.recipe.text import pipeline_text
 from sealpin_training.registry import log_export, promote
 from sealpin_training.run import Run, State, load_run, write_json
 from sealpin_training.standing import TRAINING, locked, trained_run
+from sealpin_training.tasks.detect.recipe import load_recipe
+from sealpin_training.tasks.detect.recipe.text import pipeline_text
+from sealpin_training.tasks.detect.warmstart import find_checkpoint, warm_start
 from sealpin_training.tracking import mlflow_client, open_tracking, start_tracking
-from sealpin_training.warmstart import find_checkpoint, warm_start
 
 from .conftest import small_recipe
 
@@ -51,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset, shallow_net
     """mlruns/ with one run as a training leaves it, though nothing was trained."""
     import tensorflow as tf
 
-    from sealpin_training.network.model import build_network
+    from sealpin_training.tasks.detect.network.model import build_network
 
     folder = tmp_path_factory.mktemp("made")
     recipe = load_recipe(small_recipe(folder))
@@ -163,7 +163,7 @@ def test_no_flipped_bit_of_a_state_is_missed(
 
 
 def test_a_run_starts_from_whatever_a_run_has_saved(store: Path) -> None:
-    from sealpin_training.network.model import build_network, named_variables, restore
+    from sealpin_training.tasks.detect.network.model import build_network, named_variables, restore
 
     run = load_run("first")
     State("finished", STEPS, 3.0, STEPS, STEPS, 0.25).save(run)

@@ -22,14 +22,14 @@ from click.testing import CliRunner, Result
 from sealpin.cli import main
 from sealpin_edge.errors import InputError, SealpinError
 from sealpin_training.dataset.manifest import Dataset, load_dataset
-from sealpin_training.evaluation.detect import trained_detector
 from sealpin_training.evaluation.evaluate import evaluate
 from sealpin_training.fit import Fit, Limits
-from sealpin_training.recipe import load_recipe
 from sealpin_training.registry import deployed
 from sealpin_training.resume import resume
 from sealpin_training.run import STORE, Run, State, load_run
 from sealpin_training.standing import locked
+from sealpin_training.tasks.detect.predict import trained_detector
+from sealpin_training.tasks.detect.recipe import load_recipe
 from sealpin_training.tracking import mlflow_client, read_metrics
 from sealpin_training.train import Options, train
 

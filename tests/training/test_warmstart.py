@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from sealpin.cli import main
 from sealpin_edge.errors import InputError
-from sealpin_training.pretrained import NAMES
-from sealpin_training.recipe import Recipe, load_recipe, shipped_recipes
+from sealpin_training.tasks.detect.pretrained import NAMES
+from sealpin_training.tasks.detect.recipe import Recipe, load_recipe, shipped_recipes
 from sealpin_training.train import with_predictor_of
 
 from .conftest import REFERENCE_DATA, small_recipe
@@ -25,8 +25,8 @@ _BUILT: dict[str, tuple[Any, dict[str, Any]]] = {}
 
 def network(recipe: Recipe) -> tuple[Any, dict[str, Any]]:
     """A recipe's network, built once, and its variables by name, all of them 0.25."""
-    from sealpin_training.network.model import build_network, named_variables
-    from sealpin_training.recipe.text import pipeline_text
+    from sealpin_training.tasks.detect.network.model import build_network, named_variables
+    from sealpin_training.tasks.detect.recipe.text import pipeline_text
 
     text = pipeline_text(recipe.pipeline)
     if text not in _BUILT:
@@ -72,7 +72,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, dict[str,
 def test_an_api_checkpoint_is_loaded_as_far_as_its_type_says(
     trained: tuple[Recipe, dict[str, Any], Path], scope: str
 ) -> None:
-    from sealpin_training.warmstart import SCOPES, warm_start
+    from sealpin_training.tasks.detect.warmstart import SCOPES, warm_start
 
     recipe, wanted, path = trained
     model, variables = network(recipe)
@@ -88,7 +88,7 @@ def test_an_api_checkpoint_is_loaded_as_far_as_its_type_says(
 def test_another_number_of_classes_makes_the_class_predictor_new(
     trained: tuple[Recipe, dict[str, Any], Path], tmp_path: Path
 ) -> None:
-    from sealpin_training.warmstart import warm_start
+    from sealpin_training.tasks.detect.warmstart import warm_start
 
     _, _, path = trained
     recipe = load_recipe(small_recipe(tmp_path, ("num_classes: 2", "num_classes: 5")))
@@ -102,7 +102,7 @@ def test_another_number_of_classes_makes_the_class_predictor_new(
 def test_a_checkpoint_of_another_network_is_refused_with_what_does_not_fit(
     trained: tuple[Recipe, dict[str, Any], Path], tmp_path: Path
 ) -> None:
-    from sealpin_training.warmstart import warm_start
+    from sealpin_training.tasks.detect.warmstart import warm_start
 
     _, _, path = trained
     recipe = load_recipe(small_recipe(tmp_path, ("additional_layer_depth: 24", "additional_layer_depth: 80")))
@@ -115,7 +115,7 @@ def test_a_checkpoint_of_another_network_is_refused_with_what_does_not_fit(
 def test_a_classification_checkpoint_of_the_api_fills_the_backbone(
     trained: tuple[Recipe, dict[str, Any], Path], tmp_path: Path
 ) -> None:
-    from sealpin_training.warmstart import BACKBONE, warm_start
+    from sealpin_training.tasks.detect.warmstart import BACKBONE, warm_start
 
     recipe, wanted, _ = trained
     backbone = {name.removeprefix(BACKBONE): v for name, v in wanted.items() if name.startswith(BACKBONE)}
@@ -131,7 +131,7 @@ def test_a_tf_vision_backbone_is_loaded_and_computes_the_same(tmp_path: Path) ->
     import tf_keras
     from official.vision.modeling.backbones import mobilenet
 
-    from sealpin_training.warmstart import warm_start
+    from sealpin_training.tasks.detect.warmstart import warm_start
 
     source = mobilenet.MobileNet(
         "MobileNetV2", input_specs=tf_keras.layers.InputSpec(shape=[None, 96, 96, 3]), norm_epsilon=0.001
@@ -153,7 +153,7 @@ def test_a_tf_vision_backbone_is_loaded_and_computes_the_same(tmp_path: Path) ->
 def test_keras_weights_of_mobilenet_compute_the_same(tmp_path: Path) -> None:
     import tf_keras
 
-    from sealpin_training.warmstart import warm_start
+    from sealpin_training.tasks.detect.warmstart import warm_start
 
     source = tf_keras.applications.MobileNetV2((96, 96, 3), include_top=False, weights=None)
     random = np.random.default_rng(7)
@@ -172,8 +172,8 @@ def test_keras_weights_of_mobilenet_compute_the_same(tmp_path: Path) -> None:
 def test_keras_weights_of_resnet_become_those_of_an_rgb_network_without_biases(tmp_path: Path) -> None:
     import tf_keras
 
-    from sealpin_training.network.model import preprocess
-    from sealpin_training.warmstart import warm_start
+    from sealpin_training.tasks.detect.network.model import preprocess
+    from sealpin_training.tasks.detect.warmstart import warm_start
 
     source = tf_keras.applications.ResNet50(False, weights=None, input_shape=(160, 160, 3))
     random = np.random.default_rng(8)
@@ -211,7 +211,7 @@ def test_keras_weights_of_resnet_become_those_of_an_rgb_network_without_biases(t
 def test_a_checkpoint_that_is_nowhere_is_told_with_the_next_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, told: str
 ) -> None:
-    from sealpin_training.warmstart import find_checkpoint
+    from sealpin_training.tasks.detect.warmstart import find_checkpoint
 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=told):
@@ -224,7 +224,7 @@ def test_a_checkpoint_that_is_nowhere_is_told_with_the_next_command(
 def test_files_that_are_no_checkpoint_are_refused(tmp_path: Path) -> None:
     import tensorflow as tf
 
-    from sealpin_training.warmstart import warm_start
+    from sealpin_training.tasks.detect.warmstart import warm_start
 
     recipe = load_recipe(small_recipe(tmp_path))
     model, _ = network(recipe)
@@ -238,7 +238,7 @@ def test_files_that_are_no_checkpoint_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the recovered ImageNet weights are not at hand")
 def test_the_two_forms_of_the_imagenet_weights_agree(tmp_path: Path) -> None:
-    from sealpin_training.warmstart import warm_start
+    from sealpin_training.tasks.detect.warmstart import warm_start
 
     recipe = load_recipe(shipped_recipes() / "ssd_mobilenet_v2_fpnlite_640x640_120k.config")
     found = []

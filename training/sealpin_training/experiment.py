@@ -6,8 +6,8 @@ Network, input, losses and optimiser come from the recipe through task.py.
 from typing import Any
 
 from .quiet import tensorflow
-from .recipe import Recipe
-from .recipe.schema.pipeline import MixedPrecision
+from .tasks.detect.recipe import Recipe
+from .tasks.detect.recipe.schema.pipeline import MixedPrecision
 
 _PRECISION = {MixedPrecision.BFLOAT16: "bfloat16", MixedPrecision.FLOAT16: "float16"}
 CHECKPOINTS_KEPT = 2

@@ -29,13 +29,13 @@ from .judging import Judge, Judged
 from .memory import check_memory, too_little_memory
 from .progress import duration, progress_bar
 from .quiet import reason
-from .recipe import Recipe
-from .recipe.schema.pipeline import MixedPrecision
 from .run import Run, State, sha256_of
-from .task import EXPLODED, DetectionTask
+from .tasks.detect.loop import EXPLODED, DetectionTask
+from .tasks.detect.recipe import Recipe
+from .tasks.detect.recipe.schema.pipeline import MixedPrecision
+from .tasks.detect.warmstart import WarmStart, warm_start
 from .tf import tf, tf_keras
 from .tracking import Tracker
-from .warmstart import WarmStart, warm_start
 
 _POLICIES = {
     MixedPrecision.NONE: "float32",

@@ -17,11 +17,11 @@ import numpy.typing as npt
 from sealpin_edge.errors import SealpinError
 from sealpin_edge.model.photo import decode_photo
 
-from .augment import View, augmented
 from .dataset.records import RecordFile
-from .network.model import preprocess
-from .recipe import Recipe
-from .targets import assigner
+from .tasks.detect.augment import View, augmented
+from .tasks.detect.network.model import preprocess
+from .tasks.detect.recipe import Recipe
+from .tasks.detect.targets import assigner
 from .tf import no_autograph, tf
 
 # Decoded photos are kept up to this size and what memory allows, so that small datasets are decoded once

@@ -10,14 +10,14 @@ from official.modeling import optimization
 from sealpin_edge.tasks.finding import Finding
 
 from .dataset.records import Record, RecordFile, without_photos
-from .evaluation.coco import coco_score
-from .evaluation.detect import detect_photos
 from .input import TrainingPhotos, batches
-from .network.model import detector
-from .network.statistics import Statistics
-from .recipe import Recipe
 from .run import AVERAGED, RAW
-from .task import DetectionTask
+from .statistics import Statistics
+from .tasks.detect.coco import coco_score
+from .tasks.detect.loop import DetectionTask
+from .tasks.detect.network.model import detector
+from .tasks.detect.predict import detect_photos
+from .tasks.detect.recipe import Recipe
 from .tf import tf
 
 _STATISTICS_FROM = 200  # photos, or one batch

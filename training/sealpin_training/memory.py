@@ -8,7 +8,7 @@ import numpy as np
 from sealpin_edge.errors import EnvironmentFault, InputError
 
 from .quiet import tensorflow
-from .recipe import Recipe
+from .tasks.detect.recipe import Recipe
 
 # Measured on CPU, MobileNetV2 at 320 and 640 with batches of 2 to 32, ResNet50 at 640: bytes that a step needs for each
 # number that a layer of the network puts out (3.1 to 3.3: most are not kept), and what everything else takes

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import ceil
 
 from .dataset.manifest import Dataset
-from .recipe import Recipe
+from .tasks.detect.recipe import Recipe
 
 
 def overridden(

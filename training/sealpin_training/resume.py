@@ -11,9 +11,9 @@ from .dataset.manifest import Dataset, load_dataset
 from .distribution import is_chief
 from .environment import command_line, environment
 from .evaluation.evaluation import Evaluation
-from .recipe import Recipe, load_recipe
 from .run import STORE, Run, State, check_store, load_run
 from .standing import TRAINING, locked
+from .tasks.detect.recipe import Recipe, load_recipe
 from .tracking import check_tracking, continue_tracking, read_metrics
 from .train import Options, Tell, check_fits, check_followed, fit_run
 

@@ -21,8 +21,8 @@ from sealpin_edge.errors import InputError, quote
 from sealpin_edge.files import parse_json, write_whole
 
 from .dataset.manifest import Dataset, load_dataset
-from .recipe import Recipe, load_recipe
-from .recipe.text import pipeline_text
+from .tasks.detect.recipe import Recipe, load_recipe
+from .tasks.detect.recipe.text import pipeline_text
 
 STORE = Path("mlruns")
 # What a file has the SHA-256 of its own content as

@@ -22,11 +22,11 @@ from .evaluation.evaluation import Evaluation
 from .interrupt import Interrupted
 from .manage import bring_back, replaced
 from .overrides import overridden
-from .recipe import Recipe, load_recipe
-from .recipe_check import slow_norms
 from .registry import dataset_input
 from .run import STORE, Run, State, load_run, read_json, run_folder, run_words, write_json
 from .standing import TRAINING, locked
+from .tasks.detect.recipe import Recipe, load_recipe
+from .tasks.detect.recipe.check import slow_norms
 from .tracking import Tracker, continue_tracking, open_tracking, start_tracking
 
 Tell = Callable[[str], None]
@@ -184,7 +184,7 @@ def _start(recipe: Recipe, recipe_folder: Path, options: Options) -> Path | None
     named = options.start_from if options.start_from is not None else recipe.train.fine_tune_checkpoint
     if not named or named == "scratch":
         return None
-    from .warmstart import find_checkpoint
+    from .tasks.detect.warmstart import find_checkpoint
 
     return find_checkpoint(named, recipe_folder, options.store)
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-HeatMap = npt.NDArray[np.float32]
+    HeatMap = npt.NDArray[np.float32]
+else:  # the handshake, which knows verdicts, needs no NumPy
+    HeatMap = Any
 """[height, width], 0..1, spread over the whole photo: how much each place speaks for a defect. For the eye alone."""
 
 

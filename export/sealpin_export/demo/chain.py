@@ -16,7 +16,7 @@ import click
 
 from sealpin_edge.errors import InputError, SealpinError, quote
 from sealpin_simulation.servers import free_port
-from sealpin_training.recipe import shipped_recipes
+from sealpin_training.tasks.detect.recipe import shipped_recipes
 
 from .line import LineRun, run_line
 from .report import score_model, table, write_report

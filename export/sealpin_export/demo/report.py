@@ -11,7 +11,7 @@ from sealpin_training import html
 from sealpin_training.dataset.formats.voc import read_boxes
 from sealpin_training.dataset.preview import encode_sheet
 from sealpin_training.dataset.records import Record
-from sealpin_training.evaluation.coco import coco_score
+from sealpin_training.tasks.detect.coco import coco_score
 
 from .line import DemoPart, LineRun
 

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from sealpin.cli import main
 from sealpin_edge.model.photo import decode_photo
-from sealpin_training.anchors import Anchors
 from sealpin_training.dataset.boxes import overlap
 from sealpin_training.dataset.formats import voc
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.manifest import load_dataset
 from sealpin_training.dataset.preview import CAPTION, COLUMNS, TILE
+from sealpin_training.tasks.detect.anchors import Anchors
 from tests.conftest import CELL, SIDE, write_parts
 
 from .corpus import HEIGHT, PHOTOS, WIDTH, add, box, write_clean
@@ -127,7 +127,7 @@ def test_the_best_anchor_is_the_best_of_all_anchors(
 
 
 def test_the_default_anchors_are_those_of_the_original_recipe() -> None:
-    from sealpin_training.recipe import load_recipe
+    from sealpin_training.tasks.detect.recipe import load_recipe
 
     recipe = load_recipe(Path(__file__).parents[3] / "pipelines/ssd_mobilenet_v2_fpnlite_640x640_120k.config")
     assert Anchors.of(recipe) == Anchors()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..anchors import Anchors
+from ..tasks.detect.anchors import Anchors
 from .labels import LabelledPhoto
 from .survey import Survey
 

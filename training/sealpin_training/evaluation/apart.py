@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .coco import RECALLS, Matches
+from ..tasks.detect.coco import RECALLS, Matches
 
 DRAWS = 1000
 SEED = 0

@@ -10,16 +10,9 @@ from sealpin_edge.tasks.verdict import Rule, Thresholds, check_rule, with_thresh
 
 from ..dataset.records import Record
 from ..run import Run
-from .coco import CocoScore
+from ..tasks.detect.coco import CocoScore
 from .line import bad_parts
-from .threshold import (
-    ESCAPE_COST,
-    LEAST,
-    part_scores,
-    threshold_for_false_rejects,
-    thresholds_by_class,
-    to_threshold,
-)
+from .threshold import ESCAPE_COST, LEAST, part_scores, threshold_for_false_rejects, thresholds_by_class, to_threshold
 
 # Where no box on val says better: what the Object Detection API's own programs show boxes from
 UNKNOWN = 0.5

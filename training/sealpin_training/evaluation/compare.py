@@ -21,12 +21,12 @@ from ..curves import draw_curves
 from ..dataset.labels import Box
 from ..dataset.records import Record, without_photos
 from ..quiet import tensorflow
-from ..recipe.settings import settings
 from ..run import STORE, Run, State
 from ..standing import trained_run
+from ..tasks.detect.coco import Matches, matches
+from ..tasks.detect.predict import trained_detector
+from ..tasks.detect.recipe.settings import settings
 from .apart import Difference, difference
-from .coco import Matches, matches
-from .detect import trained_detector
 from .evaluate import found_on, judge_photos
 from .evaluation import Evaluation
 from .line import Share

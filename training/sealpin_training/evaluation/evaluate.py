@@ -10,11 +10,11 @@ from sealpin_edge.tasks.verdict import judge
 
 from ..dataset.records import Record, RecordFile, without_photos
 from ..run import Run, State, write_json
-from .boxes import count_boxes
+from ..tasks.detect.boxes import count_boxes
+from ..tasks.detect.coco import coco_score
+from ..tasks.detect.confusion import confusion
+from ..tasks.detect.predict import detect_photos, trained_detector
 from .choice import AS_CHOSEN, Choice, choose_rule, kept_rule
-from .coco import coco_score
-from .confusion import confusion
-from .detect import detect_photos, trained_detector
 from .evaluation import Evaluation
 from .line import STEPS, bad_parts, curve, escapes_and_rejects, outcomes
 from .report import write_report

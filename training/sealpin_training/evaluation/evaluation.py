@@ -6,10 +6,10 @@ from typing import Any
 
 from sealpin_edge.tasks.verdict import Rule
 
-from .boxes import BoxCount, shortcomings, told
+from ..tasks.detect.boxes import BoxCount, shortcomings, told
+from ..tasks.detect.coco import CocoScore
+from ..tasks.detect.confusion import Confusion
 from .choice import Choice
-from .coco import CocoScore
-from .confusion import Confusion
 from .line import Outcome, Share
 
 

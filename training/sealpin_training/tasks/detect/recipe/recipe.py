@@ -169,7 +169,7 @@ def load_recipe(path: Path) -> Recipe:
 
 def shipped_recipes() -> Path:
     """pipelines/ of a checkout, or the copy that an installed sealpin carries."""
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parents[3]
     return next(folder for folder in (package / "pipelines", package.parents[1] / "pipelines") if folder.is_dir())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sealpin_edge.tasks.finding import Finding
 from sealpin_edge.tasks.verdict import Rule, counted
 
-from ..dataset.records import Record
+from ...dataset.records import Record
 from .confusion import paired
 
 # A network with less AP50 than this finds almost nothing

@@ -4,13 +4,13 @@ from typing import Any
 
 from official.vision.tasks import retinanet
 
-from .average import WeightAverage, replicas_own
-from .input import TrainingPhotos, batches
+from ...average import WeightAverage, replicas_own
+from ...input import TrainingPhotos, batches
+from ...tf import no_autograph, tf
 from .network.model import build_network
 from .recipe import Recipe
 from .schedule import build_optimizer
 from .targets import losses
-from .tf import no_autograph, tf
 
 # Times the loss that a run began with: from there none was seen to come back
 EXPLODED = 1000.0

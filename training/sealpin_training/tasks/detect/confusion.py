@@ -10,8 +10,8 @@ import numpy.typing as npt
 from sealpin_edge.tasks.finding import Finding, overlap
 from sealpin_edge.tasks.verdict import Rule, counted
 
-from ..dataset.labels import Box
-from ..dataset.records import Record
+from ...dataset.labels import Box
+from ...dataset.records import Record
 
 LEAST_OVERLAP = 0.5
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from sealpin_edge.errors import InputError
 
+from ....checkpoints import check_whole
+from ....tf import no_autograph, tf, tf_keras
 from ..anchors import Anchors
-from ..checkpoints import check_whole
 from ..recipe import Recipe
-from ..tf import no_autograph, tf, tf_keras
 from .backbones import build_backbone
 from .fpn import build_fpn
 from .head import build_head

@@ -7,8 +7,8 @@ Layers are named as the API's checkpoints call them.
 
 from typing import Any
 
+from ....tf import tf_keras
 from ..recipe import Recipe
-from ..tf import tf_keras
 from .layers import Doubled, Layers
 
 

@@ -7,9 +7,9 @@ box_coders/faster_rcnn_box_coder.py and, for the loss, core/losses.py and meta_a
 from collections.abc import Callable
 from typing import Any
 
+from ...tf import tf
 from .network.model import anchors, raw_outputs
 from .recipe import Recipe
-from .tf import tf
 
 IGNORED = -1
 BACKGROUND = 0

@@ -11,14 +11,14 @@ import numpy.typing as npt
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import check_apart, write_whole
 
-from .anchors import Anchors
-from .dataset.manifest import load_dataset
-from .dataset.records import RecordFile
-from .pretrained import is_here
-from .recipe import Recipe, load_recipe, shipped_recipes
-from .recipe.recipe import fitting_decay
-from .recipe.schema import augment, layers, model, pipeline
-from .recipe.text import pipeline_text
+from ....dataset.manifest import load_dataset
+from ....dataset.records import RecordFile
+from ..anchors import Anchors
+from ..pretrained import is_here
+from . import Recipe, load_recipe, shipped_recipes
+from .recipe import fitting_decay
+from .schema import augment, layers, model, pipeline
+from .text import pipeline_text
 
 EPOCHS = 60
 LEAST_STEPS, MOST_STEPS = 3000, 120_000

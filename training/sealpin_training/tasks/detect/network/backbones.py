@@ -7,6 +7,7 @@ checkpoints number the layers in it (object_detection/models/keras_models/{mobil
 from dataclasses import replace
 from typing import Any
 
+from ....tf import tf, tf_keras
 from ..recipe import Recipe
 from ..recipe.recipe import BACKBONE_DECAYS
 from ..recipe.schema.layers import (
@@ -19,7 +20,6 @@ from ..recipe.schema.layers import (
     Regularizer,
     VarianceScalingInitializer,
 )
-from ..tf import tf, tf_keras
 from .layers import Layers
 
 # Expansion, filters, stride of the inverted residual blocks (Sandler et al. 2018, table 2)

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from sealpin_edge.tasks.finding import Finding
 
-from ..dataset.labels import Box
-from ..dataset.records import Record
+from ...dataset.labels import Box
+from ...dataset.records import Record
 
 COCO_METRICS = (
     "AP",

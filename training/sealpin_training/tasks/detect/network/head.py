@@ -7,8 +7,8 @@ ty tx th tw] and [anchor, background, class 1, ...]. Layers are named as the API
 
 from typing import Any
 
+from ....tf import tf, tf_keras
 from ..recipe import Recipe
-from ..tf import tf, tf_keras
 from .layers import Layers
 
 BOXES, SCORES = "box_encodings", "class_predictions_with_background"

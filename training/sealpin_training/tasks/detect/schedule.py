@@ -3,9 +3,9 @@
 from math import pi
 from typing import Any
 
+from ...tf import tf, tf_keras
 from .recipe import Recipe, Schedule
 from .recipe.schema import pipeline
-from .tf import tf, tf_keras
 
 
 class LearningRate(tf_keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]

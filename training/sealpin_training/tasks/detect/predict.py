@@ -8,10 +8,10 @@ import numpy as np
 from sealpin_edge.model.photo import decode_photo, stretch
 from sealpin_edge.tasks.finding import Edges, Finding
 
-from ..dataset.records import Record
-from ..progress import progress
-from ..recipe import Recipe
-from ..run import Run
+from ...dataset.records import Record
+from ...progress import progress
+from ...run import Run
+from .recipe import Recipe
 
 BATCH = 8
 
@@ -21,8 +21,8 @@ def trained_detector(run: Run, which: str = "best") -> Any:
 
     Raises InputError when there is none.
     """
-    from ..network.model import build_network, detector, restore
-    from ..tf import tf_keras
+    from ...tf import tf_keras
+    from .network.model import build_network, detector, restore
 
     recipe = run.recipe()
     path = run.weights(which)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ....tf import tf, tf_keras
 from ..recipe.schema.layers import Activation, BatchNorm, Hyperparams, Initializer, Regularizer
-from ..tf import tf, tf_keras
 
 Make = Callable[[], Any]
 

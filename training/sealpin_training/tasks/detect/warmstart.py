@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from sealpin_edge.errors import InputError, quote
 
-from .checkpoints import check_whole, checkpoint_prefix, newest_whole
+from ...checkpoints import check_whole, checkpoint_prefix, newest_whole
+from ...run import STORE, read_json, run_folder, run_names
+from ...tf import tf, tf_keras
 from .network.model import build_network, named_variables, restore
 from .pretrained import NAMES
 from .recipe import Recipe, load_recipe
-from .run import STORE, read_json, run_folder, run_names
-from .tf import tf, tf_keras
 
 Tensors = dict[str, npt.NDArray[np.float32]]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from sealpin_edge.errors import InputError
 
-from .recipe import Recipe, Schedule
-from .recipe.recipe import fitting_decay
-from .recipe.schema import pipeline
+from . import Recipe, Schedule
+from .recipe import fitting_decay
+from .schema import pipeline
 
 # Of its highest value: what a learning rate must have fallen below when training ends, or it did not fall
 FALLEN = 0.5
@@ -46,7 +46,7 @@ def _start(recipe: Recipe, folder: Path) -> list[Problem]:
     named = recipe.train.fine_tune_checkpoint
     if not named:
         return []
-    from .warmstart import find_checkpoint  # TensorFlow comes with it
+    from ..warmstart import find_checkpoint  # TensorFlow comes with it
 
     try:
         find_checkpoint(named, folder)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tf import tf, tf_keras
+from .tf import tf, tf_keras
 
 
 class Statistics:

@@ -1,0 +1,1 @@
+"""What only one task knows: a folder for each."""

@@ -1,0 +1,1 @@
+"""Detection: boxes, by the Object Detection API's SSD with FPN and its pipeline.config."""
