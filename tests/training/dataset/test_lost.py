@@ -242,6 +242,18 @@ def test_a_file_that_nothing_reads_and_that_names_photos_leaves_none_without_lab
     assert name in {one.file for one in seen.findings if one.kind in ("labels-aside", "labels-not-read")}
 
 
+@pytest.mark.parametrize("filler", ["x", "x.", "<a>"])
+def test_a_long_file_is_searched_for_photos_in_no_time(tmp_path: Path, filler: str) -> None:
+    """With time that grows as the square of a word's length, this would not end."""
+    add(tmp_path, "b", (Box("burr", 10, 20, 60, 90),), 2)
+    picture(1).save(tmp_path / "a.jpg", quality=90)
+    (tmp_path / "notes.dat").write_text(filler * 1_000_000 + " a.jpg")
+    seen = look(tmp_path)
+    assert [(one.file, one.found) for one in seen.findings if one.kind == "labels-aside"] == [
+        ("notes.dat", "it names a.jpg")
+    ]
+
+
 @pytest.mark.parametrize("name", ["a.txt~", "a.text", "a", "a.txt ", "#a.txt#", ".a.txt", "a.yolo"])
 def test_labels_that_nothing_reads_among_labels_make_no_good_part(tmp_path: Path, name: str) -> None:
     src = tmp_path / "src"

@@ -1,7 +1,7 @@
 """Files that nothing reads, and that may hold labels all the same: a person must say what they are."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .faults import Fault
@@ -17,7 +17,8 @@ PROSE = (".md", ".rst", ".html", ".htm", ".pdf", ".log", ".py", ".ipynb", ".sh",
 ARCHIVE_HEADS = (b"PK", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf", b"Rar!")
 MOST_BYTES = 16 << 20
 _ENDINGS = "|".join(ending[1:] for ending in PHOTO_ENDINGS)
-_PHOTO_NAME = re.compile(rf"[^\s/\\\"'`,;|<>()\[\]{{}}=:]*\.(?:{_ENDINGS})(?![a-z0-9])", re.IGNORECASE)
+_WORD = re.compile(r"[^\s/\\\"'`,;|<>()\[\]{}=:]+")
+_ENDING = re.compile(rf"\.(?:{_ENDINGS})(?![a-z0-9])", re.IGNORECASE)
 
 
 def tell_asides(files: Files, unlabelled: Sequence[str]) -> None:
@@ -27,7 +28,7 @@ def tell_asides(files: Files, unlabelled: Sequence[str]) -> None:
     """
     stems = {namesake(photo) for photo in unlabelled}
     # A name with a blank is known by its last word, as in a text
-    names = {namesake(_PHOTO_NAME.findall(photo)[-1]) for photo in unlabelled}
+    names = {namesake(list(_photo_names(photo))[-1]) for photo in unlabelled}
     told = {one.file for one in files.findings if one.kind != "file-passed-over"} - set(_hidden(files))
     unread = [name for ending in (".yaml", ".yml") for name in files.labels.get(ending, ())]
     noted = [one.file for one in files.findings if one.kind == "file-passed-over" and "a copy of" not in one.found]
@@ -76,5 +77,12 @@ def _names_a_photo(path: Path, names: set[str]) -> str:
         return ""
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"
     text = data.decode(encoding, errors="replace").replace("\0", "")
-    found = next((word for word in _PHOTO_NAME.findall(text) if namesake(word) in names), "")
+    found = next((word for word in _photo_names(text) if namesake(word) in names), "")
     return f"it names {found}" if found else ""
+
+
+def _photo_names(text: str) -> Iterator[str]:
+    """The names of photos in a text, each up to its ending. Word by word: one expression for all is quadratic."""
+    for word in _WORD.finditer(text):
+        if ends := [ending.end() for ending in _ENDING.finditer(word[0])]:
+            yield word[0][: ends[-1]]
