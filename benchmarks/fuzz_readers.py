@@ -233,7 +233,7 @@ def run_files(folder: Path) -> tuple[Sequence[bytes], Read]:
     place = run.folder
     place.mkdir(parents=True)
     run.save()
-    runs.State(step=8, best_step=4, best_ap=0.5).save(run)
+    runs.State(step=8, best_step=4, best_score=0.5).save(run)
     seeds = [(place / name).read_bytes() for name in ("run.json", "state.json")]
     seeds.append(b'{"step": 4, "AP": 0.5, "thresholds": {"PR": 0.5}}')
 
@@ -259,14 +259,13 @@ def run_files(folder: Path) -> tuple[Sequence[bytes], Read]:
 def recipes(folder: Path) -> tuple[Sequence[bytes], Read]:
     """pipeline.config, and what `recipe check` tells of it."""
     from sealpin_training.tasks.detect.recipe import load_recipe, shipped_recipes
-    from sealpin_training.tasks.detect.recipe.settings import settings
 
     path = folder / "pipeline.config"
     seeds = [one.read_bytes() for one in sorted(shipped_recipes().glob("*.config"))]
 
     def read(data: bytes) -> None:
         path.write_bytes(data)
-        for one in settings(load_recipe(path).pipeline):
+        for one in load_recipe(path).settings():
             str(one)
 
     return seeds, read

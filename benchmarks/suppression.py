@@ -21,10 +21,10 @@ from machine import describe
 from sealpin_edge.model.photo import decode_photo, read_photo
 from sealpin_edge.tasks.benchmark import benchmark
 from sealpin_edge.tasks.model import Model
-from sealpin_export import graph
-from sealpin_export.export import model_card, write_model
+from sealpin_export.export import _trained_network, model_card, write_model
 from sealpin_training.dataset.records import RecordFile
 from sealpin_training.run import Run, load_run
+from sealpin_training.tasks.detect import graph
 from sealpin_training.tasks.detect.coco import coco_score
 
 ALL = 1 << 30
@@ -55,7 +55,13 @@ def measure(run: Run, photo: Path, photos: int, work: Path) -> list[dict[str, ob
         graph.SUPPRESSED = anchors
         changed = with_boxes(run, kept)
         path = work / f"{anchors}_{kept}.tflite"
-        write_model(changed, graph.trained_network(changed), model_card(changed, "none"), path.with_suffix(""), path)
+        write_model(
+            changed,
+            _trained_network(changed),
+            model_card(changed, "none"),
+            path.with_suffix(""),
+            path,
+        )
         model = Model(path)
         found = [model.read(decode_photo(record.data, record.name)).findings for record in records]
         ap = coco_score(records, found, run.classes).metrics["AP"]

@@ -64,14 +64,15 @@ def ours(dataset: Dataset, size: int, batch: int, steps: int) -> float:
 
     from sealpin_training.experiment import experiment_config
     from sealpin_training.input import TrainingPhotos
-    from sealpin_training.tasks.detect.loop import DetectionTask
+    from sealpin_training.tasks.detect.examples import labels
+    from sealpin_training.tasks.detect.loop import DetectLoop
     from sealpin_training.tf import tf
 
     recipe = recipe_for(dataset, size, batch, LOOPS * steps)
-    photos = TrainingPhotos(dataset.folder, "train", dataset.classes)
-    config = experiment_config(recipe, steps_per_loop=steps, checkpoint_interval=1 << 30)
-    task = DetectionTask(recipe, config.task, photos, 0, 0)
-    return _run(tf, train_lib, task, config, steps)
+    photos = TrainingPhotos(dataset.folder, "train", dataset.classes, labels)
+    loop = DetectLoop(recipe, photos, 0, 0)
+    config = experiment_config(recipe, loop.task_config, steps_per_loop=steps, checkpoint_interval=1 << 30)
+    return _run(tf, train_lib, loop, config, steps)
 
 
 def stock(dataset: Dataset, size: int, batch: int, steps: int) -> float:
@@ -127,12 +128,13 @@ def stock(dataset: Dataset, size: int, batch: int, steps: int) -> float:
 def input_alone(dataset: Dataset, size: int, batch: int, steps: int) -> float:
     """Seconds per batch of the input pipeline, decoded photos kept as in training's second epoch."""
     from sealpin_training.input import TrainingPhotos, batches
+    from sealpin_training.tasks.detect.examples import DetectExamples, labels
 
     recipe = recipe_for(dataset, size, batch, 10 * steps)
-    photos = TrainingPhotos(dataset.folder, "train", dataset.classes)
+    photos = TrainingPhotos(dataset.folder, "train", dataset.classes, labels)
     for number in range(len(photos)):
         photos[number]
-    taken = iter(batches(recipe, photos, 0, 0))
+    taken = iter(batches(recipe, photos, DetectExamples(recipe), 0, 0))
     for _ in range(steps):
         next(taken)
     began = time.perf_counter()

@@ -320,10 +320,10 @@ def _rules(classes: str, recipe: Path | None) -> "Rules":
     names = _class_names(classes)
     if recipe is None:
         return Rules(classes=names)
-    from sealpin_training.tasks.detect.recipe import load_recipe
+    from sealpin_training.tasks.task import load_recipe
 
-    resizer = load_recipe(recipe).resizer
-    return Rules((resizer.width, resizer.height), names)
+    found = load_recipe(recipe)
+    return Rules((found.width, found.height), names)
 
 
 def _pairs(given: tuple[str, ...], option: str) -> Mapping[str, str]:

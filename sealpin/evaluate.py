@@ -1,6 +1,6 @@
 """sealpin evaluate, compare and promote: how good a run is, which is better, and which goes on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ SPLIT = click.Choice(["train", "val", "test"])
 SHOWN = 10
 
 
-@click.command(short_help="Judge a run's network: COCO's table, parts OK and NG.")
+@click.command(short_help="Judge a run's network: its figures, parts OK and NG.")
 @click.argument("run")
 @click.option("--split", type=SPLIT, default="test", show_default=True, help="The photos to judge.")
 @threshold_option("What if a box counted from this score, not from the one chosen on val?")
@@ -53,7 +53,7 @@ def evaluate(
     store: Path,
     as_json: bool,
 ) -> None:
-    """Judge RUN on a split: COCO's table, and parts OK and NG against truth."""
+    """Judge RUN on a split: its field's figures, and parts OK and NG against truth."""
     from sealpin_training.evaluation.choice import Choice
     from sealpin_training.evaluation.evaluate import evaluate as evaluate_run
     from sealpin_training.registry import log_page
@@ -98,11 +98,10 @@ def promote(run: str, store: Path, as_json: bool) -> None:
     """Put RUN's best network into MLflow's registry as the `candidate`."""
     from sealpin_training.registry import promote as promote_run
     from sealpin_training.standing import trained_run
-    from sealpin_training.tasks.detect.boxes import shortcomings
 
     found = trained_run(run, store)
     version = promote_run(found)
-    warn(shortcomings(found.evaluation("val")))
+    warn(found.kind.shortcomings(found.evaluation("val")))
     text = f"{version.model} version {version.number} is the candidate\nnext: sealpin export {found.words} --out DIR"
     answer({"run": run, "model": version.model, "version": version.number, "alias": "candidate"}, as_json, text)
 
@@ -116,6 +115,7 @@ def warn(words: Sequence[str]) -> None:
 def document(evaluation: "Evaluation") -> dict[str, Any]:
     """An evaluation for a script."""
     return {
+        "task": evaluation.task,
         **evaluation.metrics,
         "split": evaluation.split,
         "weights": evaluation.weights,
@@ -126,27 +126,23 @@ def document(evaluation: "Evaluation") -> dict[str, Any]:
         "false_rejects": len(evaluation.false_rejects),
         "escapes_per_1000": evaluation.escaped.as_dict(),
         "false_rejects_per_1000": evaluation.rejected.as_dict(),
-        "by_category": {name: dict(values) for name, values in evaluation.coco.by_category.items()},
-        "boxes": {name: count.as_dict() for name, count in evaluation.boxes.items()},
+        "by_category": {name: dict(values) for name, values in evaluation.score.by_category.items()},
+        **evaluation.account.answer(),
         "shortcomings": evaluation.shortcomings,
     }
 
 
 def table(evaluation: "Evaluation") -> str:
     """An evaluation for a person."""
+    from sealpin_training.tasks.score import grid
+
     rows = [
-        f"COCO on {evaluation.split} ({evaluation.parts} photos), {evaluation.weights}",
-        _metrics(evaluation.metrics),
-        *(
-            f"  {name:<20} AP {row['AP']:.3f}  AP50 {row['AP50']:.3f}  of {int(row['boxes'])} boxes"
-            for name, row in evaluation.coco.by_category.items()
-        ),
+        f"{evaluation.score.title} on {evaluation.split} ({evaluation.parts} photos), {evaluation.weights}",
+        *grid(evaluation.metrics),
+        *evaluation.score.lines,
         f"what counts: {evaluation.rule} ({evaluation.threshold_chosen})",
-        f"boxes: {evaluation.found}",
-        *(
-            f"  {name:<20} precision {count.precision:.3f}  recall {count.recall:.3f}  F1 {count.f1:.3f}"
-            for name, count in evaluation.boxes.items()
-        ),
+        f"it {evaluation.account.told}",
+        *evaluation.account.lines,
         *_line(evaluation),
         *filter(None, [evaluation.caution]),
     ]
@@ -167,8 +163,3 @@ def _line(evaluation: "Evaluation") -> list[str]:
         f"        {'good':<8}{good - false_rejects:>12}{false_rejects:>12}   false rejects: {evaluation.rejected}",
         f"        {'bad':<8}{escapes:>12}{bad - escapes:>12}   escapes: {evaluation.escaped}",
     ]
-
-
-def _metrics(metrics: Mapping[str, float]) -> str:
-    cells = [f"{name:>9} {'-' if value < 0 else f'{value:.3f}':>6}" for name, value in metrics.items()]
-    return "\n".join("  " + "".join(cells[start : start + 3]) for start in range(0, len(cells), 3))

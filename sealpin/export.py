@@ -58,13 +58,13 @@ def export(
     found = trained_run(run, store, dataset)
     done = export_run(found, out, quantize, tell, max_drop, keep_float, force)
     model, gates = out / MODEL, [gate.as_dict() for gate in done.gates]
-    drop, flips = max(gate.ap_drop for gate in done.gates), sum(len(gate.flips) for gate in done.gates)
+    drop, flips = max(gate.drop for gate in done.gates), sum(len(gate.flips) for gate in done.gates)
     facts = {"quantisation": quantize[0], "ap_drop": round(drop, 5), "verdict_flips": flips}
     missed = log_page(found, done.report, "export") if done.faults else log_export(found, model, facts, done.papers)
     if missed:
         click.echo(f"MLflow did not take the export: {missed}", err=True)
     lines = [
-        f"{gate.file}: AP {gate.ap[1]:.3f} against the network's {gate.ap[0]:.3f}, "
+        f"{gate.file}: {gate.metric} {gate.figures[1]:.3f} against the network's {gate.figures[0]:.3f}, "
         f"{len(gate.flips)} of {gate.photos} parts judged otherwise, {gate.certain_flips} of them certain before"
         for gate in done.gates
     ]

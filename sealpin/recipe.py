@@ -58,26 +58,24 @@ def new(dataset: Path, out: Path, size: str, batch_size: int, backbone: str, as_
 def check(ctx: click.Context, path: Path, dataset: Path | None, every: bool, as_json: bool) -> None:
     """Tell what training makes of PATH, and first what will not work. Exit code 1 when it cannot follow a field."""
     from sealpin_training.dataset.manifest import load_dataset
-    from sealpin_training.tasks.detect.recipe import load_recipe
-    from sealpin_training.tasks.detect.recipe.check import problems
-    from sealpin_training.tasks.detect.recipe.settings import settings
+    from sealpin_training.tasks.task import load_recipe, task_named
     from sealpin_training.train import check_fits
 
     found = load_recipe(path)
     if dataset:
         check_fits(found, str(path), load_dataset(dataset))
-    wrong = problems(found, path)
+    wrong = task_named(found.task).problems(found, path)
     otherwise = {one.field: one.treatment for one in wrong if one.treatment}
     fields = [
         {"field": one.field, "value": one.shown, "treatment": otherwise.get(one.field, KINDS[one.kind])}
         | {"effect": one.effect}
-        for one in settings(found.pipeline)
+        for one in found.settings()
         if not one.default
     ]
     counts = Counter(one["treatment"] for one in fields)
     lines = [
-        f"{path}: SSD {found.backbone} FPN, {found.resizer.width}x{found.resizer.height},"
-        f" {found.ssd.num_classes} classes, {found.train.num_steps:,} steps of {found.train.batch_size} photos",
+        f"{path}: {found.network}, {found.width}x{found.height},"
+        f" {found.num_classes} classes, {found.num_steps:,} steps of {found.batch_size} photos",
         *(f"problem: {one}" for one in wrong),
         "fields that differ from their default: " + ", ".join(f"{counts[told]} {told}" for told in SHOWN),
     ]
@@ -101,10 +99,9 @@ def _line(field: dict[str, str]) -> str:
 @json_option
 def show(path: Path, as_json: bool) -> None:
     """Every value of PATH with the API's defaults filled in, as training takes it."""
-    from sealpin_training.tasks.detect.recipe import load_recipe
-    from sealpin_training.tasks.detect.recipe.settings import settings
+    from sealpin_training.tasks.task import load_recipe
 
-    found = list(settings(load_recipe(path).pipeline))
+    found = list(load_recipe(path).settings())
     text = "\n".join(f"{one.field} = {one.shown}{'  (default)' if one.default else ''}" for one in found)
     answer({one.field: one.shown for one in found}, as_json, text)
 
@@ -115,9 +112,9 @@ def show(path: Path, as_json: bool) -> None:
 @json_option
 def diff(a: Path, b: Path, as_json: bool) -> None:
     """What B says otherwise than A, defaults filled in. Comments and order do not count."""
-    from sealpin_training.tasks.detect.recipe import load_recipe
-    from sealpin_training.tasks.detect.recipe.settings import differences
+    from sealpin_training.tasks.recipe import differing
+    from sealpin_training.tasks.task import load_recipe
 
-    found = differences(load_recipe(a).pipeline, load_recipe(b).pipeline)
+    found = differing(load_recipe(a), load_recipe(b))
     text = "\n".join(f"{field}: {old} -> {new}" for field, old, new in found) or "the same"
     answer({"differences": [{"field": f, "a": old, "b": new} for f, old, new in found]}, as_json, text)

@@ -25,7 +25,7 @@ def runs() -> None:
 @mlruns_option
 @json_option
 def list_runs(store: Path, as_json: bool) -> None:
-    """Every run: how far it is, and its best AP on val."""
+    """Every run: how far it is, and its best figure on val."""
     from sealpin_training.run import load_run, run_names
 
     found, damaged = [], []
@@ -35,7 +35,7 @@ def list_runs(store: Path, as_json: bool) -> None:
         except SealpinError as error:
             damaged.append(f"{name:<20} {error.problem}")
     lines = [
-        f"{one['run']:<20} {one['status']:<11} step {one['step']:>7,} of {one['steps']:>7,}  {ap(one):<42}"
+        f"{one['run']:<20} {one['status']:<11} step {one['step']:>7,} of {one['steps']:>7,}  {score(one):<42}"
         f"  {one['recipe']}"
         for one in found
     ]
@@ -56,10 +56,10 @@ def show(name: str, store: Path, as_json: bool) -> None:
     rows = {
         "run": f"{run.name}, in {run.folder}",
         "status": f"{one['status']}, {one['standing']}" + (f": {one['why']}" if one["why"] else ""),
-        "on val": ap(one),
-        "recipe": f"{run.recipe_name}, sha256 {run.recipe_sha256[:12]}; as trained: {run.folder / 'recipe.config'}",
-        "network": f"{recipe.backbone} FPN, {recipe.resizer.width}x{recipe.resizer.height}",
-        "steps": f"{recipe.train.num_steps:,} of {recipe.train.batch_size} photos, seed {run.seed}",
+        "on val": score(one),
+        "recipe": f"{run.recipe_name}, sha256 {run.recipe_sha256[:12]}; as trained: {run.recipe_path}",
+        "network": f"{recipe.network}, {recipe.width}x{recipe.height}",
+        "steps": f"{recipe.num_steps:,} of {recipe.batch_size} photos, seed {run.seed}",
         "learning rate": f"{recipe.highest_learning_rate:g} at its highest",
         "dataset": f"{run.dataset}, digest {run.dataset_digest[:12]}",
         "classes": ", ".join(run.classes),
@@ -102,7 +102,7 @@ def remove(name: str, yes: bool, store: Path, as_json: bool) -> None:
     run = trained_run(name, store)
     size = sum(file.stat().st_size for file in run.folder.rglob("*") if file.is_file())
     if not yes:
-        told = f"remove {run.folder} ({facts(run)['standing']}, {ap(facts(run))}, {size / 1e6:.0f} MB) for good?"
+        told = f"remove {run.folder} ({facts(run)['standing']}, {score(facts(run))}, {size / 1e6:.0f} MB) for good?"
         click.confirm(told, abort=True, err=True)
     missed = remove_run(run)
     text = f"{name} is removed" + (f"; in MLflow {missed}" if missed else ", and deleted in MLflow until `mlflow gc`")
@@ -122,7 +122,7 @@ def sync(name: str, store: Path, as_json: bool) -> None:
 
 
 def facts(run: "Run") -> dict[str, Any]:
-    """How far a run is and how good, for a script; `best_ap` is None before the first evaluation."""
+    """How far a run is and how good, for a script; `best_score` is None before the first evaluation."""
     from sealpin_training.run import State
     from sealpin_training.standing import standing
 
@@ -135,13 +135,13 @@ def facts(run: "Run") -> dict[str, Any]:
         "step": now.step,
         "steps": now.steps,
         "standing": str(now),
-        "best_ap": None if state.best_ap < -1 else state.best_ap,
+        "best_score": None if state.best_score < -1 else state.best_score,
         "best": state.best,
     }
 
 
-def ap(one: Mapping[str, Any]) -> str:
+def score(one: Mapping[str, Any]) -> str:
     """How good a run is, for a person; `one` as `facts` gives it."""
-    if one["best_ap"] is None:
+    if one["best_score"] is None:
         return "not evaluated yet"
-    return f"AP {max(one['best_ap'], 0):.3f}, {one['best']}"
+    return f"{one['metric']} {max(one['best_score'], 0):.3f}, {one['best']}"

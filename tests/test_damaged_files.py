@@ -113,7 +113,7 @@ def test_a_state_that_is_none_is_refused(content: object, run_folder: Path) -> N
 
 
 def test_a_state_is_read_as_it_was_written(run_folder: Path) -> None:
-    state = State(status="stopped", step=8, seconds=1.5, best_step=4, best_ap=-1.0, why="enough")
+    state = State(status="stopped", step=8, seconds=1.5, best_step=4, best_score=-1.0, why="enough")
     state.save(RUN)
     assert State.load(RUN) == state
 

@@ -23,7 +23,7 @@ SAID_FOR = {"config.options": "--config VALUE", "fetch": "sealpin pretrained get
 # What passes on what was given elsewhere
 PASSED_ON = ("hint", "fault.hint", "item.metadata.get('get', '')")
 # A `cp`, or nothing: tests/training/test_runs.py runs it
-PASSED_ON += tuple(f"self.put_back('{name}')" for name in ("recipe.config", "run.json"))
+PASSED_ON += ("self.put_back(path.name)", "self.put_back('run.json')")
 # No names of anybody's
 OUR_OWN = ("2 * state.step", "split")
 FILES = [file for package in FOLDERS for file in sorted(FOLDERS[package].rglob("*.py"))]

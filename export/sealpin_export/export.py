@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -17,10 +17,8 @@ from sealpin_training.dataset.records import RecordFile
 from sealpin_training.evaluation.choice import kept_rule
 from sealpin_training.quiet import tensorflow
 from sealpin_training.run import AVERAGED, Run, State, write_json
-from sealpin_training.tasks.detect.boxes import shortcomings
 
-from .gate import GATE, MAX_DROP, Gate, judge_file, network_detections
-from .graph import DEFAULT, serving_module, tflite_module, trained_network
+from .gate import GATE, MAX_DROP, Gate, judge_file, network_findings
 from .metadata import add_metadata
 from .report import ExportStep, write_report
 from .sensitivity import Sensitivity
@@ -30,6 +28,7 @@ QUANTISATIONS = ("float32", "float16", "dynamic", "int8")
 # Recipes keep boxes down to 1e-8 for COCO's curves. On the line they only cost time: suppression sorts every one
 LEAST_SCORE = 0.01
 MODEL, REPORT = "model.tflite", "report.html"
+DEFAULT = "serving_default"
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -109,19 +108,19 @@ def export(
         new_folder(out, run.folder, dataset.folder, over=GATE if force else "") as folder,
         TemporaryDirectory(dir=out.parent, prefix=".export.") as work,
     ):
-        steps, saved_model, model = _Steps(out, tell), folder / "saved_model", trained_network(run)
-        steps.do("SavedModel", saved_model, _save, *serving_module(run.recipe(), model), saved_model)
+        steps, saved_model, model = _Steps(out, tell), folder / "saved_model", _trained_network(run)
+        steps.do("SavedModel", saved_model, _save, *run.kind.serving(run.recipe(), model), saved_model)
         files: dict[str, Path] = {}
         for which, card in cards.items():
             files[which] = path = folder / (f"model_{which}.tflite" if files else MODEL)
             read = Path(work, "int8" if which == "int8" else "float")
             steps.do(f"TFLite, {which}", path, write_model, run, model, card, read, path, keep_float)
-        network = steps.do("network on val", saved_model, network_detections, saved_model, records, run.classes)
+        network = steps.do("network on val", saved_model, network_findings, run.kind, saved_model, records, run.classes)
         judged = [
             steps.do(f"{path.name} on val", path, judge_file, path, records, network, max_drop)
             for path in files.values()
         ]
-        warnings = tuple(shortcomings(run.evaluation("val")))
+        warnings = tuple(run.kind.shortcomings(run.evaluation("val")))
         done = Exported(tuple(steps.done), tuple(one.gate for one in judged), out / REPORT, warnings)
         if done.faults:
             done = replace(done, report=refused)
@@ -149,7 +148,7 @@ def write_model(run: Run, model: Any, card: ModelCard, saved_model: Path, path: 
     int8 = card.quantisation == "int8"
     least = min(LEAST_SCORE, min(card.thresholds.values()) / 4)
     if not saved_model.exists():
-        module = tflite_module(run.recipe(), model, float_input=int8, least_score=least)
+        module = run.kind.tflite(run.recipe(), model, float_input=int8, least_score=least)
         _save(module, {DEFAULT: module.function}, saved_model)
     if int8 and keep_float:
         data = Sensitivity(saved_model, run).keep_float(keep_float)
@@ -158,7 +157,15 @@ def write_model(run: Run, model: Any, card: ModelCard, saved_model: Path, path: 
     path.write_bytes(add_metadata(data, card))
 
 
-def _save(module: Any, signatures: dict[str, Any], path: Path) -> None:
+def _trained_network(run: Run) -> Any:
+    """The run's best network. Keras counts its layers' names anew, so that they are the same every time."""
+    from sealpin_training.tf import tf_keras
+
+    tf_keras.backend.clear_session()
+    return run.kind.network(run.recipe(), run.weights())
+
+
+def _save(module: Any, signatures: Mapping[str, Any], path: Path) -> None:
     tf = tensorflow()
 
     tf.saved_model.save(module, str(path), signatures=signatures)
@@ -166,7 +173,7 @@ def _save(module: Any, signatures: dict[str, Any], path: Path) -> None:
 
 
 def _training_metrics(run: Run) -> dict[str, float]:
-    """COCO's figures on val, of the network at which step, and whether it has the weights' moving average."""
+    """The figures on val, of the network at which step, and whether it has the weights' moving average."""
     state, judged = State.load(run), run.evaluation("val")["metrics"]
     of = {"step": float(state.best_step), "averaged": float(state.best_weights == AVERAGED)}
     return of | {f"val/{name}": round(value, 4) for name, value in judged.items()}
@@ -178,10 +185,10 @@ def model_card(run: Run, quantise: str) -> ModelCard:
     rule, chosen = kept_rule(run)
     return ModelCard(
         format=CARD_FORMAT,
-        task="detect",
+        task=run.task,
         classes=run.classes,
-        input_height=recipe.resizer.height,
-        input_width=recipe.resizer.width,
+        input_height=recipe.height,
+        input_width=recipe.width,
         colour="RGB",
         resize="stretch",
         interpolation="bilinear_tf1",

@@ -16,14 +16,13 @@ from sealpin_edge.errors import InputError, in_words
 from sealpin_edge.files import parse_json
 from sealpin_edge.model.photo import decode_photo
 from sealpin_edge.model.runtime import read_model
-from sealpin_edge.tasks.finding import Edges, Finding, overlap
+from sealpin_edge.tasks.finding import Finding, overlap
 from sealpin_edge.tasks.model import Model
 from sealpin_edge.tasks.verdict import Rule, Verdict, counted, judge
 from sealpin_training.dataset.records import Record
 from sealpin_training.progress import progress
 from sealpin_training.quiet import tensorflow
-from sealpin_training.tasks.detect.coco import coco_score
-from sealpin_training.tasks.detect.confusion import LEAST_OVERLAP
+from sealpin_training.tasks.task import Task, task_named
 
 GATE = "gate.json"
 MAX_DROP = 0.01
@@ -31,6 +30,8 @@ MAX_DROP = 0.01
 MAX_SHARE_LOST = 0.1
 # Less AP than this is the order of a few boxes that find nothing
 LEAST_DROP = 0.001
+# Two boxes are the same where they overlap so much, as for COCO's AP50
+LEAST_OVERLAP = 0.5
 # A verdict is certain when the odds of the score that decides it are this many times off the threshold's
 CERTAIN_ODDS = 3.0
 
@@ -50,15 +51,17 @@ class Flip:
 class Gate:
     """One file against the network, on so many photos.
 
-    Differences are the largest and the mean, of scores in 0..1 and of box edges in pixels of the photo, over detections
+    `figures` are the task's key `metric` of the network and of the file, `by_category` its of each category.
+    Differences are the largest and the mean, of scores in 0..1 and of box edges in pixels of the photo, over findings
     that count or nearly do; `lost` of them have no counterpart. `counting` has, by category, how many of the network's
-    boxes count, and how many of those the file has lost: none of its own there counts or nearly does. `sha256` is the
-    file's; gates of an earlier sealpin have none.
+    findings count, and how many of those the file has lost: none of its own there counts or nearly does. `sha256` is
+    the file's; gates of an earlier sealpin have none.
     """
 
     file: str
     photos: int
-    ap: tuple[float, float]
+    metric: str
+    figures: tuple[float, float]
     by_category: Mapping[str, tuple[float, float]]
     score_difference: tuple[float, float]
     box_difference: tuple[float, float]
@@ -70,14 +73,14 @@ class Gate:
     sha256: str = ""
 
     @property
-    def ap_drop(self) -> float:
-        """How much AP the file loses; negative when it gains."""
-        return self.ap[0] - self.ap[1]
+    def drop(self) -> float:
+        """How much of the metric the file loses; negative when it gains."""
+        return self.figures[0] - self.figures[1]
 
     @property
     def allowed_drop(self) -> float:
-        """How much AP it may lose: `max_drop`, or where the network has little, a share of that."""
-        return min(self.max_drop, max(LEAST_DROP, MAX_SHARE_LOST * self.ap[0]))
+        """How much of it it may lose: `max_drop`, or where the network has little, a share of that."""
+        return min(self.max_drop, max(LEAST_DROP, MAX_SHARE_LOST * self.figures[0]))
 
     @property
     def certain_flips(self) -> int:
@@ -88,8 +91,9 @@ class Gate:
     def faults(self) -> list[str]:
         """Why the file is refused; empty when it is not."""
         found = []
-        if self.ap_drop > self.allowed_drop:
-            found.append(f"AP {self.ap[1]:.4f} instead of {self.ap[0]:.4f}: more than {self.allowed_drop:.2g} is lost")
+        if self.drop > self.allowed_drop:
+            told = f"{self.metric} {self.figures[1]:.4f} instead of {self.figures[0]:.4f}"
+            found.append(f"{told}: more than {self.allowed_drop:.2g} is lost")
         found += [
             f"{name}: {lost} of {count} boxes that count are lost, more than {MAX_SHARE_LOST:.0%}"
             for name, (count, lost) in self.counting.items()
@@ -105,7 +109,7 @@ class Gate:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "ap_drop": round(self.ap_drop, 5), "passed": not self.faults}
+        return {**asdict(self), "ap_drop": round(self.drop, 5), "passed": not self.faults}
 
 
 @dataclass(frozen=True)
@@ -117,26 +121,19 @@ class Judged:
     found: Sequence[Sequence[Finding]]
 
 
-def network_detections(saved_model: Path, records: Sequence[Record], classes: Sequence[str]) -> list[list[Finding]]:
+def network_findings(
+    task: Task[Any], saved_model: Path, records: Sequence[Record], classes: Sequence[str]
+) -> list[list[Finding]]:
     """What a SavedModel finds on each photo, in the photo's pixels."""
     tf = tensorflow()
 
     serve = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
-    found = []
-    for record in progress(records, "SavedModel", "photo"):
-        outputs = serve(input_tensor=tf.constant(decode_photo(record.data, record.name)[None]))
-        count = int(outputs["num_detections"][0])
-        boxes, scores, labels = (
-            outputs[name][0, :count].numpy() for name in ("detection_boxes", "detection_scores", "detection_classes")
+    return [
+        task.served_findings(
+            serve(input_tensor=tf.constant(decode_photo(record.data, record.name)[None])), record, classes
         )
-        edges = boxes * [record.height, record.width, record.height, record.width]
-        found.append(
-            [
-                Finding(classes[int(label) - 1], float(score), Edges(xmin, ymin, xmax, ymax))
-                for label, score, (ymin, xmin, ymax, xmax) in zip(labels, scores, edges.tolist(), strict=True)
-            ]
-        )
-    return found
+        for record in progress(records, "SavedModel", "photo")
+    ]
 
 
 def judge_file(
@@ -148,14 +145,17 @@ def judge_file(
         model.read(decode_photo(record.data, record.name)).findings for record in progress(records, path.name, "photo")
     ]
     classes, rule = model.card.classes, model.rule()
-    before, after = (coco_score(records, one, classes) for one in (network, found))
+    task = task_named(model.card.task)
+    metric = task.headline[0]
+    before, after = (task.score(records, one, classes) for one in (network, found))
     scores, boxes, lost = _differences(network, found, rule.thresholds)
     flips = [_flip(record.name, one, two, rule) for record, one, two in zip(records, network, found, strict=True)]
     gate = Gate(
         path.name,
         len(records),
-        (before.metrics["AP"], after.metrics["AP"]),
-        {name: (row["AP"], after.by_category.get(name, {"AP": 0.0})["AP"]) for name, row in before.by_category.items()},
+        metric,
+        (before.metrics[metric], after.metrics[metric]),
+        {name: (_first(row), _first(after.by_category.get(name, {}))) for name, row in before.by_category.items()},
         (max(scores, default=0.0), float(np.mean(scores)) if scores else 0.0),
         (max(boxes, default=0.0), float(np.mean(boxes)) if boxes else 0.0),
         len(scores) + lost,
@@ -166,6 +166,11 @@ def judge_file(
         model.sha256,
     )
     return Judged(gate, rule, found)
+
+
+def _first(figures: Mapping[str, float]) -> float:
+    """The first of a category's figures; 0 where nothing of it was found."""
+    return next(iter(figures.values()), 0.0)
 
 
 def check_proven(path: Path, sha256: str = "") -> bool:
@@ -219,7 +224,7 @@ def margin(found: Sequence[Finding], rule: Rule) -> float:
 
 
 def _rejecting(found: Sequence[Finding], rule: Rule) -> list[Finding]:
-    """The detections that could reject a part, whatever their score."""
+    """The findings that could reject a part, whatever their score."""
     return [one for one in found if one.category not in rule.notice]
 
 
@@ -241,7 +246,7 @@ def _flip(photo: str, network: Sequence[Finding], file: Sequence[Finding], rule:
 def _counting(
     network: Sequence[Sequence[Finding]], file: Sequence[Sequence[Finding]], rule: Rule
 ) -> dict[str, tuple[int, int]]:
-    """Of each category: how many of the network's boxes count, and how many of those the file has lost."""
+    """Of each category: how many of the network's findings count, and how many of those the file has lost."""
     counts = dict.fromkeys(rule.thresholds, (0, 0))
     for ones, twos in zip(network, file, strict=True):
         near = [two for two in twos if two.score >= rule.thresholds[two.category] / 2]
@@ -252,7 +257,7 @@ def _counting(
 
 
 def _peer(one: Finding, among: Sequence[Finding]) -> Finding | None:
-    """The detection of the same category that overlaps it most, by a half at least."""
+    """The finding of the same category that overlaps it most, by a half at least."""
     peers = [two for two in among if two.category == one.category and overlap(one.box, two.box) >= LEAST_OVERLAP]
     return max(peers, key=lambda two: overlap(one.box, two.box), default=None)
 
@@ -260,7 +265,7 @@ def _peer(one: Finding, among: Sequence[Finding]) -> Finding | None:
 def _differences(
     network: Sequence[Sequence[Finding]], file: Sequence[Sequence[Finding]], thresholds: Mapping[str, float]
 ) -> tuple[list[float], list[float], int]:
-    """Of the network's detections from half the threshold on: how far scores and edges of their counterparts are."""
+    """Of the network's findings from half the threshold on: how far scores and edges of their counterparts are."""
     scores, boxes, lost = [], [], 0
     for ones, twos in zip(network, file, strict=True):
         for one in ones:

@@ -11,11 +11,11 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from sealpin_edge.errors import EnvironmentFault
 from sealpin_edge.model.card import CARD_NAME, ModelCard, read_card
 from sealpin_edge.model.tflite_file import read_tflite
+from sealpin_training.tasks.task import task_named
 
 LABELS_NAME = "labels.txt"
 # The earliest time that ZIP can say: exporting twice gives the same bytes
@@ -25,58 +25,17 @@ _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 def add_metadata(model: bytes, card: ModelCard) -> bytes:
     """The model with metadata (labels, normalisation, output meanings, threshold) and sealpin.json, read back.
 
-    The graph takes a photo's bytes as they are, so the normalisation that other runtimes read is mean 0, deviation 1.
-    They know one threshold: the lowest. Raises EnvironmentFault when the file does not say what it should.
+    Other runtimes know one threshold: the lowest. Raises EnvironmentFault when the file does not say what it should.
     """
     _load_libusb()
-    from tensorflow_lite_support.metadata import metadata_schema_py_generated as schema
-    from tensorflow_lite_support.metadata.python.metadata_writers import metadata_info, object_detector, writer_utils
-
-    threshold = min(card.thresholds.values())
-
-    class Score(metadata_info.ClassificationTensorMd):  # type: ignore[misc]
-        """The writer's own has no place for a threshold."""
-
-        def create_metadata(self) -> Any:
-            found = super().create_metadata()
-            unit = schema.ProcessUnitT()
-            unit.optionsType = schema.ProcessUnitOptions.ScoreThresholdingOptions
-            unit.options = schema.ScoreThresholdingOptionsT()
-            unit.options.globalScoreThreshold = threshold
-            found.processUnits = [unit]
-            return found
-
+    task, threshold = task_named(card.task), min(card.thresholds.values())
+    names = "".join(f"{name}\n" for name in card.classes)
     with tempfile.TemporaryDirectory() as folder:
         labels = Path(folder, LABELS_NAME)
-        labels.write_text("".join(f"{name}\n" for name in card.classes), encoding="utf-8")
-        writer = object_detector.MetadataWriter.create_from_metadata_info(
-            bytearray(model),
-            metadata_info.GeneralMd(name=f"sealpin {card.run}", description=", ".join(card.classes)),
-            metadata_info.InputImageTensorMd(
-                name="image",
-                description="A photo's bytes, RGB",
-                norm_mean=[0.0],
-                norm_std=[1.0],
-                color_space_type=schema.ColorSpaceType.RGB,
-                tensor_type=writer_utils.get_input_tensor_types(bytearray(model))[0],
-            ),
-            output_category_md=metadata_info.CategoryTensorMd(
-                name="category",
-                description="The class of each box",
-                label_files=[metadata_info.LabelFileMd(file_path=str(labels))],
-            ),
-            output_score_md=Score(name="score", description="The score of each box"),
-        )
-        populated = bytes(writer.populate())
-    files = {LABELS_NAME: "".join(f"{name}\n" for name in card.classes)}
-    files[CARD_NAME] = json.dumps(asdict(card), indent=1, ensure_ascii=False) + "\n"
-    data = _with_files(populated, {name: text.encode() for name, text in files.items()})
-    _check(data, card, threshold)
-    return data
-
-
-def _check(data: bytes, card: ModelCard, threshold: float) -> None:
-    """Read a finished file as the station and others do."""
+        labels.write_text(names, encoding="utf-8")
+        described = task.add_metadata(model, f"sealpin {card.run}", ", ".join(card.classes), labels, threshold)
+    files = {LABELS_NAME: names, CARD_NAME: json.dumps(asdict(card), indent=1, ensure_ascii=False) + "\n"}
+    data = _with_files(described, {name: text.encode() for name, text in files.items()})
     file = read_tflite(data, "the exported model")
     (photo,) = file.input_metadata
     told = {one.name: one for one in file.output_metadata}
@@ -84,12 +43,11 @@ def _check(data: bytes, card: ModelCard, threshold: float) -> None:
         read_card(file, "the exported model") == card
         and file.labels() == card.classes
         and (photo.mean, photo.std) == ((0.0,), (1.0,))
-        and set(told) == {"location", "category", "score", "number of detections"}
-        and told["score"].score_threshold is not None
-        and abs(told["score"].score_threshold - threshold) < 1e-6  # it is kept as float32
+        and task.outputs_described(told, threshold)
     )
     if not right:
         raise EnvironmentFault("the metadata that was written reads otherwise", found=f"{file.input_metadata}, {told}")
+    return data
 
 
 def _load_libusb() -> None:

@@ -102,22 +102,23 @@ def write_report(
 
 def _comparison(judged: Sequence[Judged]) -> list[tuple[str, ...]]:
     gates = [one.gate for one in judged]
+    metric = gates[0].metric
     rows = [
         ("verdict", *("refused" if gate.faults else "passed" for gate in gates)),
-        ("AP of the network, of the file", *(f"{gate.ap[0]:.4f}, {gate.ap[1]:.4f}" for gate in gates)),
-        ("AP lost", *(f"{gate.ap_drop:+.4f} (at most {gate.allowed_drop:.2g})" for gate in gates)),
+        (f"{metric} of the network, of the file", *("{:.4f}, {:.4f}".format(*gate.figures) for gate in gates)),
+        (f"{metric} lost", *(f"{gate.drop:+.4f} (at most {gate.allowed_drop:.2g})" for gate in gates)),
         ("parts judged otherwise", *(f"{len(gate.flips)} of {gate.photos}" for gate in gates)),
         ("of them certain before", *(str(gate.certain_flips) for gate in gates)),
         ("largest, mean difference of a score", *(_pair(gate.score_difference, 3) for gate in gates)),
         ("largest, mean difference of an edge, pixels", *(_pair(gate.box_difference, 2) for gate in gates)),
-        ("detections without counterpart", *(f"{gate.lost} of {gate.compared}" for gate in gates)),
+        ("findings without counterpart", *(f"{gate.lost} of {gate.compared}" for gate in gates)),
         *(
-            (f"{name}: boxes that count, lost", *("{}, {}".format(*gate.counting[name]) for gate in gates))
+            (f"{name}: what counts, lost", *("{}, {}".format(*gate.counting[name]) for gate in gates))
             for name in gates[0].counting
         ),
     ]
     for name in gates[0].by_category:
-        rows.append((f"AP of {name}", *("{:.3f}, {:.3f}".format(*gate.by_category[name]) for gate in gates)))
+        rows.append((f"of {name}", *("{:.3f}, {:.3f}".format(*gate.by_category[name]) for gate in gates)))
     for gate in gates:
         rows += [
             (f"{flip.photo}{' (certain)' if flip.certain else ''}", f"{gate.file}: {flip.network} -> {flip.file}")

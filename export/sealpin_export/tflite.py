@@ -93,7 +93,7 @@ def model_inputs(run: Run, split: str, photos: int) -> Iterator[dict[str, Any]]:
     chosen = np.unique(np.linspace(0, len(records) - 1, photos).round().astype(int))
     for index in progress(chosen.tolist(), "calibrate", "photo"):
         record = records[index]
-        photo = stretch(decode_photo(record.data, record.name), recipe.resizer.height, recipe.resizer.width)
+        photo = stretch(decode_photo(record.data, record.name), recipe.height, recipe.width)
         image = photo.astype(np.float32)
         image[0, 0], image[0, -1] = 0.0, 255.0
         yield {"images": image[None]}

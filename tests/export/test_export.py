@@ -15,11 +15,10 @@ from sealpin_edge.model.card import read_card
 from sealpin_edge.model.photo import decode_photo
 from sealpin_edge.model.tflite_file import read_tflite
 from sealpin_edge.tasks.model import Model
-from sealpin_export.export import LEAST_SCORE, export, model_card, write_model
-from sealpin_export.graph import trained_network
+from sealpin_export.export import LEAST_SCORE, _trained_network, export, model_card, write_model
 from sealpin_training.dataset.records import RecordFile
+from sealpin_training.evaluation.predict import predict_photos, trained_predictor
 from sealpin_training.run import Run
-from sealpin_training.tasks.detect.predict import detect_photos, trained_detector
 from tests.edge.test_config import GOOD
 
 
@@ -96,7 +95,7 @@ def test_a_float_file_gives_the_scores_of_the_checkpoint(run: Run, exported: Pat
     records = list(RecordFile(dataset.folder, "test", dataset.classes))
     compared = 0
     for record, wanted in zip(
-        records, detect_photos(run.recipe(), trained_detector(run), records, run.classes), strict=True
+        records, predict_photos(run.kind, run.recipe(), trained_predictor(run), records, run.classes), strict=True
     ):
         sure = [one.score for one in wanted if one.score >= 2 * LEAST_SCORE]
         found = [one.score for one in model.read(decode_photo(record.data)).findings][: len(sure)]
@@ -106,7 +105,7 @@ def test_a_float_file_gives_the_scores_of_the_checkpoint(run: Run, exported: Pat
 
 
 def test_the_same_weights_give_the_same_bytes(run: Run, exported: Path, tmp_path: Path) -> None:
-    network = trained_network(run)
+    network = _trained_network(run)
     for which, name in (("int8", "model.tflite"), ("float32", "model_float32.tflite")):
         write_model(run, network, model_card(run, which), tmp_path / f"{which}_read", tmp_path / name)
         assert (tmp_path / name).read_bytes() == (exported / name).read_bytes()
@@ -206,7 +205,7 @@ def test_predict_marks_labels_and_answers(run: Run, exported: Path, tmp_path: Pa
     broken, part = json.loads(told.stdout)["photos"]
     assert (broken["photo"], broken["verdict"], broken["detections"]) == ("broken.jpg", "NOT INSPECTED", [])
     assert (part["photo"], part["verdict"]) == ("deep/part.jpg", "NG")
-    assert set(part["detections"][0]) == {"category", "score", "box"}
+    assert set(part["detections"][0]) == {"category", "score", "box", "outline"}
     assert decode_photo((marked / "deep/part.jpg").read_bytes()).shape == pixels.shape
     assert (xml / "deep/part.xml").read_text().count("<object>") == len(part["detections"])
     assert sealpin("predict", model, tmp_path / "nothing").exit_code == 2

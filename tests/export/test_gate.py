@@ -18,14 +18,15 @@ from sealpin_edge.model.photo import decode_photo, encode_jpeg
 from sealpin_edge.tasks.finding import Edges, Finding
 from sealpin_edge.tasks.model import Model
 from sealpin_edge.tasks.verdict import Rule, Verdict
-from sealpin_export.gate import GATE, MAX_DROP, Flip, Gate, check_proven, judge_file, margin, network_detections
+from sealpin_export.gate import GATE, MAX_DROP, Flip, Gate, check_proven, judge_file, margin, network_findings
 from sealpin_export.metadata import add_metadata
 from sealpin_export.report import TILE, _pairs
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
+from sealpin_training.tasks.detect.task import Detect
 from tests.conftest import CELL, SIDE, part_photo, toy_card, write_parts
 
-SOUND = Gate("model.tflite", 4, (0.9, 0.9), {}, (0.0, 0.0), (0.0, 0.0), 0, 0, {}, (), MAX_DROP)
+SOUND = Gate("model.tflite", 4, "AP", (0.9, 0.9), {}, (0.0, 0.0), (0.0, 0.0), 0, 0, {}, (), MAX_DROP)
 
 
 def test_a_verdict_that_turns_is_refused_when_it_was_certain(toy_model: Path, tmp_path: Path) -> None:
@@ -36,7 +37,7 @@ def test_a_verdict_that_turns_is_refused_when_it_was_certain(toy_model: Path, tm
     ]
     own = [Model(toy_model).read(decode_photo(record.data)).findings for record in records]
     gate = judge_file(toy_model, records, own).gate
-    assert (gate.faults, gate.flips, gate.lost, gate.ap_drop) == ([], (), 0, 0.0)
+    assert (gate.faults, gate.flips, gate.lost, gate.drop) == ([], (), 0, 0.0)
     burr = Finding("QA", 0.6, Edges(0, 0, 50, 50))
     doubtful = judge_file(toy_model, records, [own[0], [burr]]).gate
     assert ([flip.certain for flip in doubtful.flips], doubtful.faults, doubtful.lost) == ([False], [], 1)
@@ -57,7 +58,7 @@ def test_a_network_of_little_ap_must_not_lose_all_of_it(toy_model: Path) -> None
         toy_model, [record], [[Finding("PR", 0.45, Edges(x, y, x + 10, y + 10)), *burrs(record, toy_model)]]
     )
     assert gate.gate.flips == ()
-    before, after = gate.gate.ap
+    before, after = gate.gate.figures
     assert (0 < before < 0.01, after) == (True, 0.0), "less than --max-drop allows"
     assert gate.gate.faults == [f"AP 0.0000 instead of {before:.4f}: more than 0.001 is lost"]
 
@@ -104,19 +105,19 @@ def test_what_is_only_shown_makes_no_verdict_certain(toy_tflite: bytes, tmp_path
 def test_a_file_may_lose_a_hundredth_of_ap_and_less_where_there_is_little(
     before: float, after: float, passes: bool
 ) -> None:
-    gate = replace(SOUND, ap=(before, after))
+    gate = replace(SOUND, figures=(before, after))
     assert (gate.faults == []) is passes
     told = gate.as_dict()
     assert (told["passed"], told["ap_drop"]) == (passes, round(before - after, 5))
-    assert json.loads(json.dumps(told))["ap"] == [before, after]
-    assert replace(SOUND, ap=(1 / 3, 0.0)).as_dict()["ap_drop"] == 0.33333
+    assert json.loads(json.dumps(told))["figures"] == [before, after]
+    assert replace(SOUND, figures=(1 / 3, 0.0)).as_dict()["ap_drop"] == 0.33333
 
 
 def test_what_a_file_may_lose_is_the_users_to_say() -> None:
-    lossy = replace(SOUND, ap=(0.9, 0.87))
+    lossy = replace(SOUND, figures=(0.9, 0.87))
     assert lossy.faults == ["AP 0.8700 instead of 0.9000: more than 0.01 is lost"]
     assert replace(lossy, max_drop=0.03 + 1e-9).faults == []
-    assert replace(SOUND, ap=(1.0, 0.9375), max_drop=0.0625).faults == [], "as much as it says"
+    assert replace(SOUND, figures=(1.0, 0.9375), max_drop=0.0625).faults == [], "as much as it says"
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,9 @@ def test_what_a_saved_model_finds_is_read_in_pixels_of_the_photo(tmp_path: Path)
     module = Fixed()
     tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"serving_default": module.serve})
     wide = np.zeros((100, 200, 3), np.uint8)
-    (found,) = network_detections(tmp_path / "saved", [Record("a.jpg", encode_jpeg(wide), 200, 100, ())], ("PR", "QA"))
+    (found,) = network_findings(
+        Detect(), tmp_path / "saved", [Record("a.jpg", encode_jpeg(wide), 200, 100, ())], ("PR", "QA")
+    )
     assert [one.category for one in found] == ["QA", "PR"]
     np.testing.assert_allclose([one.score for one in found], [0.9, 0.5], atol=1e-6)
     edges = [one.edges for one in found]

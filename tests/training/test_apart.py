@@ -12,8 +12,9 @@ from sealpin_edge.tasks.benchmark import Load, loaded
 from sealpin_edge.tasks.finding import Edges, Finding
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
-from sealpin_training.evaluation.apart import average_precision, difference, mcnemar
-from sealpin_training.tasks.detect.coco import coco_score, matches
+from sealpin_training.evaluation.apart import difference, mcnemar
+from sealpin_training.tasks.detect.coco import coco_score
+from sealpin_training.tasks.detect.score import DetectScore
 
 CLASSES = ("PR", "QA")
 
@@ -51,20 +52,20 @@ def test_ap_of_photos_drawn_several_times_is_cocos(seed: int, count: int, off: f
     times = data.draw(st.lists(st.integers(0, 3), min_size=count, max_size=count).filter(any))
     drawn = [place for place, often in enumerate(times) for _ in range(often)]
     wanted = coco_score([records[place] for place in drawn], [found[place] for place in drawn], CLASSES).metrics["AP"]
-    assert average_precision(matches(records, found, CLASSES), np.array(times)) == pytest.approx(wanted, abs=1e-9)
+    assert DetectScore(records, found, CLASSES).resampled(np.array(times)) == pytest.approx(wanted, abs=1e-9)
 
 
 def test_where_nothing_is_found_or_nothing_labelled() -> None:
     records = photos(3, 0)
-    assert average_precision(matches(records, [[], [], []], CLASSES), np.ones(3, np.int64)) == 0
+    assert DetectScore(records, [[], [], []], CLASSES).resampled(np.ones(3, np.int64)) == 0
     empty = [Record(one.name, b"", 400, 400, ()) for one in records]
-    assert average_precision(matches(empty, [[], [], []], CLASSES), np.ones(3, np.int64)) == 0
+    assert DetectScore(empty, [[], [], []], CLASSES).resampled(np.ones(3, np.int64)) == 0
 
 
 def compared(count: int, off: tuple[float, float], wrong: tuple[list[bool], list[bool]]) -> str:
     records = photos(count, 0)
-    one, two = (matches(records, detections(records, seed, off[seed]), CLASSES) for seed in (0, 1))
-    return str(difference(("one", "two"), (one, two), wrong))
+    one, two = (DetectScore(records, detections(records, seed, off[seed]), CLASSES) for seed in (0, 1))
+    return str(difference(("one", "two"), "AP", (one, two), wrong))
 
 
 def test_few_photos_cannot_tell_runs_of_one_kind_apart_and_enough_tell_a_worse_one() -> None:

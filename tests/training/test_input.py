@@ -16,6 +16,7 @@ from sealpin_training.dataset.manifest import Dataset
 from sealpin_training.dataset.records import RecordFile
 from sealpin_training.dataset.tfrecord import example, frame, ints, record_places
 from sealpin_training.tasks.detect.recipe import load_recipe
+from sealpin_training.tasks.detect.task import Detect
 
 from .conftest import small_recipe
 
@@ -52,12 +53,13 @@ class Worker:
 
 def taken(dataset: Dataset, recipe_path: Path, first_step: int = 0, context: Any = None, seed: int = 3) -> list[Any]:
     from sealpin_training.input import TrainingPhotos, batches
+    from sealpin_training.tasks.detect.examples import DetectExamples
 
     recipe = load_recipe(recipe_path)
-    photos = TrainingPhotos(dataset.folder, "train", dataset.classes)
+    photos = TrainingPhotos(dataset.folder, "train", dataset.classes, Detect().labels)
     return [
         [photo.numpy(), targets["classes"].numpy(), targets["boxes"].numpy()]
-        for photo, targets in batches(recipe, photos, seed, first_step, context)
+        for photo, targets in batches(recipe, photos, DetectExamples(recipe), seed, first_step, context)
     ]
 
 
@@ -175,14 +177,16 @@ def test_records_of_another_conversion_are_refused(dataset: Dataset, copied: Pat
 
 def test_a_bit_that_flipped_ends_a_training_in_its_own_words(dataset: Dataset, copied: Path, tmp_path: Path) -> None:
     from sealpin_training.input import TrainingPhotos, batches, telling_faults
+    from sealpin_training.tasks.detect.examples import DetectExamples
 
     (shard,) = copied.glob("train-*.tfrecord")
     data = bytearray(shard.read_bytes())
     data[-100] ^= 1
     shard.write_bytes(data)
-    photos = TrainingPhotos(copied, "train", dataset.classes)
+    photos = TrainingPhotos(copied, "train", dataset.classes, Detect().labels)
+    recipe = load_recipe(small_recipe(tmp_path))
     with pytest.raises(InputError) as caught, telling_faults(photos):
-        list(batches(load_recipe(small_recipe(tmp_path)), photos, 3, 0))
+        list(batches(recipe, photos, DetectExamples(recipe), 3, 0))
     assert caught.value.where == f"{shard}: record {len(photos) - 1}"
 
 
@@ -229,7 +233,7 @@ def test_decoded_photos_are_kept_in_what_a_step_leaves_free(
     def kept(beside: float) -> int:
         """How many photos are kept when so many bytes are free beside what a step needs."""
         monkeypatch.setattr(memory, "free_bytes", lambda: wanted + beside)
-        photos = TrainingPhotos(dataset.folder, "train", dataset.classes)
+        photos = TrainingPhotos(dataset.folder, "train", dataset.classes, Detect().labels)
         photos.keep_at_most(memory.check_memory(recipe, model, 1))
         return sum(photos[index] is photos[index] for index in range(len(photos)))
 
@@ -240,19 +244,22 @@ def test_decoded_photos_are_kept_in_what_a_step_leaves_free(
         kept(-1.0)
 
 
-def test_too_little_memory_blames_the_batch_only_where_it_may_be_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_blames_the_batch_only_where_it_may_be_to_blame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import tensorflow as tf
 
     from sealpin_training.memory import too_little_memory
 
-    said = str(too_little_memory(8, "OOM when allocating tensor with shape[8,160] by allocator cpu"))
+    recipe = load_recipe(small_recipe(tmp_path)).with_batch_size(8)
+    said = str(too_little_memory(recipe, "OOM when allocating tensor with shape[8,160] by allocator cpu"))
     assert said.startswith("train_config.batch_size: the memory is too small")
     assert "4 needs about half" in said
     # No test machine has a GPU: what TensorFlow tells of one is put in its place
     gpus = [tf.config.LogicalDevice("/device:GPU:0", "GPU")]
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: gpus)
     monkeypatch.setattr(tf.config.experimental, "get_memory_info", lambda name: {"current": 0, "peak": 1_500_000_000})
-    said = str(too_little_memory(8, "OOM when allocating tensor with shape[8,160] by allocator GPU_0_bfc"))
+    said = str(too_little_memory(recipe, "OOM when allocating tensor with shape[8,160] by allocator GPU_0_bfc"))
     assert "held at most 1.5 GB" in said
     assert "another program holds the rest" in said
     assert "batch_size:" not in said.splitlines()[0]

@@ -96,13 +96,13 @@ def test_the_better_weights_are_kept_and_named_everywhere(trained: Trained) -> N
     ((_, metrics),) = of_val(run)
     each = {RAW: metrics["val/AP_raw"], AVERAGED: metrics["val/AP_averaged"]}
     assert state.best_weights == max(each, key=lambda kind: each[kind])
-    assert metrics["val/AP"] == each[state.best_weights] == state.best_ap
+    assert metrics["val/AP"] == each[state.best_weights] == state.best_score
     name = f"{state.best_weights} weights of step {STEPS}"
     assert state.best == name
     judged = CliRunner().invoke(main, ["evaluate", "short", "--split", "val", "--json"])
     assert judged.exit_code == 0, judged.output
     assert json.loads(judged.stdout)["weights"] == name
-    assert json.loads(judged.stdout)["AP"] == pytest.approx(state.best_ap), "the checkpoint is what was judged"
+    assert json.loads(judged.stdout)["AP"] == pytest.approx(state.best_score), "the checkpoint is what was judged"
     assert name in CliRunner().invoke(main, ["runs", "list"]).stdout
     import mlflow
 

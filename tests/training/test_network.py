@@ -342,5 +342,5 @@ def test_what_a_recipe_says_of_compiling_and_of_precision_reaches_the_trainer(tm
 
     for said, compiled, precision in (("", False, ""), ("use_xla: true mixed_precision: BFLOAT16", True, "bfloat16")):
         recipe = load_recipe(small_recipe(tmp_path, ("batch_size: 4", f"batch_size: 4 {said}")))
-        runtime = experiment_config(recipe, steps_per_loop=1, checkpoint_interval=1).runtime
+        runtime = experiment_config(recipe, None, steps_per_loop=1, checkpoint_interval=1).runtime
         assert (runtime.enable_xla, runtime.mixed_precision_dtype or "") == (compiled, precision)

@@ -27,10 +27,11 @@ from sealpin_training.dataset.records import Record
 from sealpin_training.evaluation.choice import AS_CHOSEN, Choice, kept_rule
 from sealpin_training.evaluation.evaluate import judge_photos
 from sealpin_training.evaluation.evaluation import Evaluation
-from sealpin_training.evaluation.report import MEANT, _over_thresholds, write_report
+from sealpin_training.evaluation.report import _over_thresholds, write_report
 from sealpin_training.evaluation.threshold import LEAST
 from sealpin_training.run import SEAL, Run
 from sealpin_training.tasks.detect.boxes import shortcomings
+from sealpin_training.tasks.detect.page import MEANT
 
 CLASSES = ("PR", "QA", "XX")
 Photo = tuple[Record, list[Finding]]
@@ -194,10 +195,10 @@ def test_without_good_parts_each_class_is_told_by_its_boxes_and_no_escapes_are_b
     evaluation = judged(run, BAD_ONLY)
     assert evaluation.rule.thresholds == pytest.approx({"PR": 0.7, "QA": 0.5, "XX": 0.6})
     assert evaluation.threshold_chosen == "best F1 of each class's boxes on val, which has no good parts"
-    assert evaluation.found == "finds 0 of 1 XX at 0.60, 1 of 2 QA at 0.50, 3 of 3 PR at 0.70"
+    assert evaluation.account.told == "finds 0 of 1 XX at 0.60, 1 of 2 QA at 0.50, 3 of 3 PR at 0.70"
     common = judged(run, BAD_ONLY, choice=Choice(0.6))
-    assert common.found == "finds 0 of 2 QA, 0 of 1 XX, 3 of 3 PR at 0.60"
-    assert evaluation.boxes["QA"].as_dict() == {
+    assert common.account.told == "finds 0 of 2 QA, 0 of 1 XX, 3 of 3 PR at 0.60"
+    assert evaluation.account.boxes["QA"].as_dict() == {
         "labelled": 2, "detected": 1, "right": 1, "precision": 1.0, "recall": 0.5, "f1": 0.6667,
     }  # fmt: skip
     assert evaluation.shortcomings == ["never found on val: XX (0 of 1)"]
@@ -234,7 +235,7 @@ def test_the_page_names_and_marks_the_boxes_that_are_meant(run: Run) -> None:
     photos = [part("PR", "QA", QA=0.9), part(PR=0.8), part("QA", QA=0.9)]
     records = [replace(record, data=data, name=f"<{number}>.jpg") for number, (record, _) in enumerate(photos)]
     found = [of_photo for _, of_photo in photos]
-    write_report(run, judge_photos(run, "val", records, found, Choice(0.5)), records, found, Path("page.html"))
+    write_report(run, judge_photos(run, "val", records, found, Choice(0.5)), records, Path("page.html"))
     page = Path("page.html").read_text()
     assert '<p class="warning">never found on val: PR (0 of 1)</p>' in page
     assert "It finds 0 of 1 PR" in page

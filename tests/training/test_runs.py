@@ -238,7 +238,7 @@ def test_the_list_says_what_became_of_a_run(store: Path) -> None:
     shutil.rmtree(run.checkpoints)
     assert "interrupted step       0 of       8  not evaluated yet" in call("runs", "list").stdout
     told = json.loads(call("runs", "list", "--json").stdout)["runs"][0]
-    assert (told["status"], told["step"], told["best_ap"]) == ("interrupted", 0, None)
+    assert (told["status"], told["step"], told["best_score"]) == ("interrupted", 0, None)
     State("finished", 8, 1.0, 8, 8, 0.0).save(run)
     assert "finished    step       8 of       8  AP 0.000, weights of step 8" in call("runs", "list").stdout
     with locked("first", Path("mlruns"), TRAINING):
@@ -462,8 +462,8 @@ def next_command(told: Result) -> str:
         ("recipe.config", "height: 96", "height: 128", "the recipe of this run was changed"),
         ("recipe.config", "score_threshold: 0.01", "score_threshold: 2.0", "the recipe of this run was changed"),
         ("run.json", '"burr",\n  "spatter"', '"spatter",\n  "burr"', "the classes of this run were changed"),
-        ("state.json", '"best_ap": 0.25', '"best_ap": 0.95', "this file of a run is damaged"),
-        ("state.json", '"best_ap": 0.25', "", "this file of a run is damaged"),
+        ("state.json", '"best_score": 0.25', '"best_score": 0.95', "this file of a run is damaged"),
+        ("state.json", '"best_score": 0.25', "", "this file of a run is damaged"),
     ],
 )
 def test_what_a_run_is_judged_and_exported_by_is_told_when_it_was_changed_and_put_back(

@@ -23,12 +23,12 @@ from sealpin.cli import main
 from sealpin_edge.errors import InputError, SealpinError
 from sealpin_training.dataset.manifest import Dataset, load_dataset
 from sealpin_training.evaluation.evaluate import evaluate
+from sealpin_training.evaluation.predict import trained_predictor
 from sealpin_training.fit import Fit, Limits
 from sealpin_training.registry import deployed
 from sealpin_training.resume import resume
 from sealpin_training.run import STORE, Run, State, load_run
 from sealpin_training.standing import locked
-from sealpin_training.tasks.detect.predict import trained_detector
 from sealpin_training.tasks.detect.recipe import load_recipe
 from sealpin_training.tracking import mlflow_client, read_metrics
 from sealpin_training.train import Options, train
@@ -104,12 +104,12 @@ def networks_are_built_once() -> Iterator[None]:
     def once(run: Run, which: str = "best") -> Any:
         path = run.weights(which).absolute()
         if path not in made:
-            made[path] = trained_detector(run, which)
+            made[path] = trained_predictor(run, which)
         return made[path]
 
     with pytest.MonkeyPatch.context() as patched:
         for module in ("evaluate", "compare"):
-            patched.setattr(f"sealpin_training.evaluation.{module}.trained_detector", once)
+            patched.setattr(f"sealpin_training.evaluation.{module}.trained_predictor", once)
         yield
 
 
@@ -220,7 +220,7 @@ def test_runs_are_compared_and_one_is_promoted(whole: Run, wider: Run, place: Pa
     assert set(narrow["by_category"]) <= set(whole.classes)
     (apart,) = document["apart"]
     assert (apart["run"], apart["base"], apart["photos"]) == ("wider", "whole", whole.load_dataset().counts["val"])
-    assert apart["low"] <= apart["ap"] <= apart["high"]
+    assert apart["low"] <= apart["gain"] <= apart["high"]
     assert 0 <= document["others_load"] <= 1
     assert wide["parameters"] > narrow["parameters"]
     assert narrow["ms_per_photo"] > 0
@@ -406,7 +406,7 @@ def test_a_training_tells_what_breaks_within_tensorflow_in_words(
     import tensorflow as tf
 
     from sealpin_training import fit
-    from sealpin_training.input import TrainingPhotos, batches
+    from sealpin_training.input import TrainingPhotos
 
     folder = Path(shutil.copytree(dataset.folder, place / "flipped"))
     (shard,) = folder.glob("train-*.tfrecord")
@@ -419,7 +419,7 @@ def test_a_training_tells_what_breaks_within_tensorflow_in_words(
     assert kept == [7e6], "photos are kept in what a step leaves free"
 
     def read(fit: Fit, tell: object) -> None:
-        list(batches(recipe, fit._photos, 0, 0))
+        list(fit._loop.batches(0, 0))
 
     def too_much(fit: Fit, tell: object) -> None:
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[4,9,9,8] on CPU")

@@ -1,6 +1,5 @@
-"""A run's curves as a picture: losses, learning rate and AP over the steps."""
+"""A run's curves as a picture: losses, learning rate and figures on val over the steps."""
 
-from collections.abc import Sequence
 from itertools import cycle
 from math import inf
 
@@ -27,18 +26,10 @@ def draw_curves(*runs: Run) -> bytes:
 
     from matplotlib.figure import Figure
 
-    panels: Sequence[tuple[str, str]] = (
-        ("train/cls_loss", "classification loss"),
-        ("train/box_loss", "localisation loss"),
-        ("train/learning_rate", "learning rate"),
-        ("val/AP50", "AP50 on val"),
-        ("val/AP", "AP on val"),
-        ("train/steps_per_second", "steps per second"),
-    )
     figure = Figure(figsize=(13, 7))
     figure.subplots_adjust(left=0.045, right=0.985, bottom=0.07, top=0.95, hspace=0.28, wspace=0.2)
-    # Steps are the same in all charts, and AP and AP50 are shares of one whole
-    for axes, (metric, title) in zip(figure.subplots(2, 3, sharex=True).flat, panels, strict=True):
+    # Steps are the same in all charts, and what val says is a share of one whole
+    for axes, (metric, title) in zip(figure.subplots(2, 3, sharex=True).flat, runs[0].kind.charts, strict=True):
         for run, line in zip(runs, cycle(("-", "--", ":", "-.")), strict=False):  # curves may lie on each other
             steps, values = series(run, metric)
             marker = "." if metric.startswith("val/") else None

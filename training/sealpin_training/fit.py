@@ -26,22 +26,16 @@ from .experiment import experiment_config
 from .input import Order, TrainingPhotos, telling_faults
 from .interrupt import Interrupted, Interrupts
 from .judging import Judge, Judged
+from .loop import EXPLODED, Loop
 from .memory import check_memory, too_little_memory
 from .progress import duration, progress_bar
 from .quiet import reason
 from .run import Run, State, sha256_of
-from .tasks.detect.loop import EXPLODED, DetectionTask
-from .tasks.detect.recipe import Recipe
-from .tasks.detect.recipe.schema.pipeline import MixedPrecision
-from .tasks.detect.warmstart import WarmStart, warm_start
+from .tasks.recipe import Recipe
+from .tasks.task import WarmStart, task_named
 from .tf import tf, tf_keras
 from .tracking import Tracker
 
-_POLICIES = {
-    MixedPrecision.NONE: "float32",
-    MixedPrecision.BFLOAT16: "mixed_bfloat16",
-    MixedPrecision.FLOAT16: "mixed_float16",
-}
 _STEPS_PER_LOOP = 20
 _STEPS_PER_CHECKPOINT = 200
 _MEASURED_FROM = 200  # steps: a shorter run is over before its length is measured
@@ -49,7 +43,7 @@ _MEASURED_FROM = 200  # steps: a shorter run is over before its length is measur
 
 @dataclass(frozen=True)
 class Limits:
-    """When to look, and when to stop early. `patience` counts evaluations without a better AP."""
+    """When to look, and when to stop early. `patience` counts evaluations that were no better."""
 
     evaluate_every: int
     patience: int | None = None
@@ -66,32 +60,34 @@ class Fit:
 
         Raises InputError when the checkpoint is of another network.
         """
+        self._task = task_named(recipe.task)
         self.warm_start: WarmStart | None = None
         self._recipe, self._limits, self._seed = recipe, limits, seed
         self._classes, self._dataset = dataset.classes, dataset.folder
-        self._photos = TrainingPhotos(dataset.folder, "train", dataset.classes)
-        steps = recipe.train.num_steps
+        self._photos = TrainingPhotos(dataset.folder, "train", dataset.classes, self._task.labels)
+        steps = recipe.num_steps
         self._per_loop = max(1, min(_STEPS_PER_LOOP, steps // 50))
         checkpoints = folder / "checkpoints"
         found = newest_whole(checkpoints)
         latest, first_step, self.damaged = str(found.newest or ""), found.step, found.damaged
         if is_chief():
             set_aside(checkpoints, found)
-        config = experiment_config(
-            recipe,
-            steps_per_loop=self._per_loop,
-            checkpoint_interval=_STEPS_PER_CHECKPOINT // self._per_loop * self._per_loop,
-        )
         self._strategy = strategy()
         tf_keras.utils.set_random_seed(seed)
         tf.config.experimental.enable_op_determinism()  # equal seeds, equal weights: on GPUs, too
-        tf_keras.mixed_precision.set_global_policy(_POLICIES[recipe.train.mixed_precision])
+        tf_keras.mixed_precision.set_global_policy(recipe.precision)
         with self._strategy.scope(), redirect_stdout(io.StringIO()):
-            self._task = DetectionTask(recipe, config.task, self._photos, seed, first_step)
+            self._loop: Loop = self._task.loop(recipe, self._photos, seed, first_step)
+            config = experiment_config(
+                recipe,
+                self._loop.task_config,
+                steps_per_loop=self._per_loop,
+                checkpoint_interval=_STEPS_PER_CHECKPOINT // self._per_loop * self._per_loop,
+            )
             try:
                 self._runner = train_lib.OrbitExperimentRunner(
                     distribution_strategy=self._strategy,
-                    task=self._task,
+                    task=self._loop,
                     mode="train",
                     params=config,
                     model_dir=str(checkpoints),
@@ -111,8 +107,8 @@ class Fit:
                     hint=f"sealpin train RECIPE --dataset DATASET --run NAME --start-from {quote(folder)}",
                 ) from None
             if start and not latest:
-                self.warm_start = warm_start(recipe, self._trainer.model, start, recipe.warm_start_scope)
-            self._task.keep_average(self._trainer, latest)
+                self.warm_start = self._task.warm_start(recipe, self._trainer.model, start)
+            self._loop.keep_average(self._trainer, latest)
             self._optimizer = self._trainer.optimizer
             self._optimizer._create_all_weights(self._trainer.model.trainable_variables)
             if not tf.config.list_physical_devices("GPU"):
@@ -136,10 +132,10 @@ class Fit:
     def seconds_per_step(self) -> float:
         """What a step takes here, measured on a few whose effect is undone."""
         with self._strategy.scope():
-            task, trained = self._task, self._trainer.model.variables[0]
+            loop, trained = self._loop, self._trainer.model.variables[0]
             saved = tf.train.TrackableView(self._trainer.checkpoint).descendants()  # the loss scale, averages, ...
             variables = [one for one in saved if isinstance(one, tf.Variable)]
-            variables += [task.steps_done, task.first_loss, task.broken_step]
+            variables += [loop.steps_done, loop.first_loss, loop.broken_step]
             optimizer = self._optimizer
             while optimizer is not None:  # averages and loss scaling wrap another one
                 variables += optimizer.variables()
@@ -176,11 +172,11 @@ class Fit:
             raise
         except tf.errors.ResourceExhaustedError as error:
             raise self._exhausted(error) from None
-        total, why = self._recipe.train.num_steps, self._over()
+        total, why = self._recipe.num_steps, self._over()
         return replace(self._state, status="stopped" if why and self.step < total else "finished", why=why)
 
     def _train(self, tell: Callable[[str], None]) -> None:
-        total, every = self._recipe.train.num_steps, self._limits.evaluate_every
+        total, every = self._recipe.num_steps, self._limits.evaluate_every
         if total - self.step >= _MEASURED_FROM:
             each = self.seconds_per_step
             left, asked = duration((total - self.step) * each), duration(120_000 * each)
@@ -215,7 +211,7 @@ class Fit:
 
         In mixed precision a network has other scores than its export, whose thresholds would come from them.
         """
-        in_float32 = self._recipe.train.mixed_precision is MixedPrecision.NONE
+        in_float32 = self._recipe.precision == "float32"
         if self._run and self._best and in_float32:
             return judge_photos(self._run, "val", self._best.labels, self._best.found)
         return None
@@ -226,7 +222,8 @@ class Fit:
         if limits.max_hours is not None and state.seconds >= limits.max_hours * 3600:
             return f"{limits.max_hours:g} hours are over"
         if limits.patience and state.not_better >= limits.patience:
-            return f"AP on val has not risen in {limits.patience} evaluations, since step {state.best_step}"
+            since = f"{limits.patience} evaluations, since step {state.best_step}"
+            return f"{self._task.headline[0]} on val has not risen in {since}"
         return ""
 
     def _report(self, outputs: dict[str, Any]) -> None:
@@ -256,13 +253,13 @@ class Fit:
             raise _TimeOver
 
     def _broken_step(self) -> int:
-        found = [int(value.numpy()) for value in self._strategy.experimental_local_results(self._task.broken_step)]
+        found = [int(value.numpy()) for value in self._strategy.experimental_local_results(self._loop.broken_step)]
         return min((step for step in found if step), default=0)
 
     def _broken(self, step: int) -> SealpinError:
         """What is known about a loss that is no number, or far too large."""
         assert self._run
-        order, batch = Order(len(self._photos), self._seed), self._recipe.train.batch_size
+        order, batch = Order(len(self._photos), self._seed), self._recipe.batch_size
         names = [self._photos.name(order[number]) for number in range((step - 1) * batch, step * batch)]
         # The loss of step n + 1 tells how good the weights after step n are
         saved = {
@@ -272,10 +269,10 @@ class Fit:
         self._save(status="broken", why=f"the loss broke at step {step}")
         return SealpinError(
             "the loss is no number any more, or exploded",
-            where=f"step {step} of {self._recipe.train.num_steps}",
+            where=f"step {step} of {self._recipe.num_steps}",
             found="\n".join(["its photos:", *names]),
             allowed=f"a loss below {EXPLODED:g} times that of the first step",
-            advice="look at these photos' boxes, lower the learning rate, or set gradient_clipping_by_norm: 10.0"
+            advice=f"look at these photos' labels, lower the learning rate, or set {self._recipe.words.clipping}"
             + (f"; the last good state is {good}" if good else ""),
             hint=f"sealpin train RECIPE --dataset DATASET --run NAME --start-from {quote(good)}" if good else "",
         )
@@ -290,7 +287,7 @@ class Fit:
                 found=reason(error),
                 advice="make room, then --resume" if begun else "make room, then begin again",
             )
-        return too_little_memory(self._recipe.train.batch_size, reason(error))
+        return too_little_memory(self._recipe, reason(error))
 
     def _evaluate(self) -> None:
         """Judge the network on val, keep its weights, and forget those that are neither the best nor the last."""
@@ -298,19 +295,19 @@ class Fit:
         step, controller = self.step, self._runner.controller
         with self._strategy.scope():
             if self._judge is None:
-                self._judge = Judge(self._recipe, self._task, self._trainer, self._strategy, self._photos)
+                self._judge = Judge(self._task, self._recipe, self._loop, self._trainer, self._strategy)
             judged = self._judge.judge(RecordFile(self._dataset, "val", self._classes), self._classes)
             weights = self._run.folder / "weights" if is_chief() else Path(self._runner.checkpoint_manager.directory)
             weights.mkdir(parents=True, exist_ok=True)
             self._judge.write(judged, str(weights / f"ckpt-{step}"))
-        metrics = judged.metrics
+        metrics, key = judged.metrics, self._task.headline[0]
         if self._tracker:
-            each = {f"AP_{kind}": ap for kind, ap in judged.ap.items()}
+            each = {f"{key}_{kind}": value for kind, value in judged.each.items()}
             told = {f"val/{key}": value for key, value in (metrics | each).items()}
             self._tracker.log(told, step)
             controller.eval_summary_manager.write_summaries(told)
             controller.eval_summary_manager.flush()
-        better = metrics["AP"] > self._state.best_ap
+        better = metrics[key] > self._state.best_score
         # Of a step that is taken once more, after a kill, the weights are written once more
         kept_now = better or step == self._state.best_step
         if better:
@@ -320,7 +317,8 @@ class Fit:
             best_step=step if better else self._state.best_step,
             best_weights=judged.weights if better else self._state.best_weights,
             best_sha256=sha256_of(weights / f"ckpt-{step}.index") if kept_now else self._state.best_sha256,
-            best_ap=max(metrics["AP"], self._state.best_ap),
+            metric=key,
+            best_score=max(metrics[key], self._state.best_score),
             not_better=0 if better else self._state.not_better + 1,
         )
         kept = {f"ckpt-{self._state.best_step}", f"ckpt-{step}"}

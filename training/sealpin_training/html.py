@@ -2,7 +2,9 @@
 
 import base64
 import html
-from collections.abc import Iterable, Sequence
+import io
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{title}</title>
@@ -71,3 +73,14 @@ def gallery(pictures: Iterable[tuple[bytes, str]]) -> str:
         for png, caption in pictures
     ]
     return f'<div class="gallery">{"".join(figures)}</div>'
+
+
+def chart(draw: Callable[[Any], None]) -> bytes:
+    """A chart as PNG; `draw` draws it into a figure of matplotlib's."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
+    draw(figure)
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=90)
+    return data.getvalue()

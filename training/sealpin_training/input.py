@@ -5,11 +5,11 @@ talking to each other; and the photos of the step at which a loss broke can be n
 buffer, which can do none of that; records and network stay TF-Vision's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,8 @@ import numpy.typing as npt
 from sealpin_edge.errors import SealpinError
 from sealpin_edge.model.photo import decode_photo
 
-from .dataset.records import RecordFile
-from .tasks.detect.augment import View, augmented
-from .tasks.detect.network.model import preprocess
-from .tasks.detect.recipe import Recipe
-from .tasks.detect.targets import assigner
+from .dataset.records import Record, RecordFile
+from .tasks.recipe import Recipe
 from .tf import no_autograph, tf
 
 # Decoded photos are kept up to this size and what memory allows, so that small datasets are decoded once
@@ -47,20 +44,40 @@ class Order:
         return int(self._epoch(epoch)[position])
 
 
+class Examples(Protocol):
+    """How a task makes an example of a photo: outside of TensorFlow's graph, and then inside."""
+
+    @property
+    def types(self) -> Sequence[Any]:
+        """TensorFlow's types of what `make` returns."""
+
+    def make(self, photo: Any, *labels: Any, draw: Callable[[int], np.random.Generator]) -> Sequence[Any]:
+        """Arrays, from a photo of TrainingPhotos and its labels; `draw` gives each augmentation its chance."""
+
+    def finish(self, *arrays: Any) -> Any:
+        """The network's input and what the losses hold its outputs against, of `make`'s arrays as tensors."""
+
+
 class TrainingPhotos:
-    """A split's photos decoded, by index: pixels uint8 [H, W, 3], boxes [N, 4] in 0..1, labels [N] from 1.
+    """A split's photos decoded, by index: pixels uint8 [H, W, 3], and the labels as the task has them.
 
     `fault` is why one could not be read, for `telling_faults`.
     """
 
     fault: SealpinError | None = None
 
-    def __init__(self, dataset: Path, split: str, classes: tuple[str, ...]) -> None:
-        """The photos of one split of a converted dataset."""
+    def __init__(
+        self,
+        dataset: Path,
+        split: str,
+        classes: tuple[str, ...],
+        labels: Callable[[Record, Sequence[str]], tuple[Any, ...]],
+    ) -> None:
+        """The photos of one split of a converted dataset; `labels` is the task's."""
         self._records = RecordFile(dataset, split, classes)
-        self._classes = classes
+        self._classes, self._labels = classes, labels
         self._room = CACHE_BYTES
-        self._kept: dict[int, tuple[Any, Any, Any]] = {}
+        self._kept: dict[int, tuple[Any, ...]] = {}
 
     def __len__(self) -> int:
         """How many photos there are."""
@@ -71,23 +88,17 @@ class TrainingPhotos:
         self._room = max(0, min(self._room, int(size)))
 
     def name(self, index: int) -> str:
-        """File name of a photo, with its boxes: for messages."""
+        """File name of a photo, with its labels: for messages."""
         record = self._records[index]
-        boxes = [
-            f"{box.category} {box.xmin:.0f},{box.ymin:.0f} to {box.xmax:.0f},{box.ymax:.0f}" for box in record.boxes
-        ]
-        return f"{record.name} ({'; '.join(boxes) or 'no boxes'})"
+        return f"{record.name} ({record.told})"
 
-    def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
-        """Photo, boxes and labels."""
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        """Photo and labels."""
         if index in self._kept:
             return self._kept[index]
         record = self._records[index]
-        photo, boxes = decode_photo(record.data, record.name), record.boxes
-        size = [record.height, record.width, record.height, record.width]
-        edges = np.array([(box.ymin, box.xmin, box.ymax, box.xmax) for box in boxes], np.float32).reshape(-1, 4)
-        labels = np.array([self._classes.index(box.category) + 1 for box in boxes], np.int32)
-        found = photo, edges / np.array(size, np.float32), labels
+        photo = decode_photo(record.data, record.name)
+        found = photo, *self._labels(record, self._classes)
         if photo.nbytes <= self._room:
             self._room -= photo.nbytes
             self._kept[index] = found
@@ -105,37 +116,34 @@ def telling_faults(photos: TrainingPhotos) -> Iterator[None]:
         raise
 
 
-def batches(recipe: Recipe, photos: TrainingPhotos, seed: int, first_step: int, context: Any = None) -> Any:
+def batches(
+    recipe: Recipe, photos: TrainingPhotos, examples: Examples, seed: int, first_step: int, context: Any = None
+) -> Any:
     """The batches from `first_step` to the recipe's last: photos [B, H, W, 3] preprocessed, and targets.
 
     `context` is tf.distribute's input context: each worker makes its own part of every batch.
     """
-    batch, workers, worker = recipe.train.batch_size, 1, 0
+    batch, workers, worker = recipe.batch_size, 1, 0
     if context:
         workers, worker = context.num_input_pipelines, context.input_pipeline_id
     own = batch // workers
-    order, place = Order(len(photos), seed), assigner(recipe)
-    height, width = recipe.resizer.height, recipe.resizer.width
+    order = Order(len(photos), seed)
 
-    def fetch(number: int) -> tuple[Any, Any, Any]:
+    def fetch(number: int) -> Sequence[Any]:
         try:
-            view = View(*photos[order[int(number)]])
+            photo = photos[order[int(number)]]
         except SealpinError as error:
             photos.fault = error
             raise
-        pixels = augmented(recipe, view, lambda step: np.random.default_rng([seed, int(number), step]))
-        most = recipe.train.max_number_of_boxes
-        return pixels, view.boxes[:most].astype(np.float32), view.labels[:most]
+        return examples.make(*photo, draw=lambda step: np.random.default_rng([seed, int(number), step]))
 
     @no_autograph  # type: ignore[untyped-decorator]
     def example(position: Any) -> Any:
         step, slot = first_step + position // own, position % own
         number = step * batch + worker * own + slot
-        photo, boxes, labels = tf.numpy_function(fetch, [number], [tf.float32, tf.float32, tf.int32], stateful=False)
-        photo = tf.ensure_shape(photo, [height, width, 3])
-        return preprocess(recipe, photo), place(tf.ensure_shape(boxes, [None, 4]), tf.ensure_shape(labels, [None]))
+        return examples.finish(*tf.numpy_function(fetch, [number], list(examples.types), stateful=False))
 
-    numbers = tf.data.Dataset.range((recipe.train.num_steps - first_step) * own)
+    numbers = tf.data.Dataset.range((recipe.num_steps - first_step) * own)
     per_replica = context.get_per_replica_batch_size(batch) if context else batch
-    examples = numbers.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return examples.batch(per_replica, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    mapped = numbers.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return mapped.batch(per_replica, drop_remainder=True).prefetch(tf.data.AUTOTUNE)

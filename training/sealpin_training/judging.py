@@ -10,14 +10,12 @@ from official.modeling import optimization
 from sealpin_edge.tasks.finding import Finding
 
 from .dataset.records import Record, RecordFile, without_photos
-from .input import TrainingPhotos, batches
+from .evaluation.predict import predict_photos
+from .loop import Loop
 from .run import AVERAGED, RAW
 from .statistics import Statistics
-from .tasks.detect.coco import coco_score
-from .tasks.detect.loop import DetectionTask
-from .tasks.detect.network.model import detector
-from .tasks.detect.predict import detect_photos
-from .tasks.detect.recipe import Recipe
+from .tasks.recipe import Recipe
+from .tasks.task import Task
 from .tf import tf
 
 _STATISTICS_FROM = 200  # photos, or one batch
@@ -25,40 +23,42 @@ _STATISTICS_FROM = 200  # photos, or one batch
 
 @dataclass(frozen=True)
 class Judged:
-    """The better weights at a step. `weights` is RAW or AVERAGED; `ap` has the AP on val of each that was judged."""
+    """The better weights at a step. `weights` is RAW or AVERAGED.
+
+    `metrics` are theirs on val, and `each` has the task's key metric of each that was judged.
+    """
 
     weights: str
     values: Sequence[Any]
     labels: Sequence[Record]
     found: Sequence[Sequence[Finding]]
     metrics: dict[str, float]
-    ap: dict[str, float]
+    each: dict[str, float]
 
 
 class Judge:
     """Judges a network that is being trained. It leaves the network as it was."""
 
-    def __init__(
-        self, recipe: Recipe, task: DetectionTask, trainer: Any, strategy: Any, photos: TrainingPhotos
-    ) -> None:
-        """`photos` are the training's: what batch normalisation is estimated from, where the recipe asks for it."""
-        self._recipe, self._task, self._trainer, self._photos = recipe, task, trainer, photos
+    def __init__(self, task: Task[Any], recipe: Recipe, loop: Loop, trainer: Any, strategy: Any) -> None:
+        """`loop` is the training's: of its batches batch normalisation is estimated, where the recipe asks for it."""
+        self._task, self._recipe, self._loop, self._trainer = task, recipe, loop, trainer
         self._variables = trainer.model.variables
-        self._detect = detector(recipe, trainer.model)
+        self._predictor = task.predictor(recipe, trainer.model)
         self._statistics = Statistics(trainer.model, strategy)
 
     def judge(self, records: RecordFile, classes: tuple[str, ...]) -> Judged:
-        """The better of the training's weights and their average; on equal AP, its own."""
-        own, labels, ap = self._values(), without_photos(records), {}
+        """The better of the training's weights and their average; where they are equal, its own."""
+        own, labels, each = self._values(), without_photos(records), {}
+        key = self._task.headline[0]
         best: Judged | None = None
         for weights, values in self._candidates(own).items():
             self._assign(values)
             self._renew_statistics()
-            found = detect_photos(self._recipe, self._detect, records, classes)
-            metrics = dict(coco_score(labels, found, classes).metrics)
-            ap[weights] = metrics["AP"]
-            if best is None or metrics["AP"] > best.metrics["AP"]:
-                best = Judged(weights, self._values(), labels, found, metrics, ap)
+            found = predict_photos(self._task, self._recipe, self._predictor, records, classes)
+            metrics = dict(self._task.score(labels, found, classes).metrics)
+            each[weights] = metrics[key]
+            if best is None or metrics[key] > best.metrics[key]:
+                best = Judged(weights, self._values(), labels, found, metrics, each)
         self._assign(own)
         assert best
         return best
@@ -84,15 +84,15 @@ class Judge:
                     for variable, value in zip(self._variables, own, strict=True)
                 ]
             }
-        assert self._task.average
-        return {RAW: own, AVERAGED: [value.numpy() for value in self._task.average.values]}
+        assert self._loop.average
+        return {RAW: own, AVERAGED: [value.numpy() for value in self._loop.average.values]}
 
     def _renew_statistics(self) -> None:
         recipe = self._recipe
         if recipe.renews_norms(int(self._trainer.global_step.numpy())):
             # The same photos every time, so that weights alone decide
-            count = max(1, _STATISTICS_FROM // recipe.train.batch_size)
-            taken = batches(recipe, self._photos, seed=0, first_step=0)
+            count = max(1, _STATISTICS_FROM // recipe.batch_size)
+            taken = self._loop.batches(seed=0, first_step=0)
             self._statistics.renew(photos for photos, _ in islice(taken, count))
 
     def _values(self) -> list[Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from sealpin_edge.errors import EnvironmentFault, InputError
 
 from .quiet import tensorflow
-from .tasks.detect.recipe import Recipe
+from .tasks.recipe import Recipe
 
 # Measured on CPU, MobileNetV2 at 320 and 640 with batches of 2 to 32, ResNet50 at 640: bytes that a step needs for each
 # number that a layer of the network puts out (3.1 to 3.3: most are not kept), and what everything else takes
@@ -23,21 +23,21 @@ def check_memory(recipe: Recipe, model: Any, workers: int) -> float:
     """
     free = free_bytes()
     each = outputs_per_photo(model) * BYTES_PER_OUTPUT
-    batch = recipe.train.batch_size // workers
+    batch = recipe.batch_size // workers
     needed = BASE_BYTES + batch * each
     if needed > free:
         fits = int((free - BASE_BYTES) // each)
         raise InputError(
             "a batch of this recipe does not fit into the memory",
-            where="train_config.batch_size",
-            found=f"{recipe.train.batch_size}, which needs {needed / 1e9:.1f} GB here; {free / 1e9:.1f} GB are free",
+            where=recipe.words.batch_size,
+            found=f"{recipe.batch_size}, which needs {needed / 1e9:.1f} GB here; {free / 1e9:.1f} GB are free",
             allowed=f"at most {fits * workers}" if fits >= 1 else "a smaller input: not even one photo fits",
             advice="lower batch_size, and with it the learning rate; or free memory",
         )
     return free - needed
 
 
-def too_little_memory(batch: int, told: str) -> EnvironmentFault:
+def too_little_memory(recipe: Recipe, told: str) -> EnvironmentFault:
     """What to say when a step found no memory; `told` is TensorFlow's own line.
 
     A batch is not to blame for what another program holds of a GPU: how much this one had is told, to compare with
@@ -45,13 +45,14 @@ def too_little_memory(batch: int, told: str) -> EnvironmentFault:
     """
     tf = tensorflow()
 
+    batch = recipe.batch_size
     smaller = f"{batch // 2} needs about half of it" if batch > 1 else "a smaller input"
-    lower = "lower --batch-size, and with it --learning-rate; or mixed_precision: BFLOAT16 in the recipe"
+    lower = f"lower --batch-size, and with it --learning-rate; or {recipe.words.half_precision} in the recipe"
     gpus = tf.config.list_logical_devices("GPU")
     if not gpus or "gpu" not in told.lower():
         return EnvironmentFault(
             "the memory is too small for this batch",
-            where="train_config.batch_size",
+            where=recipe.words.batch_size,
             found=f"{batch}; {told}",
             allowed=smaller,
             advice=lower,

@@ -106,14 +106,14 @@ def promote(run: Run) -> Version:
     try:
         for file in sorted(weights.parent.glob(f"{weights.name}.*")):
             client.log_artifact(run.run_id, str(file), "weights")
-        for name in ("recipe.config", "run.json"):
+        for name in (run.recipe_path.name, "run.json"):
             client.log_artifact(run.run_id, str(run.folder / name), "weights")
         source = f"{client.get_run(run.run_id).info.artifact_uri}/weights"
         if not client.search_registered_models(f"name = '{MODEL}'"):
             client.create_registered_model(MODEL)
         tags = {"run": run.name, "checkpoint": weights.name, "dataset_digest": run.dataset_digest}
         tags |= run.result()
-        tags |= {f"val/{name}": f"{judged['metrics'][name]:.4f}" for name in ("AP", "AP50")}
+        tags |= {f"val/{name}": f"{judged['metrics'][name]:.4f}" for name in run.kind.headline}
         version = client.create_model_version(MODEL, source, run.run_id, tags=tags)
         client.set_registered_model_alias(MODEL, CANDIDATE, version.version)
     except MlflowException as error:

@@ -13,7 +13,8 @@ from .environment import command_line, environment
 from .evaluation.evaluation import Evaluation
 from .run import STORE, Run, State, check_store, load_run
 from .standing import TRAINING, locked
-from .tasks.detect.recipe import Recipe, load_recipe
+from .tasks.recipe import Recipe
+from .tasks.task import load_recipe
 from .tracking import check_tracking, continue_tracking, read_metrics
 from .train import Options, Tell, check_fits, check_followed, fit_run
 
@@ -39,21 +40,21 @@ def resume(
         run.last_evaluation("val")  # which the next one goes on from: a damaged one is told before long work
         run, recipe = _recipe(run, recipe_path, accept_changes, options.accept_differences)
         dataset = _dataset(run, dataset_path, accept_changes)
-        check_fits(recipe, str(run.folder / "recipe.config"), dataset)
+        check_fits(recipe, str(run.recipe_path), dataset)
         if extend is not None:
-            if extend <= recipe.train.num_steps:
+            if extend <= recipe.num_steps:
                 raise InputError(
                     "an extended run must become longer",
                     where="--extend",
                     found=str(extend),
-                    allowed=f"more than {recipe.train.num_steps} steps",
+                    allowed=f"more than {recipe.num_steps} steps",
                 )
             recipe = recipe.with_steps(extend)
         elif state.status == "finished":
             raise InputError(
                 "this run is finished",
                 where=str(run.folder),
-                found=f"{state.step} of {recipe.train.num_steps} steps",
+                found=f"{state.step} of {recipe.num_steps} steps",
                 hint=f"sealpin train --run {run.words} --resume --extend {2 * state.step}",
             )
         if is_chief():
@@ -86,10 +87,10 @@ def _recipe(run: Run, path: Path | None, accept_changes: bool, accept_difference
             "this recipe is not the one that the run began with",
             where=str(path),
             found=f"sha256 {digest[:12]}",
-            allowed=f"sha256 {run.recipe_sha256[:12]}, as in {run.folder / 'recipe.config'}",
+            allowed=f"sha256 {run.recipe_sha256[:12]}, as in {run.recipe_path}",
             advice="leave it out, or go on with the new one: --accept-changes",
         )
-    recipe = given.with_steps(load_recipe(run.folder / "recipe.config").train.num_steps)
+    recipe = given.with_steps(run.kind.load_recipe(run.recipe_path).num_steps)
     check_followed(recipe, str(path), accept_differences)
     return replace(run, recipe_sha256=digest), recipe
 

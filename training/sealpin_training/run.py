@@ -1,6 +1,6 @@
 """A training run on disk: `mlruns/runs/NAME`, readable by every later stage.
 
-run.json         what was run, on what, with what            recipe.config   the recipe as trained
+run.json         what was run, on what, with what            recipe.config   the recipe as trained (Task.recipe_file)
 weights/         ckpt-N: best and last network              checkpoints/    the training's whole state, to resume
 metrics.jsonl    every metric that was reported              state.json      how far it is
 evaluation_<split>.json   curves.png                        warm_start.json what it started from
@@ -21,8 +21,8 @@ from sealpin_edge.errors import InputError, quote
 from sealpin_edge.files import parse_json, write_whole
 
 from .dataset.manifest import Dataset, load_dataset
-from .tasks.detect.recipe import Recipe, load_recipe
-from .tasks.detect.recipe.text import pipeline_text
+from .tasks.recipe import Recipe
+from .tasks.task import Task, task_named
 
 STORE = Path("mlruns")
 # What a file has the SHA-256 of its own content as
@@ -57,7 +57,18 @@ class Run:
     environment: Mapping[str, str] = field(default_factory=dict)
     resumed: tuple[Mapping[str, object], ...] = ()
     trained_sha256: tuple[str, ...] = ()
+    task: str = "detect"
     store: Path = STORE
+
+    @property
+    def kind(self) -> Task[Any]:
+        """What it was trained for."""
+        return task_named(self.task)
+
+    @property
+    def recipe_path(self) -> Path:
+        """The recipe as trained."""
+        return self.folder / self.kind.recipe_file
 
     @property
     def folder(self) -> Path:
@@ -81,7 +92,14 @@ class Run:
 
     def artifacts(self) -> list[Path]:
         """The files that MLflow gets, as far as they are there."""
-        names = ("recipe.config", "run.json", "state.json", "warm_start.json", "evaluation_val.json", "curves.png")
+        names = (
+            self.kind.recipe_file,
+            "run.json",
+            "state.json",
+            "warm_start.json",
+            "evaluation_val.json",
+            "curves.png",
+        )
         return [self.folder / name for name in names if (self.folder / name).exists()]
 
     def result(self) -> dict[str, str]:
@@ -90,7 +108,7 @@ class Run:
         return {"weights": state.best} if state.best_step else {}
 
     def weights(self, which: str = "best") -> Path:
-        """Checkpoint of the network alone: `best` by AP on val, or `last`.
+        """Checkpoint of the network alone: `best` by the task's key metric on val, or `last`.
 
         Raises InputError when there is none, or the best is not the one that the training has kept.
         """
@@ -102,7 +120,7 @@ class Run:
                     "this run broke before there was anything to judge",
                     where=str(self.folder),
                     found=state.why,
-                    advice="begin a new one, with a lower learning rate or with gradient_clipping_by_norm: 10.0",
+                    advice="begin a new one, with a lower learning rate or with gradients clipped",
                     hint="sealpin train RECIPE --dataset DATASET --run NAME",
                 )
             raise InputError(
@@ -128,7 +146,7 @@ class Run:
 
         Raises InputError when it was changed since.
         """
-        path = self.folder / "recipe.config"
+        path = self.recipe_path
         if (found := sha256_of(path)) and self.trained_sha256 and found not in self.trained_sha256:
             raise InputError(
                 "the recipe of this run was changed since it was trained",
@@ -136,18 +154,19 @@ class Run:
                 found=f"sha256 {found[:12]}",
                 allowed=f"sha256 {str(self.trained_sha256[-1])[:12]}, as in run.json",
                 advice="put the old one back, or train on with this one: --resume --accept-changes",
-                hint=self.put_back("recipe.config"),
+                hint=self.put_back(path.name),
             )
-        return load_recipe(path)
+        recipe: Recipe = self.kind.load_recipe(path)
+        return recipe
 
     def keep(self, recipe: Recipe) -> "Run":
-        """Write recipe.config and run.json; returns the run, which knows that recipe by its hash."""
-        data = pipeline_text(recipe.pipeline).encode()
+        """Write the recipe and run.json; returns the run, which knows that recipe by its hash."""
+        data = recipe.text()
         run = replace(self, trained_sha256=(hashlib.sha256(data).hexdigest(),))
         # In this order: killed in between, the run is one that can be resumed as it was, or as it is to be
         if (self.folder / "run.json").exists() and (before := load_run(self.name, self.store)).trained_sha256:
             replace(before, trained_sha256=before.trained_sha256 + run.trained_sha256).save()
-        write_whole(self.folder / "recipe.config", data)
+        write_whole(self.recipe_path, data)
         run.save()
         return run
 
@@ -216,7 +235,7 @@ class Run:
         """What an evaluation of the best network is of: its step, and the SHA-256 of its weights' index and recipe."""
         step = State.load(self).best_step
         # TensorFlow's index has a check sum of every tensor
-        weights, recipe = self.folder / "weights" / f"ckpt-{step}.index", self.folder / "recipe.config"
+        weights, recipe = self.folder / "weights" / f"ckpt-{step}.index", self.recipe_path
         return {"step": step, "weights_sha256": sha256_of(weights), "recipe_sha256": sha256_of(recipe)}
 
     def last_evaluation(self, split: str, *, anew: bool = False) -> dict[str, Any]:
@@ -240,9 +259,9 @@ class Run:
 class State:
     """How far a run is. `status` is running, finished, stopped or broken; `seconds` count training, not evaluations.
 
-    COCO's AP is -1 where nothing is labelled; below that, no evaluation was made yet. `not_better` evaluations in a row
-    had no better AP. `best_weights` is RAW or AVERAGED, `best_sha256` the hash of their index; both are empty in runs
-    of an earlier sealpin.
+    `best_score` is the task's key `metric` on val, which may be -1 where nothing is labelled; below that, no evaluation
+    was made yet. `not_better` evaluations in a row were no better. `best_weights` is RAW or AVERAGED, `best_sha256` the
+    hash of their index; both are empty in runs of an earlier sealpin.
     """
 
     status: str = "running"
@@ -250,11 +269,12 @@ class State:
     seconds: float = 0.0
     evaluated_step: int = 0
     best_step: int = 0
-    best_ap: float = -2.0
+    best_score: float = -2.0
     not_better: int = 0
     why: str = ""
     best_weights: str = ""
     best_sha256: str = ""
+    metric: str = "AP"
 
     @property
     def best(self) -> str:
@@ -266,6 +286,8 @@ class State:
         """The state of a run; of one that was killed before it had any, the state at step 0."""
         try:
             content = read_json(path := run.folder / "state.json")
+            if "best_ap" in content:  # of an earlier sealpin
+                content["best_score"] = content.pop("best_ap")
             if odd := sorted(name for name, value in content.items() if type(value) not in _KINDS.get(name, ())):
                 raise _damaged(path, f"{odd[0]} = {str(content[odd[0]])[:60]}")
         except FileNotFoundError:

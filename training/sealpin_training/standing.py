@@ -38,7 +38,7 @@ class Standing:
 
 def standing(run: Run) -> Standing:
     """Where a run stands, by its files and its lock."""
-    state, steps = State.load(run), run.recipe().train.num_steps
+    state, steps = State.load(run), run.recipe().num_steps
     if at_work(run.name, run.store) == TRAINING:
         began = max((int(str(session["step"])) for session in run.resumed), default=0)
         reports = [one for one in read_metrics(run.metrics_log) if "train/steps_per_second" in one["metrics"]]

@@ -25,8 +25,8 @@ from .overrides import overridden
 from .registry import dataset_input
 from .run import STORE, Run, State, load_run, read_json, run_folder, run_words, write_json
 from .standing import TRAINING, locked
-from .tasks.detect.recipe import Recipe, load_recipe
-from .tasks.detect.recipe.check import slow_norms
+from .tasks.recipe import Recipe
+from .tasks.task import load_recipe, task_named
 from .tracking import Tracker, continue_tracking, open_tracking, start_tracking
 
 Tell = Callable[[str], None]
@@ -39,8 +39,8 @@ LEAST_STEPS_BETWEEN = 250
 class Options:
     """How to train. `steps`, `epochs`, `batch_size` and `learning_rate` override the recipe (overrides.py).
 
-    `start_from` overrides its fine_tune_checkpoint: a path, a run, or "scratch"; with `keep_predictor` the predictor of
-    the run that is started from is loaded too. `store` is the mlruns/ to write into; with `force`, a run of the same
+    `start_from` overrides the weights that it names: a path, a run, or "scratch"; with `keep_predictor` the predictor
+    of the run that is started from is loaded too. `store` is the mlruns/ to write into; with `force`, a run of the same
     name makes way.
     """
 
@@ -105,12 +105,12 @@ def _train(
             dataset=str(dataset.folder.resolve()),
             dataset_digest=dataset.digest,
             command=command_line(),
-            evaluate_every=options.evaluate_every
-            or max(LEAST_STEPS_BETWEEN, recipe.train.num_steps // EVALUATIONS_PER_RUN),
+            evaluate_every=options.evaluate_every or max(LEAST_STEPS_BETWEEN, recipe.num_steps // EVALUATIONS_PER_RUN),
             patience=options.patience,
             max_hours=options.max_hours,
             start_from=str(start) if start else "",
             environment=environment(),
+            task=recipe.task,
             store=options.store,
         )
         try:
@@ -162,14 +162,27 @@ def check_followed(recipe: Recipe, path: str, accept_differences: bool) -> None:
 
 
 def check_fits(recipe: Recipe, path: str, dataset: Dataset) -> None:
-    """Raise InputError when a dataset lacks a split or has other classes, or the devices cannot share a batch."""
-    if recipe.ssd.num_classes != len(dataset.classes):
+    """Raise InputError when a dataset lacks a split, is for another task or has other classes.
+
+    Also when the devices cannot share a batch.
+    """
+    if recipe.task != dataset.task:
+        raise InputError(
+            "the recipe and the dataset are for different tasks",
+            where=path,
+            found=f"{recipe.task}; {dataset.folder}: {dataset.task}",
+            allowed="the same task",
+            advice="take a recipe for this dataset's task, or convert the photos for the recipe's",
+            hint=f"sealpin recipe new {quote(dataset.folder)} RECIPE",
+        )
+    if recipe.num_classes != len(dataset.classes):
         raise InputError(
             "the recipe and the dataset disagree about the classes",
-            where=f"{path}: model.ssd.num_classes",
-            found=f"{recipe.ssd.num_classes}; {dataset.folder}: {len(dataset.classes)}, {', '.join(dataset.classes)}",
+            where=f"{path}: {recipe.words.classes}",
+            found=f"{recipe.num_classes}; {dataset.folder}: {len(dataset.classes)}, {', '.join(dataset.classes)}",
             allowed="the same number",
-            advice=f"set num_classes: {len(dataset.classes)}, or convert with --merge OLD=NEW",
+            advice=f"set {recipe.words.classes.rpartition('.')[2]}: {len(dataset.classes)},"
+            " or convert with --merge OLD=NEW",
         )
     for split in ("train", "val"):
         if not dataset.counts[split]:
@@ -177,16 +190,14 @@ def check_fits(recipe: Recipe, path: str, dataset: Dataset) -> None:
         records = RecordFile(dataset.folder, split, dataset.classes)
         for index in range(0, len(records), max(1, len(records) // RECORDS_CHECKED)):
             _ = records[index]  # raises for another list of classes
-    check_batch(recipe.train.batch_size)  # last: it takes TensorFlow's import
+    check_batch(recipe.batch_size)  # last: it takes TensorFlow's import
 
 
 def _start(recipe: Recipe, recipe_folder: Path, options: Options) -> Path | None:
-    named = options.start_from if options.start_from is not None else recipe.train.fine_tune_checkpoint
+    named = options.start_from if options.start_from is not None else recipe.start_from
     if not named or named == "scratch":
         return None
-    from .tasks.detect.warmstart import find_checkpoint
-
-    return find_checkpoint(named, recipe_folder, options.store)
+    return task_named(recipe.task).find_start(named, recipe_folder, options.store)
 
 
 def with_predictor_of(start: Path | None, recipe: Recipe, classes: Sequence[str]) -> Recipe:
@@ -230,14 +241,14 @@ def fit_run(
     """
     from .fit import Fit, Limits
 
-    steps = recipe.train.num_steps
+    steps = recipe.num_steps
     limits = Limits(run.evaluate_every, run.patience, run.max_hours)
     start = Path(run.start_from) if run.start_from else None
     training = Fit(recipe, dataset, run.folder, run.seed, start, limits)
     _check_state(run, state, training.step, training.damaged, tell)
     if training.warm_start:
         tell(str(training.warm_start))
-    for problem in slow_norms(recipe):
+    for problem in run.kind.cautions(recipe):
         tell(str(problem))
     if run.run_id:
         tell(f"resuming {run.name} at step {training.step} of {steps}")
@@ -300,15 +311,15 @@ def _stopped(run: Run, steps: int) -> str:
 
 
 def _params(run: Run, recipe: Recipe, dataset: Dataset) -> dict[str, object]:
-    train = recipe.train
     return {
+        "task": recipe.task,
         "recipe": recipe.name,
-        "backbone": recipe.backbone,
-        "input": f"{recipe.resizer.width}x{recipe.resizer.height}",
-        "batch_size": train.batch_size,
-        "steps": train.num_steps,
+        "backbone": recipe.network,
+        "input": f"{recipe.width}x{recipe.height}",
+        "batch_size": recipe.batch_size,
+        "steps": recipe.num_steps,
         "seed": run.seed,
-        "schedule": json.dumps({"kind": type(recipe.schedule).__name__, **asdict(recipe.schedule)})[:500],
+        "schedule": json.dumps(recipe.schedule_told)[:500],
         "start_from": run.start_from or "scratch",
         "classes": ", ".join(dataset.classes)[:500],
         "photos_train": dataset.counts["train"],

@@ -25,7 +25,8 @@ class Dataset:
     """A converted dataset on disk.
 
     `splits`: the split of each photo by name, and by its bytes' SHA-256. `check_sums`: the CRC-32C of each photo's
-    record by name; datasets of an earlier sealpin have none. `bad`: the names of the photos with boxes.
+    record by name; datasets of an earlier sealpin have none. `bad`: the names of the photos with
+    boxes. `task`: what it can be trained for.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class Dataset:
     splits: Mapping[str, str]
     check_sums: Mapping[str, int]
     bad: frozenset[str] = frozenset()
+    task: str = "detect"
 
     def changes(self, earlier: "Dataset") -> list[str]:
         """What is no longer as in an earlier dataset of the same photos, in lines for people."""
@@ -66,7 +68,14 @@ def write_manifest(folder: Path, content: Content, check_sums: Mapping[str, int]
                 line["crc32c"] = check_sums[photo.name]
                 photos.write(("" if not photos.tell() else ",\n") + "  " + json.dumps(line, ensure_ascii=False))
             counts[split] = {"photos": len(content.members[split]), "good": good, "boxes": dict(sorted(boxes.items()))}
-        summary = {"format": FORMAT, "classes": classes, "digest": digest.hexdigest(), **settings, "counts": counts}
+        summary = {
+            "format": FORMAT,
+            "task": "detect",
+            "classes": classes,
+            "digest": digest.hexdigest(),
+            **settings,
+            "counts": counts,
+        }
         file.write(json.dumps(summary, indent=1, ensure_ascii=False).removesuffix("\n}") + ',\n "photos": [\n')
         photos.seek(0)
         shutil.copyfileobj(photos, file)
@@ -90,6 +99,7 @@ def load_dataset(folder: Path) -> Dataset:
             {str(photo[key]): str(photo["split"]) for key in ("sha256", "name") for photo in photos},
             {str(photo["name"]): int(photo["crc32c"]) for photo in photos if "crc32c" in photo},
             frozenset(str(photo["name"]) for photo in photos if photo.get("boxes")),
+            str(summary.get("task", "detect")),  # an earlier sealpin knew no other
         )
         label_map = read_text(folder / "label_map.pbtxt")
     except (OSError, ValueError, OverflowError, KeyError, TypeError):

@@ -37,6 +37,12 @@ class Record:
     height: int
     boxes: tuple[Box, ...]
 
+    @property
+    def told(self) -> str:
+        """Its labels in words."""
+        boxes = (f"{box.category} {box.xmin:.0f},{box.ymin:.0f} to {box.xmax:.0f},{box.ymax:.0f}" for box in self.boxes)
+        return "; ".join(boxes) or "no boxes"
+
 
 class Shard(NamedTuple):
     """One file to write: its path, and its photos with the number that the first has in its split."""

@@ -1,13 +1,13 @@
-"""What is in a dataset: how many of what, how large, where on the part, and whether the recipe's anchors fit."""
+"""What is in a dataset: how many of what, how large, where on the part, and whether a network's anchors fit."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ..tasks.detect.anchors import Anchors
 from .labels import LabelledPhoto
 from .survey import Survey
 
@@ -15,6 +15,32 @@ Floats = npt.NDArray[np.float64]
 
 HEAT_CELLS = 64
 PERCENTILES = (5, 50, 95)
+
+
+class Anchors(Protocol):
+    """The boxes that a network learns from: at an input of `width` and `height` pixels."""
+
+    @property
+    def width(self) -> int:
+        """Of the input."""
+
+    @property
+    def height(self) -> int:
+        """Of the input."""
+
+    @property
+    def matched(self) -> float:
+        """The overlap, 0..1, from which a box is learned from an anchor."""
+
+    @property
+    def aspect_ratios(self) -> Sequence[float]:
+        """Widths divided by heights."""
+
+    def shapes(self) -> Floats:
+        """[kinds, 3], of which the last two are width and height, pixels."""
+
+    def best_overlap(self, edges: Floats) -> Floats:
+        """[boxes]: how much the best anchor overlaps each of boxes [boxes, 4], 0..1."""
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,19 @@
 """Do so many photos tell two runs apart? Both judged the same ones, so it is asked of the differences between them.
 
-AP: photos are drawn anew, with replacement, and both runs scored on the same draw (paired bootstrap, percentile
-interval: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13). Verdicts: of the parts that one run
-alone judges wrong, are there more of one than a coin would give (McNemar 1947, exact by the binomial distribution)?
+The task's key metric: photos are drawn anew, with replacement, and both runs scored on the same draw (paired bootstrap,
+percentile interval: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13). Verdicts: of the parts
+that one run alone judges wrong, are there more of one than a coin would give (McNemar 1947, exact by the binomial
+distribution)?
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import comb
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..tasks.detect.coco import RECALLS, Matches
+from ..tasks.score import Score
 
 DRAWS = 1000
 SEED = 0
@@ -24,14 +24,16 @@ _LEVEL = 0.05
 class Difference:
     """What `run` is more than `base` on the same photos.
 
-    `ap` is a difference of COCO's AP, `low` to `high` hold it in 19 of 20 such tests. Of the parts, `run_wrong` and
-    `base_wrong` are judged wrong by that run alone, and a coin would be so uneven in a share `p` of all tries, 0..1.
+    `gain` is a difference of the task's key `metric`, `low` to `high` hold it in 19 of 20 such tests. Of the parts,
+    `run_wrong` and `base_wrong` are judged wrong by that run alone, and a coin would be so uneven in a share `p` of all
+    tries, 0..1.
     """
 
     run: str
     base: str
     photos: int
-    ap: float
+    metric: str
+    gain: float
     low: float
     high: float
     run_wrong: int
@@ -40,8 +42,8 @@ class Difference:
 
     @property
     def apart(self) -> tuple[str, ...]:
-        """In what they differ by more than chance: AP, verdicts, both or nothing."""
-        real = {"AP": not self.low <= 0 <= self.high, "verdicts": self.p < _LEVEL}
+        """In what they differ by more than chance: the metric, verdicts, both or nothing."""
+        real = {self.metric: not self.low <= 0 <= self.high, "verdicts": self.p < _LEVEL}
         return tuple(name for name, more in real.items() if more)
 
     def as_dict(self) -> dict[str, Any]:
@@ -56,21 +58,22 @@ class Difference:
             else f"{self.photos} photos cannot tell these apart"
         )
         return (
-            f"{self.run} against {self.base}: {told}. AP {self.ap:+.3f} (95 %: {self.low:+.3f} to {self.high:+.3f});"
-            f" {parts}"
+            f"{self.run} against {self.base}: {told}. {self.metric} {self.gain:+.3f}"
+            f" (95 %: {self.low:+.3f} to {self.high:+.3f}); {parts}"
         )
 
 
 def difference(
     names: tuple[str, str],
-    matches: tuple[Mapping[str, Matches], Mapping[str, Matches]],
+    metric: str,
+    scores: tuple[Score, Score],
     wrong: tuple[Sequence[bool], Sequence[bool]],
 ) -> Difference:
     """Compare the second run with the first. `wrong` says for each photo whether that run judged its part wrong."""
     photos = len(wrong[0])
     whole = np.ones(photos, np.int64)
     draws = np.random.default_rng(SEED).multinomial(photos, np.full(photos, 1 / photos), DRAWS)
-    spread = [average_precision(matches[1], draw) - average_precision(matches[0], draw) for draw in draws]
+    spread = [scores[1].resampled(draw) - scores[0].resampled(draw) for draw in draws]
     low, high = np.percentile(spread, (2.5, 97.5))
     base_wrong, run_wrong = (
         sum(one and not other for one, other in zip(wrong[first], wrong[1 - first], strict=True)) for first in (0, 1)
@@ -79,37 +82,14 @@ def difference(
         names[1],
         names[0],
         photos,
-        round(average_precision(matches[1], whole) - average_precision(matches[0], whole), 4),
+        metric,
+        round(scores[1].resampled(whole) - scores[0].resampled(whole), 4),
         round(float(low), 4),
         round(float(high), 4),
         run_wrong,
         base_wrong,
         round(mcnemar(run_wrong, base_wrong), 4),
     )
-
-
-def average_precision(matches: Mapping[str, Matches], times: npt.NDArray[np.int64]) -> float:
-    """COCO's AP, 0..1, with each photo there so many `times` [photos]; 0 where nothing is labelled.
-
-    What `coco_score` has for AP when each is there once.
-    """
-    found = []
-    for one in matches.values():
-        labelled = float(one.labelled @ times)
-        if not labelled:
-            continue
-        weights = times[one.photo]
-        detections = np.cumsum(weights)
-        precision = np.zeros((len(one.right), len(RECALLS)))
-        for row, right in zip(precision, one.right, strict=True):
-            places = np.flatnonzero(right & (weights > 0))
-            recalled = np.cumsum(weights[places])
-            # The best precision at this recall or more
-            best = np.maximum.accumulate((recalled / detections[places])[::-1])[::-1]
-            reached = np.searchsorted(recalled / labelled, RECALLS, side="left")
-            row[reached < len(best)] = best[reached[reached < len(best)]]
-        found.append(precision.mean())
-    return float(np.mean(found)) if found else 0.0
 
 
 def mcnemar(one: int, other: int) -> float:

@@ -10,11 +10,11 @@ from sealpin_edge.tasks.verdict import Rule, Thresholds, check_rule, with_thresh
 
 from ..dataset.records import Record
 from ..run import Run
-from ..tasks.detect.coco import CocoScore
+from ..tasks.score import Score
 from .line import bad_parts
 from .threshold import ESCAPE_COST, LEAST, part_scores, threshold_for_false_rejects, thresholds_by_class, to_threshold
 
-# Where no box on val says better: what the Object Detection API's own programs show boxes from
+# Where nothing on val says better: what the Object Detection API's own programs show boxes from
 UNKNOWN = 0.5
 
 
@@ -81,7 +81,7 @@ def choose_rule(
     run: Run,
     split: str,
     choice: Choice,
-    coco: CocoScore,
+    score: Score,
     records: Sequence[Record],
     found: Sequence[Sequence[Finding]],
 ) -> tuple[Rule, str]:
@@ -90,7 +90,7 @@ def choose_rule(
     Raises InputError for a choice that the photos do not allow, and when another split's rule is to be taken from val
     and the best network was not evaluated there.
     """
-    own, how = _chosen(run, choice, coco, records, found) if split == "val" else (kept_rule(run)[0], "on val")
+    own, how = _chosen(run, choice, score, records, found) if split == "val" else (kept_rule(run)[0], "on val")
     notice = own.notice if choice.notice is None else choice.notice
     if choice.threshold is None:
         return Rule(own.thresholds, notice), how
@@ -98,12 +98,12 @@ def choose_rule(
 
 
 def _chosen(
-    run: Run, choice: Choice, coco: CocoScore, records: Sequence[Record], found: Sequence[Sequence[Finding]]
+    run: Run, choice: Choice, score: Score, records: Sequence[Record], found: Sequence[Sequence[Finding]]
 ) -> tuple[Rule, str]:
-    """What val says: for classes that reject by what the parts' verdicts cost, for the others by their own boxes."""
+    """What val says: for classes that reject by what the parts' verdicts cost, for the others by the task's own."""
     notice = choice.notice or frozenset()
     bad = bad_parts(records, notice)
-    of_boxes = {name: to_threshold(score) for name, score in coco.best_f1.items()}
+    of_its_own = {name: to_threshold(best) for name, best in score.best_thresholds.items()}
     if len(set(bad)) == 1:
         kind = "good" if bad[0] else "bad"
         if choice.escape_cost is not None or choice.max_false_rejects is not None:
@@ -112,9 +112,9 @@ def _chosen(
                 where=f"{run.dataset}: val",
                 advice=f"add photos of {kind} parts, or give it: --threshold",
             )
-        common = sum(of_boxes.values()) / len(of_boxes) if of_boxes else UNKNOWN
-        thresholds = {name: of_boxes.get(name, to_threshold(common)) for name in run.classes}
-        return Rule(thresholds, notice), f"best F1 of each class's boxes on val, which has no {kind} parts"
+        common = sum(of_its_own.values()) / len(of_its_own) if of_its_own else UNKNOWN
+        thresholds = {name: of_its_own.get(name, to_threshold(common)) for name in run.classes}
+        return Rule(thresholds, notice), f"{score.best_told} on val, which has no {kind} parts"
     scores = part_scores(found, run.classes, notice)
     if choice.max_false_rejects is not None:
         common = threshold_for_false_rejects(scores.max(axis=1), bad, choice.max_false_rejects)
@@ -127,4 +127,4 @@ def _chosen(
         movable = {place for place, name in enumerate(run.classes) if name in labelled - notice}
         thresholds = dict(zip(run.classes, map(float, thresholds_by_class(scores, bad, movable, cost)), strict=True))
         how = f"least cost on val, an escape counted as {cost:g} false rejects"
-    return Rule({**thresholds, **{name: of_boxes[name] for name in notice & set(of_boxes)}}, notice), how
+    return Rule({**thresholds, **{name: of_its_own[name] for name in notice & set(of_its_own)}}, notice), how

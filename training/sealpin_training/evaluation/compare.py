@@ -14,7 +14,6 @@ import numpy as np
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import write_whole
 from sealpin_edge.tasks.benchmark import Load, loaded
-from sealpin_edge.tasks.finding import Finding
 
 from .. import html
 from ..curves import draw_curves
@@ -23,13 +22,13 @@ from ..dataset.records import Record, without_photos
 from ..quiet import tensorflow
 from ..run import STORE, Run, State
 from ..standing import trained_run
-from ..tasks.detect.coco import Matches, matches
-from ..tasks.detect.predict import trained_detector
-from ..tasks.detect.recipe.settings import settings
+from ..tasks.score import Score
+from ..tasks.task import task_named
 from .apart import Difference, difference
 from .evaluate import found_on, judge_photos
 from .evaluation import Evaluation
 from .line import Share
+from .predict import trained_predictor
 
 _WARM_UP, _ROUNDS = 3, 15
 SAME = "the recipes are the same"
@@ -37,15 +36,17 @@ SAME = "the recipes are the same"
 
 @dataclass(frozen=True)
 class Row:
-    """One run's figures. `by_category` is AP of each category that is labelled, 0..1.
+    """One run's figures. `by_category` is the first figure of each category that is labelled, 0..1, by what it is.
 
-    `ms_per_photo` is the float network's here, one photo at a time, the median.
+    `headline` are the figures of its task that are shown. `ms_per_photo` is the float network's here, one photo at a
+    time, the median.
     """
 
     run: Run
     state: State
     metrics: dict[str, float]
-    by_category: dict[str, float]
+    headline: Sequence[str]
+    by_category: dict[str, tuple[str, float]]
     escaped: Share
     rejected: Share
     parameters: int
@@ -55,8 +56,8 @@ class Row:
     def cells(self) -> dict[str, str]:
         """The figures as text, by what they are."""
         return {
-            **{name: f"{self.metrics[name]:.3f}" for name in ("AP", "AP50", "AP75")},
-            **{f"AP of {name}": f"{value:.3f}" for name, value in self.by_category.items()},
+            **{name: f"{self.metrics[name]:.3f}" for name in self.headline},
+            **{f"{what} of {name}": f"{value:.3f}" for name, (what, value) in self.by_category.items()},
             "escapes per 1,000": str(self.escaped),
             "false rejects per 1,000": str(self.rejected),
             "best": f"{self.state.best}, of {self.state.step:,}",
@@ -102,7 +103,7 @@ class Comparison:
                     "recipe": row.run.recipe_name,
                     "dataset_digest": row.run.dataset_digest,
                     **row.metrics,
-                    "by_category": row.by_category,
+                    "by_category": {name: value for name, (_, value) in row.by_category.items()},
                     "escapes_per_1000": row.escaped.as_dict(),
                     "false_rejects_per_1000": row.rejected.as_dict(),
                     "parameters": row.parameters,
@@ -141,29 +142,31 @@ class Comparison:
 def compare_runs(names: Sequence[str], split: str, store: Path = STORE) -> Comparison:
     """Judge each run on the split and time them in turns. Raises InputError when they were not trained for one task."""
     runs = [trained_run(name, store) for name in dict.fromkeys(names)]
-    odd = [run.name for run in runs if run.classes != runs[0].classes]
+    odd = [run.name for run in runs if (run.task, run.classes) != (runs[0].task, runs[0].classes)]
     if odd:
         raise InputError(
-            "runs of other classes cannot be compared",
+            "runs of other tasks or classes cannot be compared",
             where=", ".join(odd),
-            found="; ".join(f"{run.name}: {', '.join(run.classes)}" for run in runs),
+            found="; ".join(f"{run.name}: {run.task}, {', '.join(run.classes)}" for run in runs),
         )
-    detectors = [trained_detector(run) for run in runs]
+    task = task_named(runs[0].task)
+    predictors = [trained_predictor(run) for run in runs]
     load = Load()
-    times = _time(detectors, runs)
+    times = _time(predictors, runs)
     others = load.share()
     rows, judged = [], []
-    for run, detect, ms in zip(runs, detectors, times, strict=True):
-        records, found = found_on(run, split, detect)
+    for run, predictor, ms in zip(runs, predictors, times, strict=True):
+        records, found = found_on(run, split, predictor)
         evaluation = judge_photos(run, split, without_photos(records), found)
-        judged.append(_Judged.of(run, evaluation, records, found))
+        judged.append(_Judged.of(run, evaluation, records))
         parameters = _parameters(run)
         rows.append(
             Row(
                 run,
                 State.load(run),
                 dict(evaluation.metrics),
-                {name: values["AP"] for name, values in evaluation.coco.by_category.items()},
+                task.headline,
+                {name: next(iter(values.items())) for name, values in evaluation.score.by_category.items()},
                 evaluation.escaped,
                 evaluation.rejected,
                 parameters,
@@ -173,7 +176,7 @@ def compare_runs(names: Sequence[str], split: str, store: Path = STORE) -> Compa
         )
     first = judged[0]
     apart = [
-        difference((first.name, one.name), (first.matches, one.matches), (first.wrong, one.wrong))
+        difference((first.name, one.name), task.headline[0], (first.score, one.score), (first.wrong, one.wrong))
         for one in judged[1:]
         if one.truth == first.truth
     ]
@@ -202,34 +205,32 @@ class _Judged:
     """What a run makes of each photo. `truth` tells whether another run judged the same ones."""
 
     name: str
-    matches: dict[str, Matches]
+    score: Score
     wrong: list[bool]
     truth: list[tuple[str, tuple[Box, ...]]]
 
     @classmethod
-    def of(
-        cls, run: Run, evaluation: Evaluation, records: Sequence[Record], found: Sequence[Sequence[Finding]]
-    ) -> "_Judged":
+    def of(cls, run: Run, evaluation: Evaluation, records: Sequence[Record]) -> "_Judged":
         mistaken = {*evaluation.escapes, *evaluation.false_rejects}
         return cls(
             run.name,
-            matches(records, found, run.classes),
+            evaluation.score,
             [record.name in mistaken for record in records],
             [(record.name, record.boxes) for record in records],
         )
 
 
-def _time(detectors: Sequence[Any], runs: Sequence[Run]) -> list[float]:
+def _time(predictors: Sequence[Any], runs: Sequence[Run]) -> list[float]:
     """Median milliseconds a photo of each, in turns, so that what else the machine does hits all alike."""
     photos = []
     for run in runs:
-        resizer = run.recipe().resizer
-        photos.append(np.random.default_rng(0).integers(0, 256, (1, resizer.height, resizer.width, 3), np.uint8))
-    taken: list[list[float]] = [[] for _ in detectors]
+        recipe = run.recipe()
+        photos.append(np.random.default_rng(0).integers(0, 256, (1, recipe.height, recipe.width, 3), np.uint8))
+    taken: list[list[float]] = [[] for _ in predictors]
     for turn in range(_WARM_UP + _ROUNDS):
-        for detect, photo, times in zip(detectors, photos, taken, strict=True):
+        for predictor, photo, times in zip(predictors, photos, taken, strict=True):
             began = time.perf_counter()
-            detect(photo)[0].numpy()
+            predictor(photo)[0].numpy()
             if turn >= _WARM_UP:
                 times.append((time.perf_counter() - began) * 1000)
     return [float(np.median(times)) for times in taken]
@@ -243,7 +244,7 @@ def _parameters(run: Run) -> int:
 def _differences(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
     values = [
         {"(dataset's digest)": run.dataset_digest[:12], "(weights to start from)": run.start_from or "scratch"}
-        | {one.field: one.shown for one in settings(run.recipe().pipeline)}
+        | {one.field: one.shown for one in run.recipe().settings()}
         for run in runs
     ]
     fields = dict.fromkeys(field for found in values for field in found)

@@ -1,4 +1,4 @@
-"""Judge a run on a split: COCO's table for the data scientist, parts OK and NG against truth for the factory."""
+"""Judge a run on a split: its field's figures for the data scientist, parts OK and NG against truth for the factory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,13 +10,11 @@ from sealpin_edge.tasks.verdict import judge
 
 from ..dataset.records import Record, RecordFile, without_photos
 from ..run import Run, State, write_json
-from ..tasks.detect.boxes import count_boxes
-from ..tasks.detect.coco import coco_score
-from ..tasks.detect.confusion import confusion
-from ..tasks.detect.predict import detect_photos, trained_detector
+from ..tasks.task import task_named
 from .choice import AS_CHOSEN, Choice, choose_rule, kept_rule
 from .evaluation import Evaluation
 from .line import STEPS, bad_parts, curve, escapes_and_rejects, outcomes
+from .predict import predict_photos, trained_predictor
 from .report import write_report
 from .threshold import part_scores
 
@@ -26,10 +24,10 @@ def evaluate(
     split: str,
     choice: Choice = AS_CHOSEN,
     report: Path | None = None,
-    detect: Any = None,
+    predictor: Any = None,
     anew: bool = False,
 ) -> Evaluation:
-    """Run the best network (`detect`, if it is loaded already) over a split and judge what it finds.
+    """Run the best network (`predictor`, if it is loaded already) over a split and judge what it finds.
 
     val chooses the rule, thresholds and notice, that every other split and the export take; of a choice that is none of
     val's, nothing is kept. `report` is an HTML file to write. `anew` passes over a last evaluation that is damaged.
@@ -48,14 +46,14 @@ def evaluate(
         run.last_evaluation("val", anew=anew)
     else:
         kept_rule(run)
-    records, found = found_on(run, split, detect)
+    records, found = found_on(run, split, predictor)
     evaluation = judge_photos(run, split, without_photos(records), found, choice, anew)
     if report:
-        write_report(run, evaluation, records, found, report)
+        write_report(run, evaluation, records, report)
     return evaluation
 
 
-def found_on(run: Run, split: str, detect: Any = None) -> tuple[RecordFile, list[list[Finding]]]:
+def found_on(run: Run, split: str, predictor: Any = None) -> tuple[RecordFile, list[list[Finding]]]:
     """A split's photos, and what a run's best network finds on each.
 
     Raises InputError when the split is empty, the dataset has changed, or the run has no checkpoint.
@@ -64,7 +62,8 @@ def found_on(run: Run, split: str, detect: Any = None) -> tuple[RecordFile, list
     if not dataset.counts[split]:
         raise InputError(f"the {split} split is empty", where=str(dataset.folder), allowed="a split with photos")
     records = RecordFile(dataset.folder, split, dataset.classes)
-    return records, detect_photos(run.recipe(), detect or trained_detector(run), records, run.classes)
+    predictor = predictor or trained_predictor(run)
+    return records, predict_photos(task_named(run.task), run.recipe(), predictor, records, run.classes)
 
 
 def judge_photos(
@@ -75,36 +74,36 @@ def judge_photos(
     choice: Choice = AS_CHOSEN,
     anew: bool = False,
 ) -> Evaluation:
-    """What detections on a split's photos are worth; also written into the run, unless it is a what-if (`Choice`).
+    """What findings on a split's photos are worth; also written into the run, unless it is a what-if (`Choice`).
 
     On val it goes on from what was chosen last; `anew` passes over that where it is damaged.
     """
     if split == "val":
         choice = choice.after(run.last_evaluation("val", anew=anew))
-    coco = coco_score(records, found, run.classes)
-    rule, chosen = choose_rule(run, split, choice, coco, records, found)
+    score = task_named(run.task).score(records, found, run.classes)
+    rule, chosen = choose_rule(run, split, choice, score, records, found)
     bad = bad_parts(records, rule.notice)
     escapes, false_rejects = escapes_and_rejects([judge(photo, rule)[0] for photo in found], bad)
     scores = part_scores(found, run.classes, rule.notice)
     state = State.load(run)
     evaluation = Evaluation(
+        run.task,
         split,
         state.best_step,
         state.best,
         choice,
-        coco,
+        score,
         rule,
         chosen,
         len(records),
         sum(bad),
         tuple(records[place].name for place in escapes),
         tuple(records[place].name for place in false_rejects),
-        count_boxes(records, found, run.classes, rule),
         tuple(outcomes(scores, bad, STEPS)),
         tuple(curve(scores, bad)),
-        confusion(records, found, run.classes, rule),
+        score.account(rule),
     )
     if choice.kept(split):  # a what-if must not become what export and the other splits take
-        content = {**evaluation.as_dict(run.classes), **run.identity()}
+        content = {**evaluation.as_dict(), **run.identity()}
         write_json(run.folder / f"evaluation_{split}.json", content, sealed=True)
     return evaluation

@@ -1,47 +1,46 @@
 """What an evaluation found: its figures, and what must be said of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sealpin_edge.tasks.verdict import Rule
 
-from ..tasks.detect.boxes import BoxCount, shortcomings, told
-from ..tasks.detect.coco import CocoScore
-from ..tasks.detect.confusion import Confusion
+from ..tasks.score import Account, Score
+from ..tasks.task import task_named
 from .choice import Choice
 from .line import Outcome, Share
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Result on one split. A part is NG in truth when it has a labelled box of a category that rejects.
+    """Result on one split. A part is NG in truth when it has a label of a category that rejects.
 
     `step` is the network's, `weights` tells which of its weights (State.best). An escape is an NG part judged OK, a
-    false reject the opposite; both by name. `boxes` are by category, the worst found first. `by_threshold` and `curve`
-    are outcomes with one threshold for all categories.
+    false reject the opposite; both by name. `score` and `account` are the task's own, the second by the rule.
+    `by_threshold` and `curve` are outcomes with one threshold for all categories.
     """
 
+    task: str
     split: str
     step: int
     weights: str
     choice: Choice
-    coco: CocoScore
+    score: Score
     rule: Rule
     threshold_chosen: str
     parts: int
     bad_parts: int
     escapes: tuple[str, ...]
     false_rejects: tuple[str, ...]
-    boxes: Mapping[str, BoxCount]
     by_threshold: tuple[Outcome, ...]
     curve: tuple[Outcome, ...]
-    confusion: Confusion
+    account: Account
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """COCO's twelve figures."""
-        return self.coco.metrics
+        """The task's own figures."""
+        return self.score.metrics
 
     @property
     def escaped(self) -> Share:
@@ -52,11 +51,6 @@ class Evaluation:
     def rejected(self) -> Share:
         """False rejects among the good parts."""
         return Share(len(self.false_rejects), self.parts - self.bad_parts)
-
-    @property
-    def found(self) -> str:
-        """What is found of each class's boxes, in a sentence."""
-        return told(self.boxes, self.rule)
 
     @property
     def line_told(self) -> str:
@@ -80,12 +74,12 @@ class Evaluation:
     @property
     def shortcomings(self) -> list[str]:
         """What must be said loudly of the network; empty when it finds something of everything."""
-        boxes = {name: count.as_dict() for name, count in self.boxes.items()}
-        return shortcomings({"split": self.split, "metrics": self.metrics, "boxes": boxes})
+        return task_named(self.task).shortcomings(self.as_dict())
 
-    def as_dict(self, classes: Sequence[str]) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """For JSON, and for later stages."""
         return {
+            "task": self.task,
             "split": self.split,
             "step": self.step,
             "weights": self.weights,
@@ -102,12 +96,10 @@ class Evaluation:
             "escapes": list(self.escapes),
             "false_rejects": list(self.false_rejects),
             "per_1000": {"escapes": self.escaped.as_dict(), "false_rejects": self.rejected.as_dict()},
-            "boxes": {name: count.as_dict() for name, count in self.boxes.items()},
-            "by_category": {name: dict(values) for name, values in self.coco.by_category.items()},
+            "by_category": {name: dict(values) for name, values in self.score.by_category.items()},
             "by_threshold": [
                 {"threshold": threshold, "escapes": escapes.as_dict(), "false_rejects": false_rejects.as_dict()}
                 for threshold, escapes, false_rejects in self.by_threshold
             ],
-            "confusion": {"labels": [*classes, "nothing"], "counts": self.confusion.counts.tolist()},
-            "precision_at_recall": {name: list(curve) for name, curve in self.coco.precision.items()},
+            **self.account.as_dict(),
         }

@@ -113,6 +113,30 @@ def matches(
     return result
 
 
+def average_precision(matches: Mapping[str, Matches], times: npt.NDArray[np.int64]) -> float:
+    """COCO's AP, 0..1, with each photo there so many `times` [photos]; 0 where nothing is labelled.
+
+    What `coco_score` has for AP when each is there once.
+    """
+    found = []
+    for one in matches.values():
+        labelled = float(one.labelled @ times)
+        if not labelled:
+            continue
+        weights = times[one.photo]
+        detections = np.cumsum(weights)
+        precision = np.zeros((len(one.right), len(RECALLS)))
+        for row, right in zip(precision, one.right, strict=True):
+            places = np.flatnonzero(right & (weights > 0))
+            recalled = np.cumsum(weights[places])
+            # The best precision at this recall or more
+            best = np.maximum.accumulate((recalled / detections[places])[::-1])[::-1]
+            reached = np.searchsorted(recalled / labelled, RECALLS, side="left")
+            row[reached < len(best)] = best[reached[reached < len(best)]]
+        found.append(precision.mean())
+    return float(np.mean(found)) if found else 0.0
+
+
 def _scored(records: Sequence[Record], found: Sequence[Sequence[Finding]], classes: Sequence[str]) -> Any:
     """An accumulated COCOeval; None where there is nothing to find, or nothing was found."""
     from pycocotools.coco import COCO

@@ -5,7 +5,6 @@ and then loaded as fine_tune_checkpoint_type says.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from sealpin_edge.errors import InputError, quote
 from ...checkpoints import check_whole, checkpoint_prefix, newest_whole
 from ...run import STORE, read_json, run_folder, run_names
 from ...tf import tf, tf_keras
+from ..task import WarmStart
 from .network.model import build_network, named_variables, restore
 from .pretrained import NAMES
 from .recipe import Recipe, load_recipe
@@ -27,26 +27,9 @@ BACKBONE = "_feature_extractor/classification_backbone/"
 # What each fine_tune_checkpoint_type loads (ssd_meta_arch.py, restore_from_objects)
 SCOPES = {"classification": BACKBONE, "detection": "_feature_extractor/", "full": ""}
 _CLASSES = "_box_predictor/_prediction_heads/"
-_PARTS = {BACKBONE: "backbone", "_feature_extractor/": "FPN", "_box_predictor/": "predictor"}
+PARTS = {BACKBONE: "backbone", "_feature_extractor/": "FPN", "_box_predictor/": "predictor"}
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _KERAS_EPSILON = {"MobileNetV2": 1e-3, "ResNet50": 1.001e-5}  # of tf_keras.applications
-
-
-@dataclass(frozen=True)
-class WarmStart:
-    """What was loaded from where, by the API's names for tensors; the rest of the network is `new`."""
-
-    source: str
-    kind: str
-    type: str
-    loaded: tuple[str, ...]
-    new: tuple[str, ...]
-    unused: tuple[str, ...]
-
-    def __str__(self) -> str:
-        told = f"starting from {self.source} ({self.kind}): loaded {_counted(self.loaded)}"
-        told += f"; new: {_counted(self.new)}" if self.new else ""
-        return told + (f"; not used: {_counted(self.unused)}" if self.unused else "")
 
 
 def find_checkpoint(named: str, recipe_folder: Path, store: Path = STORE) -> Path:
@@ -107,6 +90,7 @@ def warm_start(recipe: Recipe, model: Any, path: Path, scope: str) -> WarmStart:
         tuple(wanted),
         tuple(name for name in variables if name not in wanted),
         tuple(name for name in tensors if name not in wanted),
+        PARTS,
     )
 
 
@@ -263,11 +247,3 @@ def _our_name(name: str) -> str:
     """backbones.py's name for a layer of tf_keras.applications; for ResNet50 they are the same."""
     renamed = {"bn_Conv1": "Conv1_bn"}.get(name, name.replace("expanded_conv_", "block_0_"))
     return renamed.removesuffix("_BN") + "_bn" if renamed.endswith("_BN") else renamed
-
-
-def _counted(names: Sequence[str]) -> str:
-    counts: dict[str, int] = {}
-    for name in names:
-        part = next((told for prefix, told in _PARTS.items() if name.startswith(prefix)), "others")
-        counts[part] = counts.get(part, 0) + 1
-    return ", ".join(f"{part} ({count} tensors)" for part, count in counts.items()) or "nothing"

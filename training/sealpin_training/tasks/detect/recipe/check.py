@@ -1,37 +1,17 @@
 """What will not work as a recipe says: `sealpin recipe check` tells it before anything else."""
 
-from dataclasses import dataclass
 from math import cos, floor, pi
 from pathlib import Path
 
 from sealpin_edge.errors import InputError
 
+from ...recipe import Problem
 from . import Recipe, Schedule
 from .recipe import fitting_decay
 from .schema import pipeline
 
 # Of its highest value: what a learning rate must have fallen below when training ends, or it did not fall
 FALLEN = 0.5
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A field, what it says, what is wrong with that, and what to do: in words, and as the next command.
-
-    `treatment` is what becomes of the field, "" when it is honoured all the same.
-    """
-
-    field: str
-    found: str
-    problem: str
-    treatment: str = ""
-    advice: str = ""
-    hint: str = ""
-
-    def __str__(self) -> str:
-        lines = [f"{self.field} = {self.found}: {self.problem}"]
-        lines += [f"  {label}: {text}" for label, text in (("advice", self.advice), ("next", self.hint)) if text]
-        return "\n".join(lines)
 
 
 def problems(recipe: Recipe, path: Path) -> list[Problem]:

@@ -4,18 +4,19 @@ What the file says is honoured, has no effect, or is a difference; the schema ma
 dropped in silence.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from sealpin_edge.errors import InputError
 
+from ...recipe import Difference, Setting, Words
 from .schema import layers, model
 from .schema import pipeline as messages
 from .schema.treatment import FIXED
 from .settings import settings
-from .text import read_pipeline
+from .text import pipeline_text, read_pipeline
 
 T = TypeVar("T")
 Schedule = (
@@ -32,20 +33,13 @@ BACKBONE_DECAYS = {"MobileNetV2": 0.9997, "ResNet50": 0.997}
 # and suits a training of six times as many
 _HORIZONS = 5
 _LEAST_DECAY = 0.9
+_POLICIES = {
+    messages.MixedPrecision.NONE: "float32",
+    messages.MixedPrecision.BFLOAT16: "mixed_bfloat16",
+    messages.MixedPrecision.FLOAT16: "mixed_float16",
+}
 # What the backbones need before the FPN begins, and the API's own least sizes (33 and 129 pixels)
 SIZE_STEP = 32
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A field that training cannot follow, and what happens instead."""
-
-    field: str
-    found: str
-    instead: str
-
-    def __str__(self) -> str:
-        return f"{self.field} = {self.found}: {self.instead}"
 
 
 @dataclass(frozen=True)
@@ -74,12 +68,85 @@ class Recipe:
     optimizer: messages.MomentumOptimizer | messages.AdamOptimizer | messages.RMSPropOptimizer
     schedule: Schedule
 
+    task: ClassVar = "detect"
+    words: ClassVar = Words(
+        classes="model.ssd.num_classes",
+        batch_size="train_config.batch_size",
+        steps="train_config.num_steps",
+        start_from="fine_tune_checkpoint",
+        half_precision="mixed_precision: BFLOAT16",
+        clipping="gradient_clipping_by_norm: 10.0",
+    )
+
+    @property
+    def network(self) -> str:
+        """Its network in a few words."""
+        return f"SSD {self.backbone} FPN"
+
+    @property
+    def height(self) -> int:
+        """Of the network's input, pixels."""
+        return self.resizer.height
+
+    @property
+    def width(self) -> int:
+        """Of the network's input, pixels."""
+        return self.resizer.width
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the network knows."""
+        return self.ssd.num_classes
+
+    @property
+    def batch_size(self) -> int:
+        """Photos a step."""
+        return self.train.batch_size
+
+    @property
+    def num_steps(self) -> int:
+        """How long it trains."""
+        return self.train.num_steps
+
+    @property
+    def precision(self) -> str:
+        """Of Keras's policies: float32, mixed_bfloat16 or mixed_float16."""
+        return _POLICIES[self.train.mixed_precision]
+
+    @property
+    def use_xla(self) -> bool:
+        """Whether XLA compiles the steps."""
+        return self.train.use_xla
+
+    @property
+    def start_from(self) -> str:
+        """The weights to begin with, as the file names them; "" for none."""
+        return self.train.fine_tune_checkpoint
+
+    @property
+    def own_average(self) -> bool:
+        """Whether its optimiser keeps a moving average of the weights, which then is the network."""
+        return bool(self.train.optimizer and self.train.optimizer.use_moving_average)
+
+    @property
+    def schedule_told(self) -> Mapping[str, Any]:
+        """The learning rate's schedule, for whoever compares runs."""
+        return {"kind": type(self.schedule).__name__, **asdict(self.schedule)}
+
+    def settings(self) -> Iterator[Setting]:
+        """Every value, the API's defaults filled in."""
+        return settings(self.pipeline)
+
+    def text(self) -> bytes:
+        """The whole pipeline.config."""
+        return pipeline_text(self.pipeline).encode()
+
     @property
     def differences(self) -> tuple[Difference, ...]:
         """Where training does something else than the recipe says."""
         return tuple(
             Difference(setting.field, setting.shown, setting.effect)
-            for setting in settings(self.pipeline)
+            for setting in self.settings()
             if setting.kind == FIXED
         )
 

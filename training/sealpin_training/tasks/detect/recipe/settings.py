@@ -1,33 +1,12 @@
 """A recipe field by field: what it says, and what sealpin does with that. `sealpin recipe` prints these."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
+from ...recipe import HONOURED, Setting
 from .schema.treatment import FIXED, IDLE, WITHIN
-
-HONOURED = "honoured"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One value of a recipe. `kind` is HONOURED, IDLE (no effect) or FIXED (training does `effect` instead).
-
-    `allowed` is what the value may be, when it may not be this one: a recipe with such a value is refused.
-    """
-
-    field: str
-    value: Any
-    default: bool
-    kind: str
-    effect: str
-    allowed: str = ""
-
-    @property
-    def shown(self) -> str:
-        """The value as a pipeline.config writes it."""
-        return _shown(self.value)
 
 
 def settings(message: Any, prefix: str = "") -> Iterator[Setting]:
@@ -47,21 +26,11 @@ def settings(message: Any, prefix: str = "") -> Iterator[Setting]:
             elif FIXED in item.metadata and not default:
                 kind, effect = FIXED, item.metadata[FIXED]
             allowed = item.metadata[WITHIN].refusal(value, message) if WITHIN in item.metadata else ""
-            yield Setting(name, value, default, kind, effect, allowed)
-
-
-def differences(a: Any, b: Any) -> list[tuple[str, str, str]]:
-    """Fields in which two messages differ: name, value in `a`, value in `b`; "-" where one has no such field."""
-    first, second = ({one.field: one.shown for one in settings(message)} for message in (a, b))
-    fields = [*first, *(field for field in second if field not in first)]
-    return [
-        (field, first.get(field, "-"), second.get(field, "-"))
-        for field in fields
-        if first.get(field) != second.get(field)
-    ]
+            yield Setting(name, value, _shown(value), default, kind, effect, allowed)
 
 
 def _shown(value: Any) -> str:
+    """A value as a pipeline.config writes it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Enum):

@@ -4,35 +4,22 @@ from typing import Any
 
 import numpy as np
 
-from sealpin_training.quiet import tensorflow
-from sealpin_training.run import Run
-from sealpin_training.tasks.detect.anchors import Anchors
-from sealpin_training.tasks.detect.network.model import (
-    build_network,
+from ...quiet import tensorflow
+from .anchors import Anchors
+from .network.model import (
     detections,
     forward,
     preprocess,
     raw_outputs,
-    restore,
     stretch_in_graph,
 )
-from sealpin_training.tasks.detect.recipe import Recipe
+from .recipe import Recipe
 
 # What a server calls when nothing is said, and what exporter_main_v2.py calls its other types of input
 DEFAULT, ENCODED, EXAMPLE = "serving_default", "encoded_image_string_tensor", "tf_example"
 # So many anchors of each class, the best ones, are decoded and suppressed, so that no photo takes longer for what is on
 # it. Of each class, since a crowd of one must not hide another
 SUPPRESSED = 300
-
-
-def trained_network(run: Run) -> Any:
-    """The run's best network. Keras counts its layers' names anew, so that they are the same every time."""
-    from sealpin_training.tf import tf_keras
-
-    tf_keras.backend.clear_session()
-    model = build_network(run.recipe())
-    restore(model, run.weights())
-    return model
 
 
 def serving_module(recipe: Recipe, model: Any) -> tuple[Any, dict[str, Any]]:
