@@ -21,7 +21,7 @@ from machine import describe
 from sealpin_edge.model.photo import decode_photo, read_photo
 from sealpin_edge.tasks.benchmark import benchmark
 from sealpin_edge.tasks.model import Model
-from sealpin_export.export import _trained_network, model_card, write_model
+from sealpin_export.export import model_card, trained_network, write_model
 from sealpin_training.dataset.records import RecordFile
 from sealpin_training.run import Run, load_run
 from sealpin_training.tasks.detect import graph
@@ -57,7 +57,7 @@ def measure(run: Run, photo: Path, photos: int, work: Path) -> list[dict[str, ob
         path = work / f"{anchors}_{kept}.tflite"
         write_model(
             changed,
-            _trained_network(changed),
+            trained_network(changed),
             model_card(changed, "none"),
             path.with_suffix(""),
             path,

@@ -108,7 +108,7 @@ def export(
         new_folder(out, run.folder, dataset.folder, over=GATE if force else "") as folder,
         TemporaryDirectory(dir=out.parent, prefix=".export.") as work,
     ):
-        steps, saved_model, model = _Steps(out, tell), folder / "saved_model", _trained_network(run)
+        steps, saved_model, model = _Steps(out, tell), folder / "saved_model", trained_network(run)
         steps.do("SavedModel", saved_model, _save, *run.kind.serving(run.recipe(), model), saved_model)
         files: dict[str, Path] = {}
         for which, card in cards.items():
@@ -157,7 +157,7 @@ def write_model(run: Run, model: Any, card: ModelCard, saved_model: Path, path: 
     path.write_bytes(add_metadata(data, card))
 
 
-def _trained_network(run: Run) -> Any:
+def trained_network(run: Run) -> Any:
     """The run's best network. Keras counts its layers' names anew, so that they are the same every time."""
     from sealpin_training.tf import tf_keras
 

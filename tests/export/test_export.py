@@ -15,7 +15,7 @@ from sealpin_edge.model.card import read_card
 from sealpin_edge.model.photo import decode_photo
 from sealpin_edge.model.tflite_file import read_tflite
 from sealpin_edge.tasks.model import Model
-from sealpin_export.export import LEAST_SCORE, _trained_network, export, model_card, write_model
+from sealpin_export.export import LEAST_SCORE, export, model_card, trained_network, write_model
 from sealpin_training.dataset.records import RecordFile
 from sealpin_training.evaluation.predict import predict_photos, trained_predictor
 from sealpin_training.run import Run
@@ -105,7 +105,7 @@ def test_a_float_file_gives_the_scores_of_the_checkpoint(run: Run, exported: Pat
 
 
 def test_the_same_weights_give_the_same_bytes(run: Run, exported: Path, tmp_path: Path) -> None:
-    network = _trained_network(run)
+    network = trained_network(run)
     for which, name in (("int8", "model.tflite"), ("float32", "model_float32.tflite")):
         write_model(run, network, model_card(run, which), tmp_path / f"{which}_read", tmp_path / name)
         assert (tmp_path / name).read_bytes() == (exported / name).read_bytes()
