@@ -287,7 +287,7 @@ def cards(folder: Path) -> tuple[Sequence[bytes], Read]:
     def read(data: bytes) -> None:
         read_card(TfliteFile((), (), (), (), (), {CARD_NAME: data}), "model")
         path.write_bytes(data)
-        card_for_foreign(TfliteFile((), (), (), (), (), {}), read_labels(path), 2, 8, 8, "uint8", "model")
+        card_for_foreign(TfliteFile((), (), (), (), (), {}), "detect", read_labels(path), 2, 8, 8, "uint8", "model")
 
     return [json.dumps(asdict(_card()), indent=1).encode(), b"PR\nQA\n", b"???\nPR\nQA\n"], read
 
@@ -313,7 +313,9 @@ def gates(folder: Path) -> tuple[Sequence[bytes], Read]:
     """The gate.json beside a model file."""
     from sealpin_export.gate import GATE, Gate, check_proven
 
-    gate = Gate("model.tflite", 4, (0.9, 0.9), {"PR": (0.9, 0.9)}, (0.0, 0.0), (0.0, 0.0), 1, 0, {}, (), 0.01, "0" * 64)
+    gate = Gate(
+        "model.tflite", 4, "AP", (0.9, 0.9), {"PR": (0.9, 0.9)}, (0.0, 0.0), (0.0, 0.0), 1, 0, {}, (), 0.01, "0" * 64
+    )
 
     def read(data: bytes) -> None:
         (folder / GATE).write_bytes(data)

@@ -518,9 +518,7 @@ def test_bfloat16_computes_in_it_and_keeps_float32_weights_and_patience_ends_a_r
     assert {value.dtype for value in weights(run).values()} == {np.dtype(np.float32)}
     assert evaluation.metrics["AP"] >= 0
     again = evaluate(run, "val")
-    assert again.as_dict(run.classes) == evaluation.as_dict(run.classes), (
-        "thresholds come from what is exported: the network in float32"
-    )
+    assert again.as_dict() == evaluation.as_dict(), "thresholds come from what is exported: the network in float32"
     plain, half = (
         next(metrics["train/model_loss"] for _, metrics in told(one) if "train/model_loss" in metrics)
         for one in (whole, run)
