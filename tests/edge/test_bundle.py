@@ -282,6 +282,7 @@ def test_the_stations_own_wheel_is_reproducible_and_whole(tmp_path: Path) -> Non
         names = wheel.namelist()
         record = wheel.read(next(one for one in names if one.endswith("RECORD"))).decode().splitlines()
         assert {line.rsplit(",", 2)[0] for line in record} == set(names)
+        assert not any("simulation" in one for one in names), "no Pi gets emulators"
         assert "sealpin_edge/cli/main.py" in names and "sealpin_edge/display/page.html" in names
         wheel.extractall(tmp_path)
     code = "import sealpin_edge.device.agent, sealpin_edge; print(sealpin_edge.__file__)"

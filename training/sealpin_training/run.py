@@ -120,7 +120,7 @@ class Run:
                     "this run broke before there was anything to judge",
                     where=str(self.folder),
                     found=state.why,
-                    advice="begin a new one, with a lower learning rate or with gradients clipped",
+                    advice=f"begin a new one, with a lower learning rate or with {self.recipe().words.clipping}",
                     hint="sealpin train RECIPE --dataset DATASET --run NAME",
                 )
             raise InputError(
@@ -393,6 +393,8 @@ def load_run(name: str, store: Path = STORE) -> Run:
         ) from None
     try:
         lists = {key: tuple(content.get(key, ())) for key in ("classes", "resumed", "trained_sha256")}
+        if not isinstance(content.get("task", "detect"), str):
+            raise TypeError(f"task = {str(content['task'])[:60]}")
         return Run(**{**content, **lists, "name": name, "store": store})
     except (TypeError, AttributeError) as error:
         raise InputError("this run's record is damaged", where=str(path), found=str(error)) from None
