@@ -140,6 +140,14 @@ def test_no_file_is_too_long() -> None:
             assert len(file.read_text().splitlines()) <= 600, file
 
 
+def test_what_git_keeps_is_files() -> None:
+    if not (ROOT / ".git").exists():
+        return  # a source archive holds what git kept
+    kept = subprocess.run(["git", "ls-files", "--stage"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    # A link leads to one machine's path, and a submodule to a server
+    assert [line for line in kept.splitlines() if not line.startswith("100")] == []
+
+
 # Not to judge a part: golden photos' tolerance, the gate's differences, the thresholds' choice
 WEIGH_SCORES = {"verdict.py", "golden.py", "gate.py", "threshold.py"}
 
