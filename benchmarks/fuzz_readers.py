@@ -16,7 +16,7 @@ import numpy as np
 from sealpin_edge.config import file as config_file
 from sealpin_edge.errors import InputError
 from sealpin_edge.inspection import checks
-from sealpin_edge.model.card import CARD_FORMAT, CARD_NAME, ModelCard, card_for_foreign, read_card
+from sealpin_edge.model.card import CARD_FORMAT, CARD_NAME, ModelCard, foreign_classes, read_card
 from sealpin_edge.model.label_file import read_labels
 from sealpin_edge.model.photo import decode_photo, encode_jpeg
 from sealpin_edge.model.tflite_file import TfliteFile, read_tflite
@@ -285,9 +285,9 @@ def cards(folder: Path) -> tuple[Sequence[bytes], Read]:
     path = folder / "labels.txt"
 
     def read(data: bytes) -> None:
-        read_card(TfliteFile((), (), (), (), (), {CARD_NAME: data}), "model")
+        read_card(TfliteFile((), (), (), (), (), (), {CARD_NAME: data}), "model")
         path.write_bytes(data)
-        card_for_foreign(TfliteFile((), (), (), (), (), {}), "detect", read_labels(path), 2, 8, 8, "uint8", "model")
+        foreign_classes(TfliteFile((), (), (), (), (), (), {}), read_labels(path), 2, "model")
 
     return [json.dumps(asdict(_card()), indent=1).encode(), b"PR\nQA\n", b"???\nPR\nQA\n"], read
 

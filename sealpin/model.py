@@ -9,7 +9,7 @@ from sealpin_edge.cli.program import Ordered, answer, json_option
 from sealpin_edge.errors import printable
 
 from .options import force_option
-from .rule import notice_option, threshold_option
+from .rule import good_option, notice_option, threshold_option
 
 if TYPE_CHECKING:
     from sealpin_edge.tasks.verdict import Thresholds
@@ -26,15 +26,16 @@ def model() -> None:
 @model.command(short_help="Tell what a model file is, and whether a station runs it.")
 @click.argument("file", type=PATH)
 @labels_option
+@good_option
 @json_option
-def show(file: Path, labels: Path | None, as_json: bool) -> None:
+def show(file: Path, labels: Path | None, good: tuple[str, ...] | None, as_json: bool) -> None:
     """What FILE is: inputs, outputs, labels, metadata, operators, and whether a station can run it."""
     from sealpin_edge.model.label_file import read_labels
     from sealpin_export.gate import check_proven
     from sealpin_export.show import describe_model, text
 
     check_proven(file)
-    description = describe_model(file, read_labels(labels))
+    description = describe_model(file, read_labels(labels), good)
     answer(description, as_json, text(description))
 
 
@@ -47,6 +48,7 @@ def show(file: Path, labels: Path | None, as_json: bool) -> None:
 @threshold_option("Score from which a box counts; else the model's own.")
 @notice_option("A category that is shown and does not reject; else the model's own.")
 @labels_option
+@good_option
 @json_option
 def predict(
     file: Path,
@@ -57,6 +59,7 @@ def predict(
     threshold: "Thresholds | None",
     notice: frozenset[str] | None,
     labels: Path | None,
+    good: tuple[str, ...] | None,
     as_json: bool,
 ) -> None:
     """Judge PHOTOS, a photo or a folder, with MODEL."""
@@ -65,7 +68,7 @@ def predict(
     from sealpin_export.gate import check_proven
     from sealpin_export.predict import predict as predict_photos
 
-    detector = Model(file, labels=read_labels(labels))
+    detector = Model(file, labels=read_labels(labels), good=good)
     check_proven(file, detector.sha256)
     rule = detector.rule(threshold, notice, where="--{}")
     found = list(predict_photos(detector, photos, rule=rule, overlays=overlays, xml=xml, force=force))

@@ -1,4 +1,4 @@
-"""Options by which a user says what counts: --threshold and --notice."""
+"""Options by which a user says what counts: --threshold, --notice and --good."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +26,15 @@ def notice_option(help_text: str) -> Callable[[Any], Any]:
         callback=lambda _context, _option, names: frozenset(filter(None, names)) if names else None,
         help=f'{help_text} Repeatable; "" for none.',
     )
+
+
+good_option = click.option(
+    "--good",
+    multiple=True,
+    metavar="CLASS",
+    callback=lambda _context, _option, names: names or None,
+    help="A class of good parts, for a model of whole photos that does not tell. Repeatable.",
+)
 
 
 def _thresholds(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> Any:

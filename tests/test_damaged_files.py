@@ -30,7 +30,7 @@ def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def card(folder: Path) -> object:
-    return read_card(TfliteFile((), (), (), (), (), {CARD_NAME: (folder / CARD_NAME).read_bytes()}), "model")
+    return read_card(TfliteFile((), (), (), (), (), (), {CARD_NAME: (folder / CARD_NAME).read_bytes()}), "model")
 
 
 @pytest.mark.parametrize(

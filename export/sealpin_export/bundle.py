@@ -75,7 +75,7 @@ def make_bundle(
     config = load_config(contents.station, template=True)
     model = read_model(contents.model)
     proven = check_proven(contents.model, hashlib.sha256(model).hexdigest())
-    card = Model(contents.model, labels=contents.labels).card
+    card = Model(contents.model, labels=contents.labels, good=config.model.good).card
     if contents.labels:
         model = with_labels(model, contents.labels, str(contents.model))
     golden = _golden(contents, model, config)
@@ -103,7 +103,7 @@ def _doubts(contents: Contents, config: StationConfig, golden: Mapping[str, byte
     """What a station with this bundle could let pass, by the rules that its doctor has."""
     if not proven:
         yield f"nothing says that this model file judges as its network does: there is no {GATE} of it beside it"
-    model = Model(contents.model, labels=contents.labels)
+    model = Model(contents.model, labels=contents.labels, good=config.model.good)
     ap50 = model.card.metrics.get("val/AP50")
     if isinstance(ap50, int | float):  # a model of someone else's may carry anything
         yield from shortcomings({"split": "val", "metrics": {"AP50": ap50}})
@@ -150,7 +150,7 @@ def _golden(contents: Contents, model: bytes, config: StationConfig) -> dict[str
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "model.tflite")
         file.write_bytes(model)
-        detector = Model(file)
+        detector = Model(file, good=config.model.good)
         rule = detector.rule(config.model.threshold, config.model.notice, where="[model] {}")
         for number, found in enumerate(predict(detector, contents.golden, rule=rule)):
             if number >= MAX_GOLDEN:

@@ -11,7 +11,8 @@ from sealpin_edge.display.overlay import draw_overlay
 from sealpin_edge.errors import InputError, NoJudgement
 from sealpin_edge.files import check_apart, write_whole
 from sealpin_edge.model.photo import encode_jpeg, read_photo
-from sealpin_edge.tasks.finding import Finding
+from sealpin_edge.tasks.finding import Edges, Finding
+from sealpin_edge.tasks.heat import hot_boxes
 from sealpin_edge.tasks.model import Model
 from sealpin_edge.tasks.verdict import Rule, Verdict, judge
 from sealpin_training.dataset.boxes import clip
@@ -27,12 +28,16 @@ NOT_OPENED = ("link-broken", "link-outside", "file-special", "file-unreadable")
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model makes of one photo: its verdict, the findings that count, and why it was not inspected."""
+    """What a model makes of one photo: its verdict, the findings that count, and why it was not inspected.
+
+    `heat_boxes` are where the model looked, for the eye, of a model that has a heat map and found something.
+    """
 
     photo: str
     verdict: Verdict
     findings: tuple[Finding, ...]
     why: str = ""
+    heat_boxes: Sequence[Edges] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; boxes are pixels of the photo: xmin, ymin, xmax, ymax."""
@@ -41,6 +46,7 @@ class Prediction:
             "verdict": self.verdict.value,
             "detections": [one.as_dict() for one in self.findings],
             "why": self.why,
+            "heat_boxes": [[round(edge, 2) for edge in box] for box in self.heat_boxes],
         }
 
 
@@ -56,11 +62,13 @@ def predict(
     """Judge a photo, or every photo below a folder; the model's own thresholds hold unless a `rule` is given.
 
     `overlays` and `xml` are folders for marked photos and Pascal VOC labels, named and nested as the photos are; with
-    `force`, what an earlier call has written there is overwritten. Raises InputError when there are no photos, or
-    something would be overwritten: labels that a person has saved never are. A photo that cannot be read, or of which
-    the model gives no judgement, is NOT INSPECTED; so is what a folder has in a photo's place, such as a link that
-    leads elsewhere.
+    `force`, what an earlier call has written there is overwritten. Raises InputError when there are no photos, the
+    model gives no boxes for `xml`, or something would be overwritten: labels that a person has saved never are. A photo
+    that cannot be read, or of which the model gives no judgement, is NOT INSPECTED; so is what a folder has in a
+    photo's place, such as a link that leads elsewhere.
     """
+    if xml:
+        model.check_boxes(f"--xml {xml}")
     files, unread = _photos(photos)
     folder = photos if photos.is_dir() else photos.parent
     rule = rule or model.rule()
@@ -81,7 +89,8 @@ def predict(
             height, width = photo.shape[:2]
             boxes = [Box(one.category, *clip(one.edges, width, height)) for one in found]
             _write(_place(xml, name, ".xml"), voc.encode(Path(name).name, width, height, boxes, proposed=True))
-        yield Prediction(name, verdict, found)
+        hot = hot_boxes(reading.heat_map, *photo.shape[:2]) if found and reading.heat_map is not None else ()
+        yield Prediction(name, verdict, found, heat_boxes=hot)
     for one in unread:
         why = f"{KINDS[one.kind].problem}, {one.found}"
         yield Prediction(one.file, Verdict.NOT_INSPECTED, (), why)

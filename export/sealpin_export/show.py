@@ -16,14 +16,16 @@ from sealpin_edge.tasks.model import Model
 from sealpin_edge.tasks.task import TASKS, task_of
 
 
-def describe_model(path: Path, labels: Sequence[str] | None = None) -> dict[str, Any]:
+def describe_model(
+    path: Path, labels: Sequence[str] | None = None, good: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Everything that the file tells, for JSON. Raises InputError when it is no TFLite file."""
     data = read_model(path)
     file = read_tflite(data, str(path))
     card, refused, roles = None, "", dict[int, str]()
     try:
         roles |= TASKS[task_of(file, read_card(file, str(path)), str(path))](file, str(path)).roles
-        card = Model(path, labels=labels).card
+        card = Model(path, labels=labels, good=good).card
     except InputError as error:
         refused = ": ".join(text for text in (error.problem, error.found) if text)
     return {
@@ -33,6 +35,7 @@ def describe_model(path: Path, labels: Sequence[str] | None = None) -> dict[str,
         **_graph(data, str(path), file, roles),
         "labels": list(card.classes if card else file.labels() or ()),
         "thresholds": dict(card.thresholds) if card else {},
+        "good": list(card.good) if card else [],
         "notice": list(card.notice) if card else [],
         "metadata": {
             "inputs": [asdict(one) for one in file.input_metadata],
@@ -110,6 +113,8 @@ def text(description: dict[str, Any]) -> str:
             quantised = f", scale {one['scale']:.6g}, zero point {one['zero_point']}" if one["scale"] else ""
             lines.append(f"  {kind[:-1]:<7} {one['type']} {one['shape']}{quantised}  {one['role']}  ({one['name']})")
     lines.append(f"  labels  {', '.join(description['labels']) or 'none in the file'}")
+    if description["good"]:
+        lines.append(f"  good    {', '.join(description['good'])}")
     for name, threshold in description["thresholds"].items():
         shown_only = ", shown only" if name in description["notice"] else ""
         lines.append(f"  threshold of {name}: {threshold:g}{shown_only}")

@@ -78,6 +78,7 @@ def unpack(bundle: Path, out: Path) -> None:
 @click.option("--photo", type=EXISTING_OR_NOT, help="A photo of a part; else a made-up one of 1024x1024.")
 @click.option("--labels", type=EXISTING_OR_NOT, help="A label file, for a MODEL that carries none.")
 @click.option("--against-labels", type=EXISTING_OR_NOT, help="A label file for the other model.")
+@click.option("--good", multiple=True, metavar="CLASS", help="A class of good parts, for a model that needs it told.")
 @json_option
 def benchmark(
     model: Path,
@@ -87,6 +88,7 @@ def benchmark(
     photo: Path | None,
     labels: Path | None,
     against_labels: Path | None,
+    good: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Time MODEL on this machine: load, each stage of a photo's way, memory."""
@@ -102,7 +104,7 @@ def benchmark(
         raise click.UsageError("--against-labels belongs to --against")
     models = [model, against] if against else [model]
     named = [read_labels(labels), *([read_labels(against_labels)] if against else [])]
-    timings = time_models(models, counts, photos, read_photo(photo) if photo else None, named)
+    timings = time_models(models, counts, photos, read_photo(photo) if photo else None, named, good or None)
     results = [asdict(one) for one in timings]
     answer({**results[0], "machine": machine(), "results": results}, as_json, f"{machine()}\n{table(timings)}")
 

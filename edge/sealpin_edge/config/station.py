@@ -47,6 +47,7 @@ class ModelSection:
     """[model]: `threshold`, one for all categories or by name, and `notice`, those that do not reject.
 
     Each replaces the model's own, which holds where they are absent; by name, of the categories that are named.
+    `good` are the classes of good parts, of a model of someone else's whose classes are of whole photos.
     `golden` is a folder of photos with the detections expected, `golden.json`, which are judged before Ready.
     """
 
@@ -54,6 +55,7 @@ class ModelSection:
     sha256: str = setting(get="sha256sum MODEL.tflite")
     threshold: float | Mapping[str, float] | None = None
     notice: tuple[str, ...] | None = None
+    good: tuple[str, ...] | None = None
     golden: Path | None = None
 
     def check_sha256(self) -> Iterator[Fault]:

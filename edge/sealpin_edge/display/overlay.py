@@ -6,6 +6,7 @@ import numpy as np
 
 from ..model.photo import Photo
 from ..tasks.finding import Finding, HeatMap
+from ..tasks.heat import hot_boxes
 from ..tasks.verdict import Verdict
 
 COLOURS = {Verdict.OK: (0, 170, 60), Verdict.NG: (220, 20, 30), Verdict.NOT_INSPECTED: (235, 160, 0)}
@@ -18,7 +19,7 @@ def draw_overlay(photo: Photo, verdict: Verdict, findings: Sequence[Finding], he
     """A copy of the photo with the verdict's frame and word, and the findings.
 
     A finding's outline is drawn, else its box; one of the whole photo stands below the verdict. The heat map lies over
-    the photo.
+    the photo, and where something was found, its hot places have boxes.
     """
     import cv2
 
@@ -39,6 +40,9 @@ def draw_overlay(photo: Photo, verdict: Verdict, findings: Sequence[Finding], he
         cv2.polylines(marked, [corners], True, COLOURS[Verdict.NG], unit)
         above = ymin - _tag_size(text, unit)[1] - unit
         _tag(marked, text, xmin, above if above >= 0 else ymax + unit, unit)
+    for box in hot_boxes(heat_map, height, width) if heat_map is not None and findings else ():
+        xmin, ymin, xmax, ymax = map(round, box)
+        cv2.rectangle(marked, (xmin, ymin), (xmax - 1, ymax - 1), WHITE, unit)
     colour = COLOURS[verdict]
     cv2.rectangle(marked, (0, 0), (width - 1, height - 1), colour, 8 * unit)
     cv2.rectangle(marked, (0, 0), (word_width + 16 * unit, word_height + 16 * unit), colour, cv2.FILLED)

@@ -81,7 +81,7 @@ class Station:
         self._display = self._open_display()
         full = config.station.mode == "full"
         self._recorder = Recorder(
-            Judge(config.station.name, full, model.card.classes, model.card.run_id, model.sha256, self._rule),
+            Judge(config.station.name, full, model.card.names, model.card.run_id, model.sha256, self._rule),
             self._outbox,
             self._courier,
             self._display,

@@ -13,15 +13,19 @@ CARD_NAME = "sealpin.json"
 CARD_FORMAT = 1
 # Taken for a model of someone else's that tells none: what the Object Detection API's own programs show boxes from
 DEFAULT_THRESHOLD = 0.5
+# Of a thousand classes
+SHOWN = 12
 # What label files call a place that no class has; the first one is often the background's, which no operator counts
 PLACEHOLDERS = ("???", "", "background", "__background__")
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """sealpin.json. `thresholds` are scores in 0..1 by class; sizes are pixels; `resize` is "stretch": photo.py.
+    """sealpin.json. `thresholds` are scores in 0..1; sizes are pixels; `resize` is "stretch": photo.py.
 
-    `notice` are classes that are shown and do not reject; a card of an earlier sealpin has none.
+    `good` are the classes of good parts, where they have one. `thresholds` has what a finding can be called: every
+    other class, and `unsure` where the task can be. `notice` are those that are shown and do not reject. A card of an
+    earlier sealpin has neither good nor notice.
     """
 
     format: int
@@ -41,6 +45,12 @@ class ModelCard:
     quantisation: str
     sealpin_version: str
     notice: tuple[str, ...] = ()
+    good: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a finding or a good part can be called: the classes in their order, and then what is none."""
+        return (*self.classes, *(name for name in self.thresholds if name not in self.classes))
 
 
 def read_card(file: TfliteFile, name: str) -> ModelCard | None:
@@ -77,11 +87,13 @@ def read_card(file: TfliteFile, name: str) -> ModelCard | None:
         raise refuse("format {}, {}, {}, {}: made by a newer sealpin?".format(*made))
     if not card.classes or not all(isinstance(one, str) and one for one in card.classes):
         raise refuse(f"classes {card.classes}")
-    if len(set(card.classes)) < len(card.classes) or set(card.thresholds) != set(card.classes):
+    if len(set(card.classes)) < len(card.classes) or not set(card.thresholds) >= set(card.classes) - set(card.good):
         raise refuse("its thresholds are not those of its classes")
+    if not set(card.good) < set(card.classes) or set(card.good) & set(card.thresholds):
+        raise refuse(f"good {list(card.good)}, of classes {list(card.classes)}")
     if not all(map(_is_score, card.thresholds.values())):
         raise refuse(f"thresholds {dict(card.thresholds)}, which are no scores from 0 to 1")
-    if not all(name in card.classes for name in card.notice) or len(set(card.notice)) == len(card.classes):
+    if not all(name in card.thresholds for name in card.notice) or len(set(card.notice)) == len(card.thresholds):
         raise refuse(f"notice {list(card.notice)}, of classes {list(card.classes)}")
     return card
 
@@ -95,6 +107,7 @@ _KINDS = {
     "thresholds": dict,
     "metrics": dict,
     "notice": list,
+    "good": list,
 }
 
 
@@ -105,27 +118,18 @@ def _is_score(value: Any) -> bool:
 def card_for_foreign(
     file: TfliteFile,
     task: str,
-    labels: Sequence[str] | None,
-    count: int,
+    classes: tuple[str, ...],
+    good: tuple[str, ...],
+    categories: Sequence[str],
     height: int,
     width: int,
     input_type: str,
     name: str,
 ) -> ModelCard:
-    """A card for a model of someone else's of `count` classes, from its metadata and `labels`, which go before it.
+    """A card for a model of someone else's, whose findings are of these `categories`.
 
-    Raises InputError when it is known nowhere what the classes are called, or it is told wrongly.
+    Raises InputError when its metadata tell a threshold that is none.
     """
-    classes = tuple(_classes(labels or file.labels() or (), count))
-    told = len(labels or file.labels() or ())
-    if len(set(classes)) != count or len(classes) != count:
-        raise InputError(
-            "it is not known what this model's classes are called",
-            where=name,
-            found="a label twice" if told == count else f"{told} labels for {count} classes",
-            allowed="a text file with one label a line, in the order of the classes",
-            advice="name that file: --labels FILE",
-        )
     said = [one.score_threshold for one in file.output_metadata if one.score_threshold is not None]
     if not all(map(_is_score, said)):
         raise InputError("this model's metadata give no usable threshold", where=name, found=f"{said[0]}, not 0 to 1")
@@ -138,7 +142,7 @@ def card_for_foreign(
         colour="RGB",
         resize="stretch",
         interpolation="bilinear_tf1",
-        thresholds=dict.fromkeys(classes, said[0] if said else DEFAULT_THRESHOLD),
+        thresholds=dict.fromkeys(categories, said[0] if said else DEFAULT_THRESHOLD),
         threshold_chosen="by the model's metadata" if said else "the model tells none",
         run="",
         run_id="",
@@ -146,7 +150,64 @@ def card_for_foreign(
         metrics={},
         quantisation=f"input {input_type}",
         sealpin_version="",
+        good=good,
     )
+
+
+def foreign_classes(file: TfliteFile, labels: Sequence[str] | None, count: int, name: str) -> tuple[str, ...]:
+    """What the `count` classes of a model of someone else's are called: by `labels`, else by its metadata.
+
+    Raises InputError when it is known nowhere, or told wrongly; `name` stands in messages.
+    """
+    given = labels or file.labels() or ()
+    classes = tuple(_classes(given, count))
+    if len(set(classes)) != count or len(classes) != count:
+        raise InputError(
+            "it is not known what this model's classes are called",
+            where=name,
+            found="a label twice" if len(given) == count else f"{len(given)} labels for {count} classes",
+            allowed="a text file with one label a line, in the order of the classes",
+            advice="name that file: --labels FILE",
+        )
+    return classes
+
+
+def good_classes(
+    classes: Sequence[str], own: Sequence[str] | None, given: Sequence[str] | None, *, has_good: bool, name: str
+) -> tuple[str, ...]:
+    """Which of a model's classes are good: its `own`, or of a model that tells none the `given`.
+
+    Raises InputError when that is known nowhere, told twice and differently, or leaves nothing that is bad; `has_good`
+    is the task's.
+    """
+
+    def refuse(problem: str, found: str, allowed: str, advice: str) -> InputError:
+        return InputError(problem, where=name, found=found, allowed=allowed, advice=advice)
+
+    named, told = tuple(given or ()), ", ".join(given or ())
+    if own is not None and (given is None or set(own) == set(named)):
+        return tuple(own)
+    if not has_good:
+        if not named:
+            return ()
+        raise refuse(
+            "this model has no class of good parts", told, "nothing", "leave `good` out: good is where nothing is found"
+        )
+    if own is not None:
+        raise refuse(
+            "the model's good classes are others",
+            f"good {told or 'none'}",
+            f"good {', '.join(own) or 'none'}",
+            "leave `good` out, or export the model anew from a dataset with these good classes",
+        )
+    if not named or not set(named) < set(classes):
+        raise refuse(
+            "it is not known which of this model's classes are good",
+            f"good {told or 'none'}",
+            f"one or more of {', '.join(classes[:SHOWN])}{', ...' if len(classes) > SHOWN else ''}, and not all",
+            "name each: --good CLASS, on a station good = [...] in [model]",
+        )
+    return named
 
 
 def _classes(labels: Sequence[str], count: int) -> list[str]:

@@ -37,7 +37,6 @@ class Runtime:
         InputError for a file that takes no photo, or that the runtime refuses.
         """
         self._interpreter = load_interpreter(data, name, threads, keep_all=keep_all)
-        self.tensor: Tensor = self._interpreter.get_tensor
         (entry,) = self._interpreter.get_input_details()
         shape, self.input_type = tuple(int(side) for side in entry["shape"]), entry["dtype"].__name__
         if len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or self.input_type not in INPUT_TYPES:
@@ -45,6 +44,7 @@ class Runtime:
             raise model_refused(name, found, "one RGB photo, [1, height, width, 3]")
         self.height, self.width = shape[1:3]
         self._input = entry["index"]
+        self._scales = {one["index"]: one["quantization"] for one in self._interpreter.get_output_details()}
         self._table = _byte_table(file, self.input_type, entry["quantization"], name)
 
     def prepare(self, photo: Photo) -> npt.NDArray[Any]:
@@ -54,6 +54,12 @@ class Runtime:
         pixels = stretch(photo, self.height, self.width)
         # A table of 256 entries instead of arithmetic on every pixel
         return (pixels if self._table is None else np.asarray(cv2.LUT(pixels, self._table)))[None]
+
+    def tensor(self, index: int) -> npt.NDArray[Any]:
+        """What a tensor holds after a run; of an output with quantised numbers, what they stand for."""
+        values: npt.NDArray[Any] = self._interpreter.get_tensor(index)
+        scale, zero_point = self._scales.get(index, (0.0, 0))
+        return (values.astype(np.float32) - zero_point) * np.float32(scale) if scale else values
 
     def invoke(self, pixels: npt.NDArray[Any]) -> None:
         """Run the network on prepared pixels."""

@@ -75,10 +75,11 @@ class Operator:
 
 @dataclass(frozen=True)
 class TfliteFile:
-    """A TFLite file's own account of itself. Tensors by index, in the graph's order."""
+    """A TFLite file's own account of itself. Tensors by index, in the graph's order; `shapes` has one for each."""
 
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
     operators: tuple[Operator, ...]
     input_metadata: tuple[TensorMetadata, ...]
     output_metadata: tuple[TensorMetadata, ...]
@@ -121,6 +122,7 @@ def read_tflite(data: bytes, name: str) -> TfliteFile:
         return TfliteFile(
             inputs=graph.integers(1),
             outputs=graph.integers(2),
+            shapes=tuple(tensor.integers(0) for tensor in graph.records(0)),
             operators=tuple(
                 Operator(
                     custom[one.number(0, numbers.Uint32Flags)],

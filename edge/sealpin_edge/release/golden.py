@@ -19,7 +19,7 @@ from ..files import parse_json, read_text
 from ..model.photo import Photo, read_photo
 from ..tasks.finding import Edges, Finding
 from ..tasks.model import Model
-from ..tasks.verdict import Rule, Verdict, counted, judge
+from ..tasks.verdict import UNSURE, Rule, Verdict, counted, judge
 from .bundle import check_unpacked
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def proven_model(config: StationConfig) -> tuple[Model, Rule]:
     Raises InputError when it is not, or when the photos are no longer those that came with it.
     """
     check_unpacked(config.folder)
-    model = Model(config.model.file)
+    model = Model(config.model.file, good=config.model.good)
     if model.sha256 != config.model.sha256:
         raise InputError(
             "this is not the model that the station was given",
@@ -127,7 +127,10 @@ def _finding(found: Mapping[str, Any]) -> Finding:
 
 
 def _same(found: Sequence[Finding], known: Sequence[Finding], rule: Rule, side: int) -> bool:
-    """Whether each known finding is found, and nothing else that counts for certain."""
+    """Whether each known finding is found, and nothing else that counts for certain.
+
+    Beside a defect that has a name, how little the part is sure to be good is left out, as by `counted`.
+    """
     left = list(found)
     for one in known:
         near = [
@@ -140,7 +143,9 @@ def _same(found: Sequence[Finding], known: Sequence[Finding], rule: Rule, side: 
         if not near:
             return False
         left.remove(near[0])
-    return not any(other.score >= rule.thresholds[other.category] + SCORE_TOLERANCE for other in left)
+    surely = Rule({name: score + SCORE_TOLERANCE for name, score in rule.thresholds.items()}, rule.notice)
+    named = any(one.category != UNSURE for one in known)
+    return not any(other in left and not (named and other.category == UNSURE) for other in counted(found, surely))
 
 
 def _same_place(one: Edges | None, other: Edges | None, tolerance_px: float) -> bool:

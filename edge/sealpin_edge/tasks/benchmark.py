@@ -58,10 +58,12 @@ def benchmark(
     photos: int,
     photo: Photo | None = None,
     labels: Sequence[Sequence[str] | None] = (),
+    good: Sequence[str] | None = None,
 ) -> list[Timing]:
     """Time each model with each number of threads over so many photos.
 
-    `labels` are each model's, for one that carries none. All photos are `photo`, or a made-up one of 1024x1024. How
+    `labels` are each model's, for one that carries none; `good` are the classes of good parts, of those that do not
+    tell. All photos are `photo`, or a made-up one of 1024x1024. How
     much a model finds on it, and then suppresses, is a part of its time. Raises InputError for a model that cannot be
     run.
     """
@@ -70,7 +72,7 @@ def benchmark(
     try:
         for model, own in zip_longest(models, labels):
             for count in threads:
-                workers.append(_Worker(model, count, own, jpeg))
+                workers.append(_Worker(model, count, own, good, jpeg))
                 workers[-1].load()  # one after the other: loading would disturb another's loading
         load = Load(*(worker.pid for worker in workers))
         for _ in range(0, photos, PHOTOS_A_ROUND):
@@ -147,10 +149,12 @@ def _processor() -> str:
 class _Worker:
     """One model on its runtime in a process of its own."""
 
-    def __init__(self, model: Path, threads: int, labels: Sequence[str] | None, jpeg: bytes) -> None:
+    def __init__(
+        self, model: Path, threads: int, labels: Sequence[str] | None, good: Sequence[str] | None, jpeg: bytes
+    ) -> None:
         spawn = get_context("spawn")
         self._connection, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_work, args=(theirs, model, threads, labels, jpeg), daemon=True)
+        self._process = spawn.Process(target=_work, args=(theirs, model, threads, labels, good, jpeg), daemon=True)
         self._process.start()
         theirs.close()
         self._model = model
@@ -205,13 +209,20 @@ class _Worker:
         return dict(answer)
 
 
-def _work(connection: Connection, path: Path, threads: int, labels: Sequence[str] | None, jpeg: bytes) -> None:
+def _work(
+    connection: Connection,
+    path: Path,
+    threads: int,
+    labels: Sequence[str] | None,
+    good: Sequence[str] | None,
+    jpeg: bytes,
+) -> None:
     """Load the model; then, for each number received, judge so many photos and answer with seconds and memory."""
     from .model import Model
 
     began = time.perf_counter()
     try:
-        model = Model(path, threads, labels)
+        model = Model(path, threads, labels, good)
     except SealpinError as error:
         connection.send(error)
         return

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import NoJudgement
+from ..model.card import ModelCard
 from ..model.runtime import Tensor, model_refused
 from ..model.tflite_file import Operator, TfliteFile
 from .finding import Edges, Finding, Reading
@@ -23,6 +24,8 @@ class Detect:
 
     takes: ClassVar = f"an SSD detector that ends in {DETECTION_OPERATOR}"
     operators: ClassVar = frozenset({DETECTION_OPERATOR})
+    has_boxes: ClassVar = True
+    has_good: ClassVar = False
     outputs: ClassVar = ("boxes", "classes", "scores", "count")
 
     def __init__(self, file: TfliteFile, name: str) -> None:
@@ -39,6 +42,11 @@ class Detect:
         """Whether a file that does not tell its task is a detector."""
         return DETECTION_OPERATOR in file.custom_operators
 
+    @staticmethod
+    def categories(classes: Sequence[str], good: Sequence[str]) -> tuple[str, ...]:
+        """Each class: a part is good when nothing is found on it."""
+        return tuple(classes)
+
     @property
     def roles(self) -> dict[int, str]:
         """What each of the tensors that are read is, by its index."""
@@ -54,12 +62,13 @@ class Detect:
             return wanted
         return self.classes if self.classes <= MOST_THREADS else 1
 
-    def read(self, tensor: Tensor, classes: Sequence[str], height: int, width: int) -> Reading:
+    def read(self, tensor: Tensor, card: ModelCard, height: int, width: int) -> Reading:
         """The last run's boxes in a photo of `height` and `width` pixels, and inside it.
 
         What lies wholly outside it is no less certain: its box is on the photo's edge. Raises NoJudgement when the
         network gave something that is no number.
         """
+        classes = card.classes
         boxes, labels, scores, counted = map(tensor, self._operator.outputs)
         # Slots past the count are uninitialised memory
         count = int(counted.reshape(-1)[0])

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError, NoJudgement, in_words
-from ..model.card import CARD_NAME, ModelCard, card_for_foreign, read_card
+from ..model.card import CARD_NAME, ModelCard, card_for_foreign, foreign_classes, good_classes, read_card
 from ..model.photo import Photo
 from ..model.runtime import Runtime, model_refused, read_model
 from ..model.tflite_file import TfliteFile, read_tflite
@@ -23,7 +23,7 @@ from .task import TASKS, task_of
 from .verdict import Rule, Thresholds, check_rule, with_thresholds
 
 # What runtime, NumPy and our own look-ups raise on a file whose parts do not fit together
-_UNUSABLE = (ValueError, RuntimeError, TypeError, KeyError, OverflowError, MemoryError, NoJudgement)
+_UNUSABLE = (ValueError, RuntimeError, TypeError, KeyError, OverflowError, MemoryError)
 
 
 class Model:
@@ -33,8 +33,14 @@ class Model:
     took.
     """
 
-    def __init__(self, path: Path, threads: int | None = None, labels: Sequence[str] | None = None) -> None:
-        """Load and warm a model file; `labels` name the classes of a file that does not.
+    def __init__(
+        self,
+        path: Path,
+        threads: int | None = None,
+        labels: Sequence[str] | None = None,
+        good: Sequence[str] | None = None,
+    ) -> None:
+        """Load and warm a model file; `labels` name the classes of a file that does not, and `good` the good ones.
 
         `threads` is the number of cores unless given, at most 4; a task may need others (Task.threads).
 
@@ -45,11 +51,21 @@ class Model:
         self.sha256 = hashlib.sha256(data).hexdigest()
         file = read_tflite(data, name)
         try:
-            self._load(file, data, name, threads or min(4, os.cpu_count() or 1), labels)
+            self._load(file, data, name, threads or min(4, os.cpu_count() or 1), labels, good)
+        except NoJudgement as error:
+            raise model_refused(name, f"{error.problem} ({error.found})" if error.found else error.problem) from None
         except _UNUSABLE as error:
             raise model_refused(name, in_words(error)) from None
 
-    def _load(self, file: TfliteFile, data: bytes, name: str, threads: int, labels: Sequence[str] | None) -> None:
+    def _load(
+        self,
+        file: TfliteFile,
+        data: bytes,
+        name: str,
+        threads: int,
+        labels: Sequence[str] | None,
+        good: Sequence[str] | None,
+    ) -> None:
         own = read_card(file, name)
         if own and labels:
             raise InputError("this model carries its own labels", where=name, found=", ".join(own.classes))
@@ -58,13 +74,18 @@ class Model:
         self.least_score, self.threads = task.least_score, task.threads(threads)
         self._runtime = runtime = Runtime(data, file, name, self.threads, keep_all=task.keep_all)
         height, width = runtime.height, runtime.width
+        classes = own.classes if own else foreign_classes(file, labels, task.classes, name)
+        good = good_classes(classes, own.good if own else None, good, has_good=task.has_good, name=name)
+        categories = task.categories(classes, good)
         self.card: ModelCard = own or card_for_foreign(
-            file, kind, labels, task.classes, height, width, runtime.input_type, name
+            file, kind, classes, good, categories, height, width, runtime.input_type, name
         )
         if (self.card.input_height, self.card.input_width) != (height, width):
             raise model_refused(name, f"input {[1, height, width, 3]}, and {CARD_NAME} tells another size")
         if len(self.card.classes) != task.classes:
             raise model_refused(name, f"{task.classes} classes, and {CARD_NAME} tells {len(self.card.classes)}")
+        if set(self.card.thresholds) != set(categories):
+            raise model_refused(name, f"thresholds of {', '.join(self.card.thresholds)}", ", ".join(categories))
         began = time.perf_counter()
         self.read(np.zeros((height, width, 3), np.uint8))
         self.warm_up_s = time.perf_counter() - began
@@ -92,6 +113,16 @@ class Model:
         check_rule(rule, where.format("notice"))
         return rule
 
+    def check_boxes(self, where: str) -> None:
+        """Raise InputError for a model that gives no boxes; `where` is what was to be done with them."""
+        if not self._task.has_boxes:
+            raise InputError(
+                "this model gives no boxes: what it finds is said of the whole photo",
+                where=where,
+                found=f"a model to {self.card.task}",
+                allowed="a model that gives boxes",
+            )
+
     def read(self, photo: Photo) -> Reading:
         """What it says of a photo [height, width, 3], boxes in the photo's pixels and inside it, surest first.
 
@@ -110,5 +141,5 @@ class Model:
 
     def interpret(self, height: int, width: int) -> Reading:
         """What the last run says, for a photo of that many pixels; see `read`."""
-        reading = self._task.read(self._runtime.tensor, self.card.classes, height, width)
+        reading = self._task.read(self._runtime.tensor, self.card, height, width)
         return Reading(sorted(reading.findings, key=lambda one: -one.score), reading.heat_map)

@@ -6,6 +6,7 @@ from typing import ClassVar, Protocol
 from ..model.card import ModelCard
 from ..model.runtime import Tensor, model_refused
 from ..model.tflite_file import TfliteFile
+from .classify import Classify
 from .detect import Detect
 from .finding import Reading
 
@@ -20,6 +21,10 @@ class Task(Protocol):
     """What kind of file it reads, in words."""
     operators: ClassVar[frozenset[str]]
     """The operators that are no built-ins of TensorFlow Lite and that its files may have."""
+    has_boxes: ClassVar[bool]
+    """Whether each finding has a box; else the whole photo is meant."""
+    has_good: ClassVar[bool]
+    """Whether a part is good by a class of its own; else by nothing being found."""
     classes: int
     """How many classes the file's outputs tell."""
     least_score: float
@@ -34,6 +39,10 @@ class Task(Protocol):
     def fits(cls, file: TfliteFile) -> bool:
         """Whether a file that does not tell its task, as others' do not, is of this one."""
 
+    @staticmethod
+    def categories(classes: Sequence[str], good: Sequence[str]) -> tuple[str, ...]:
+        """What its findings can be called, of a model with these classes, of which some are `good`."""
+
     @property
     def roles(self) -> Mapping[int, str]:
         """What each of the tensors that are read is, by its index."""
@@ -41,14 +50,14 @@ class Task(Protocol):
     def threads(self, wanted: int) -> int:
         """With how many threads the file runs right where so many are wanted."""
 
-    def read(self, tensor: Tensor, classes: Sequence[str], height: int, width: int) -> Reading:
-        """What the last run says of a photo of `height` and `width` pixels, surest first; `classes` by their number.
+    def read(self, tensor: Tensor, card: ModelCard, height: int, width: int) -> Reading:
+        """What the last run says of a photo of `height` and `width` pixels, of the model that the card is of.
 
         Raises NoJudgement when the network gave something that is no number, or a class that there is not.
         """
 
 
-TASKS: dict[str, type[Task]] = {"detect": Detect}
+TASKS: dict[str, type[Task]] = {"detect": Detect, "classify": Classify}
 """By the name that sealpin.json has for it."""
 
 

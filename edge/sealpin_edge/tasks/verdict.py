@@ -1,7 +1,7 @@
 """OK, NG or NOT INSPECTED. There is no fourth, and no default."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from enum import Enum
 from math import isfinite
 
@@ -10,6 +10,8 @@ from .finding import Finding
 
 Thresholds = float | Mapping[str, float]
 """What a user may give: one score for all categories, or some by their name; the others keep their own."""
+UNSURE = "unsure"
+"""What a part is called by a task that is not sure that it is good; its score is how little."""
 # Not 0: a part without any box would be bad by the number and good by the rule
 ALLOWED_THRESHOLD = "a score above 0, at most 1"
 
@@ -101,7 +103,14 @@ def check_rule(rule: Rule, where: str) -> None:
     categories = ", ".join(rule.thresholds)
     for name in sorted(rule.notice - set(rule.thresholds)):
         raise InputError("the model knows no such category", where=where, found=name, allowed=categories)
-    if rule.notice >= set(rule.thresholds):
+    if UNSURE in rule.notice:
+        raise InputError(
+            "with this parts pass of which nobody knows whether they are good",
+            where=where,
+            found=UNSURE,
+            allowed=", ".join(name for name in rule.thresholds if name != UNSURE),
+        )
+    if rule.notice >= set(rule.thresholds) - {UNSURE}:
         raise InputError(
             "with this no part would ever be rejected",
             where=where,
@@ -110,9 +119,24 @@ def check_rule(rule: Rule, where: str) -> None:
         )
 
 
-def counted(findings: Iterable[Finding], rule: Rule) -> tuple[Finding, ...]:
-    """The findings that count: those with a score of at least their category's threshold."""
-    return tuple(found for found in findings if found.score >= rule.thresholds[found.category])
+def weighed(findings: Sequence[Finding], notice: Set[str]) -> Sequence[Finding]:
+    """The findings, and of doubt only as much as no category that is shown alone explains."""
+    if not notice or not any(one.category == UNSURE for one in findings):
+        return findings
+    known = sum(one.score for one in findings if one.category in notice)
+    return [replace(one, score=max(one.score - known, 0.0)) if one.category == UNSURE else one for one in findings]
+
+
+def counted(findings: Sequence[Finding], rule: Rule) -> tuple[Finding, ...]:
+    """The findings that count: those with a score of at least their category's threshold.
+
+    Where one that rejects has a name, doubt has nothing to add.
+    """
+    pairs = zip(findings, weighed(findings, rule.notice), strict=True)
+    found = [one for one, weight in pairs if weight.score >= rule.thresholds[one.category]]
+    if any(one.category != UNSURE and one.category not in rule.notice for one in found):
+        return tuple(one for one in found if one.category != UNSURE)
+    return tuple(found)
 
 
 def judge(findings: Sequence[Finding], rule: Rule) -> tuple[Verdict, tuple[Finding, ...]]:

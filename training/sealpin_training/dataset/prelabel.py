@@ -34,6 +34,7 @@ def prelabel(photos: Path, model_file: Path, threshold: Thresholds | None = None
     used.
     """
     model = Model(model_file)
+    model.check_boxes(str(model_file))
     files = find_files(photos)
     if not files.photos:
         raise InputError("no photos here", where=str(photos), allowed="photos that end in " + ", ".join(PHOTO_ENDINGS))

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sealpin_edge.tasks.finding import Finding
+from sealpin_edge.tasks.verdict import weighed
 
 ESCAPE_COST = 10.0
 # How far up the gap between good and bad parts a threshold lies
@@ -35,7 +36,7 @@ def part_scores(found: Sequence[Sequence[Finding]], classes: Sequence[str], noti
         if not all(isfinite(one.score) for one in detections):
             scores[part] = np.inf
             continue
-        for one in detections:
+        for one in weighed(detections, notice):
             if one.category not in notice:
                 column = classes.index(one.category)
                 scores[part, column] = max(scores[part, column], one.score)
