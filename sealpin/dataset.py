@@ -31,6 +31,19 @@ recipe_option = click.option(
 workers_option = click.option("--workers", type=click.IntRange(1), help="Processes; one for each core unless given.")
 
 
+task_option = click.option(
+    "--task", type=click.Choice(["detect", "classify"]), default="detect", show_default=True,
+    help="What the photos are to train: boxes, or a class for each whole photo, by folders, a table, masks or boxes.",
+)  # fmt: skip
+good_option = click.option(
+    "--good",
+    multiple=True,
+    metavar="CLASS",
+    callback=lambda _context, _option, names: tuple(filter(None, names)) if names else None,
+    help='With --task classify: a class of good parts; else what sounds so. Repeatable; "" for none.',
+)
+
+
 @click.group(cls=Ordered, short_help="Check, repair, look at and convert photos and labels.")
 def dataset() -> None:
     """Make, check, convert and look at datasets.
@@ -56,16 +69,27 @@ def synth(out: Path, parts: int, seed: int) -> None:
 @dataset.command(short_help="Tell all that is wrong with photos and labels.")
 @click.argument("src", type=PATH)
 @classes_option
+@task_option
+@good_option
 @recipe_option
 @workers_option
 @json_option
-def check(src: Path, classes: str, recipe: Path | None, workers: int | None, as_json: bool) -> None:
+def check(
+    src: Path,
+    classes: str,
+    task: str,
+    good: tuple[str, ...] | None,
+    recipe: Path | None,
+    workers: int | None,
+    as_json: bool,
+) -> None:
     """Look at every photo and label below SRC and tell everything that is wrong. Exit code 1 if there is an error."""
     from sealpin_training.dataset.survey import survey
     from sealpin_training.parallel import workers as processes
 
     with processes(workers) as pool:
-        found = survey(src, _rules(classes, recipe), pool)
+        rules = _rules(classes, recipe, task, good)
+        found = survey(src, rules, pool)
     errors, warnings = found.count("error"), found.count("warning")
     photos = sum(entry.photo is not None for entry in found.source.entries)
     answer(
@@ -78,7 +102,7 @@ def check(src: Path, classes: str, recipe: Path | None, workers: int | None, as_
         },
         as_json,
         f"{_findings_text(found.findings)}{photos} photos, labels in {found.source.format} format: "
-        f"{errors} errors, {warnings} warnings, {found.count('note')} notes\n{_after_check(found, src, classes)}",
+        f"{errors} errors, {warnings} warnings, {found.count('note')} notes\n{_after_check(found, src, rules)}",
     )
     if errors:
         raise click.exceptions.Exit(1)
@@ -89,9 +113,20 @@ def check(src: Path, classes: str, recipe: Path | None, workers: int | None, as_
 @click.argument("out", type=PATH)
 @click.option("--rename", multiple=True, metavar="OLD=NEW", help="Give a class another name; may be given again.")
 @classes_option
+@task_option
+@good_option
 @workers_option
 @json_option
-def fix(src: Path, out: Path, rename: tuple[str, ...], classes: str, workers: int | None, as_json: bool) -> None:
+def fix(
+    src: Path,
+    out: Path,
+    rename: tuple[str, ...],
+    classes: str,
+    task: str,
+    good: tuple[str, ...] | None,
+    workers: int | None,
+    as_json: bool,
+) -> None:
     """Write a repaired copy of SRC, labels as labelImg XML, into the new folder OUT, and list every change.
 
     SRC itself is never touched. With labels of another format this is the way to labelImg.
@@ -101,8 +136,9 @@ def fix(src: Path, out: Path, rename: tuple[str, ...], classes: str, workers: in
     from sealpin_training.dataset.fix import fix as fix_folder
 
     new_names = _pairs(rename, "--rename")
-    kept, changes = fix_folder(src, out, rename=new_names, rules=_rules(classes, None), processes=workers)
-    labelled = any(out.rglob("*.xml"))
+    rules = _rules(classes, None, task, good)
+    kept, changes = fix_folder(src, out, rename=new_names, rules=rules, processes=workers)
+    labelled = rules.whole or any(out.rglob("*.xml"))
     lines = [
         printable(
             f"{change.file}{f' object {change.object}' if change.object else ''}: {change.change} ({change.kind})"
@@ -118,11 +154,7 @@ def fix(src: Path, out: Path, rename: tuple[str, ...], classes: str, workers: in
                 *lines,
                 *more,
                 f"{kept} photos in {out}, {len(changes)} changes, all in {out / 'changes.csv'}",
-                *(
-                    [f"next: sealpin dataset check {quote(out)}" + _same_classes(classes, new_names)]
-                    if labelled
-                    else []
-                ),
+                *([f"next: sealpin dataset check {quote(out)}" + _renamed(rules, new_names).words] if labelled else []),
                 *([f"next: sealpin label {quote(out)}"] if kept and not labelled else []),
             ]
         ),
@@ -131,12 +163,23 @@ def fix(src: Path, out: Path, rename: tuple[str, ...], classes: str, workers: in
 
 @dataset.command(short_help="Tell how many, how large and where boxes are.")
 @click.argument("src", type=PATH)
+@task_option
+@good_option
 @recipe_option
 @click.option("--report", type=PATH, metavar="HTML", help="Also write a page with charts and examples.")
 @force_option
 @workers_option
 @json_option
-def stats(src: Path, recipe: Path | None, report: Path | None, force: bool, workers: int | None, as_json: bool) -> None:
+def stats(
+    src: Path,
+    task: str,
+    good: tuple[str, ...] | None,
+    recipe: Path | None,
+    report: Path | None,
+    force: bool,
+    workers: int | None,
+    as_json: bool,
+) -> None:
     """Tell what is below SRC: counts, sizes of boxes against the recipe's anchors, where they sit, good and bad."""
     from sealpin_training.dataset.report import table, write_report
     from sealpin_training.dataset.stats import statistics
@@ -148,7 +191,7 @@ def stats(src: Path, recipe: Path | None, report: Path | None, force: bool, work
     check_place(report, force=force, ending=".html")
     anchors = [Anchors.of(load_recipe(recipe))] if recipe else [Anchors(), Anchors(320, 320)]
     with processes(workers) as pool:
-        found = survey(src, _rules("", None), pool)
+        found = survey(src, _rules("", None, task, good), pool)
     inputs = [statistics(found, one) for one in anchors]
     told = []
     if found.count("error"):
@@ -163,12 +206,14 @@ def stats(src: Path, recipe: Path | None, report: Path | None, force: bool, work
 @dataset.command(short_help="Draw photos with their boxes onto contact sheets.")
 @click.argument("src", type=PATH)
 @click.argument("out", type=PATH)
+@task_option
+@good_option
 @workers_option
-def preview(src: Path, out: Path, workers: int | None) -> None:
+def preview(src: Path, out: Path, task: str, good: tuple[str, ...] | None, workers: int | None) -> None:
     """Draw every photo below SRC with its boxes onto contact sheets (PNG) in the new folder OUT."""
     from sealpin_training.dataset.preview import preview as draw
 
-    sheets = draw(src, out, processes=workers)
+    sheets = draw(src, out, _rules("", None, task, good), processes=workers)
     click.echo(f"{sheets} sheets: {out / 'sheet-001.png'}" + (f" to {sheets:03d}" if sheets > 1 else ""))
 
 
@@ -216,6 +261,8 @@ def prelabel(photos: Path, model: Path, threshold: "Thresholds | None", as_json:
 @click.option("--unlabelled", type=click.Choice(["leave", "good"]), default="leave", show_default=True,
               help="Leave photos without labels out, or take them as good parts.")  # fmt: skip
 @classes_option
+@task_option
+@good_option
 @workers_option
 @json_option
 def convert(
@@ -227,6 +274,8 @@ def convert(
     keep: Path | None,
     unlabelled: str,
     classes: str,
+    task: str,
+    good: tuple[str, ...] | None,
     workers: int | None,
     as_json: bool,
 ) -> None:
@@ -239,10 +288,10 @@ def convert(
     from sealpin_training.dataset.convert import convert as convert_folder
     from sealpin_training.dataset.manifest import load_dataset
 
-    plan = Plan(_pairs(merge, "--merge"), seed, group, keep, unlabelled == "good", _rules(classes, None))
+    plan = Plan(_pairs(merge, "--merge"), seed, group, keep, unlabelled == "good", _rules(classes, None, task, good))
     result, found = convert_folder(src, out, plan, processes=workers)
     counts = ", ".join(f"{count} {split}" for split, count in result.counts.items())
-    told, good = [], sum(result.counts.values()) - len(result.bad)
+    told, good_parts = [], sum(result.counts.values()) - len(result.bad)
     waiting = found.unlabelled & found.unplaced
     if waiting:
         told.append(f"{len(waiting)} photos left out until a person has looked at them: sealpin label {quote(src)}")
@@ -269,7 +318,7 @@ def convert(
     answer(
         {
             "photos": result.counts,
-            "good": good,
+            "good": good_parts,
             "classes": result.classes,
             "digest": result.digest,
             "unlabelled": len(found.unlabelled),
@@ -279,7 +328,7 @@ def convert(
         "\n".join(
             [
                 *told,
-                f"{out}: {counts} photos, {good} of them good parts; classes {', '.join(result.classes)};"
+                f"{out}: {counts} photos, {good_parts} of them good parts; classes {', '.join(result.classes)};"
                 f" digest {result.digest[:12]}",
                 following,
             ]
@@ -287,12 +336,12 @@ def convert(
     )
 
 
-def _after_check(found: "Survey", src: Path, classes: str) -> str:
+def _after_check(found: "Survey", src: Path, rules: "Rules") -> str:
     """The line of the next command: it does what the findings' advice says, and holds the folder against the same."""
     from sealpin_training.dataset.faults import KINDS
 
     kinds = {one.kind for one in found.findings if one.severity == "error"}
-    same_classes = _same_classes(classes)
+    same_classes = rules.words
     if not kinds:
         return f"next: sealpin dataset convert {quote(src)} OUT" + same_classes
     if kinds == {"no-boxes"} and found.source.format == "voc":
@@ -303,27 +352,31 @@ def _after_check(found: "Survey", src: Path, classes: str) -> str:
     return f"next: sealpin dataset fix {quote(src)} OUT" + " --rename OLD=NEW" * told_by_name + same_classes
 
 
-def _same_classes(classes: str, renamed: Mapping[str, str] | None = None) -> str:
-    names = dict.fromkeys((renamed or {}).get(name, name) for name in _class_names(classes))
-    from sealpin_training.dataset.survey import Rules
+def _renamed(rules: "Rules", renamed: Mapping[str, str]) -> "Rules":
+    """The rules for a copy in which classes have other names."""
+    from dataclasses import replace
 
-    return Rules(classes=tuple(names)).words
+    classes = dict.fromkeys(renamed.get(name, name) for name in rules.classes)
+    good = None if rules.good is None else tuple(dict.fromkeys(renamed.get(name, name) for name in rules.good))
+    return replace(rules, classes=tuple(classes), good=good)
 
 
 def _class_names(classes: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in classes.split(",") if name.strip())
 
 
-def _rules(classes: str, recipe: Path | None) -> "Rules":
-    from sealpin_training.dataset.survey import Rules
+def _rules(classes: str, recipe: Path | None, task: str, good: tuple[str, ...] | None) -> "Rules":
+    from sealpin_training.dataset.survey import INPUT_SIZE, WHOLE_INPUT_SIZE, Rules
 
-    names = _class_names(classes)
+    names, whole = _class_names(classes), task == "classify"
+    if good is not None and not whole:
+        raise click.UsageError("--good belongs to --task classify: a part with boxes is good when it has none")
     if recipe is None:
-        return Rules(classes=names)
+        return Rules(WHOLE_INPUT_SIZE if whole else INPUT_SIZE, names, whole, good)
     from sealpin_training.tasks.task import load_recipe
 
     found = load_recipe(recipe)
-    return Rules((found.width, found.height), names)
+    return Rules((found.width, found.height), names, whole, good)
 
 
 def _pairs(given: tuple[str, ...], option: str) -> Mapping[str, str]:

@@ -54,6 +54,9 @@ def compare(first: RawLabels, other: RawLabels, photo: str) -> Fault:
 
     Edges may differ by what formats lose: whole pixels, counts from 1, shares with few digits.
     """
+    if first.category != other.category:
+        classes = (f"{one.category or 'no class'} in {one.file}" for one in (first, other))
+        return Fault(other.file, "class-differs", f"{photo}: {', '.join(classes)}")
     width, height = first.size or other.size or (0, 0)
     if not width and first.relative != other.relative:
         found = f"{photo}: no size is given to compare them with {first.file}"

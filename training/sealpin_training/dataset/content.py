@@ -8,11 +8,22 @@ from .labels import LabelledPhoto
 
 @dataclass(frozen=True)
 class Content:
-    """`members`: the positions in `photos` of each split's. `categories`: what each is called in the dataset."""
+    """`members`: the positions in `photos` of each split's. `categories`: what each is called in the dataset.
+
+    Where photos have a class as a whole, `good` are those of good parts; the first is that of photos that name none.
+    """
 
     photos: Sequence[LabelledPhoto]
     members: Mapping[str, Sequence[int]]
     categories: Mapping[str, str]
+    whole: bool = False
+    good: tuple[str, ...] = ()
+
+    def category(self, photo: LabelledPhoto) -> str:
+        """What a photo's class as a whole is called in the dataset; "" where they have none."""
+        if not self.whole:
+            return ""
+        return self.categories[photo.category] if photo.category else self.good[0]
 
     @property
     def classes(self) -> list[str]:

@@ -13,6 +13,7 @@ from sealpin_edge.files import new_folder
 
 from ..parallel import workers
 from .content import Content
+from .labels import LabelledPhoto
 from .manifest import Dataset, load_dataset, write_manifest
 from .names import check_classes
 from .records import write_shards
@@ -51,7 +52,8 @@ def convert(src: Path, out: Path, plan: Plan | None = None, *, processes: int | 
         raise_all(errors, hint=f"sealpin dataset check {quote(src)}{plan.rules.words}")
         categories = _categories(found, plan)
         members = _members(found, categories, plan, kept)
-        content = Content(found.photos, members, categories)
+        good = tuple(dict.fromkeys(categories.get(name, name) for name in found.good))
+        content = Content(found.photos, members, categories, plan.rules.whole, good)
         check_sums = write_shards(partial, src, content, pool)
         write_manifest(
             partial, content, check_sums, {"seed": plan.seed, "merge": dict(plan.merge), "group": plan.group}
@@ -61,7 +63,7 @@ def convert(src: Path, out: Path, plan: Plan | None = None, *, processes: int | 
 
 def _categories(found: Survey, plan: Plan) -> dict[str, str]:
     """What each category is called in the dataset."""
-    names = sorted(found.named)
+    names = sorted(set(found.named) | _unnamed(found, plan))
     for old in sorted(set(plan.merge) - set(names)):
         raise InputError(
             "no box has the category to merge",
@@ -80,6 +82,20 @@ def _categories(found: Survey, plan: Plan) -> dict[str, str]:
                 allowed=repr(other),
             )
     return merged
+
+
+def _unnamed(found: Survey, plan: Plan) -> set[str]:
+    """The class of the photos of good parts that name none, if there are any."""
+    if not plan.rules.whole:
+        return set()
+    unnamed = any(not photo.category and _is_taken(photo, found, plan) for photo in found.photos)
+    return set(found.good[:1]) if unnamed else set()
+
+
+def _is_taken(photo: LabelledPhoto, found: Survey, plan: Plan) -> bool:
+    """Whether a photo is to be in the dataset."""
+    taken_as_good = plan.unlabelled_good and photo.name not in found.unplaced
+    return taken_as_good or photo.name not in found.unlabelled
 
 
 def _check_homes(pairs: Iterable[tuple[str, str]], homes: Mapping[str, str]) -> None:
@@ -104,9 +120,9 @@ def _members(found: Survey, categories: Mapping[str, str], plan: Plan, kept: Map
     """The positions of each split's photos: as the folders say, as they were, or dealt."""
     parts, positions, homes = [], [], {}
     for position, photo in enumerate(found.photos):
-        taken_as_good = plan.unlabelled_good and photo.name not in found.unplaced
-        if taken_as_good or photo.name not in found.unlabelled:
-            parts.append(Part(photo.name, tuple(sorted({categories[box.category] for box in photo.boxes}))))
+        if _is_taken(photo, found, plan):
+            named = {photo.category} if photo.category else {box.category for box in photo.boxes}
+            parts.append(Part(photo.name, tuple(sorted({categories[name] for name in named}))))
             positions.append(position)
             if home := kept.get(photo.sha256) or kept.get(photo.name):
                 homes[photo.name] = home

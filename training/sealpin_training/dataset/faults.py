@@ -278,6 +278,56 @@ KINDS: dict[str, Kind] = {
     "class-few": Kind(
         "warning", "this class has too few boxes to learn", "20 and more", "label more, or fold it: --merge OLD=NEW"
     ),
+    "class-differs": Kind(
+        "error",
+        "this photo is given two classes",
+        "one class for each photo",
+        "remove the wrong line, or the wrong folder's copy",
+        "leave the photo out",
+    ),
+    "folders-mixed": Kind(
+        "note",
+        "every folder has marked and unmarked photos, so that folders are no classes",
+        "a folder for each class",
+        "masks tell what is good; with a table of file and class, that does",
+    ),
+    "class-rare": Kind(
+        "warning", "this class has too few photos to learn", "20 and more", "take more, or fold it: --merge OLD=NEW"
+    ),
+    "class-alone": Kind(
+        "error", "there is one class, and nothing to tell it from", "two and more", "bring photos of the others"
+    ),
+    "good-missing": Kind(
+        "error",
+        "no class is called as good parts are",
+        "a class of good parts, by which a part is OK",
+        'name it: --good CLASS; with --good "" no part is ever OK',
+    ),
+    "good-none": Kind(
+        "warning", "no class is good: every part will be NG", "a class of good parts", "name it: --good CLASS"
+    ),
+    "good-ambiguous": Kind(
+        "error",
+        "several classes are called as good parts are",
+        "one, or those that are named",
+        "name each that is good: --good CLASS; or make them one: --merge OLD=NEW",
+    ),
+    "good-unknown": Kind(
+        "error", "no photo has a class that is said to be good", "a class of this folder", "correct --good"
+    ),
+    "good-alone": Kind(
+        "error", "all classes are good: no part would ever be rejected", "a class of bad parts", "correct --good"
+    ),
+    "good-marked": Kind(
+        "error",
+        "this photo's class is good, and something is marked on it",
+        "no marks on a good part",
+        "move it to its class, or remove the marks",
+        "leave the photo out",
+    ),
+    "mask-without-photo": Kind(
+        "error", "this mask has no photo", "a photo of the same name", "bring the photo, or remove the mask"
+    ),
     "box-missing": Kind("error", "this object has no box", "<bndbox> with four edges", LABEL_AGAIN, "drop the object"),
     "box-crowd": Kind(
         "warning",

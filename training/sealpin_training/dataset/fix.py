@@ -25,7 +25,7 @@ from .boxes import check_boxes, clip
 from .duplicates import Groups
 from .faults import KINDS, Fault
 from .formats import voc
-from .labels import RawLabels, RawObject
+from .labels import LabelledPhoto, RawLabels, RawObject
 from .photos import PhotoFacts, inspect_photo, open_picture
 from .source import Entry, Source
 from .survey import Rules, Survey, survey
@@ -54,13 +54,14 @@ class Orders:
     """What the whole folder decides for its photos.
 
     Their names in the copy, which to leave out and why, which are no good parts though nothing is found on them, and
-    what classes are called.
+    what classes are called. `whole`: photos have a class each, and lie in folders of that name.
     """
 
     names: Mapping[str, str]
     left_out: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     unplaced: frozenset[str] = frozenset()
     classes: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = False
 
 
 def fix(
@@ -72,6 +73,8 @@ def fix(
     processes: int | None = None,
 ) -> tuple[int, list[Change]]:
     """Write a repaired copy of `src`, labels as labelImg XML, to the new folder `out`, and `changes.csv` into it.
+
+    Where photos have a class as a whole, they lie in a folder of its name instead, and boxes and masks are left behind.
 
     `rename` gives classes other names. Returns the number of photos in the copy and the changes. Raises InputError when
     `rename` names a class that no object has.
@@ -87,7 +90,7 @@ def fix(
                 found=old,
                 allowed=", ".join(sorted(found.named)),
             )
-        orders = _orders(found, rename or {})
+        orders = _orders(found, rename or {}, whole=bool(rules and rules.whole))
         changes += [
             Change(one.file, one.number, one.kind, one.found, "left out")
             for one in found.source.findings
@@ -108,16 +111,24 @@ def fix(
     return kept, changes
 
 
-def _orders(found: Survey, rename: Mapping[str, str]) -> Orders:
+def _orders(found: Survey, rename: Mapping[str, str], *, whole: bool) -> Orders:
     left_out: dict[str, tuple[str, str]] = {}
     for one in found.findings:
-        if one.kind in ("photo-duplicate", "photo-good-and-bad"):
+        if one.kind in ("photo-duplicate", "photo-good-and-bad", "good-marked"):
             left_out[one.file] = (one.kind, one.found)
     left_out |= _one_split_each(found)
+    classes = {name: rename.get(instead, instead) for name, (_, instead) in found.wrong.items() if instead} | dict(
+        rename
+    )
     names: dict[str, str] = {}
     taken: set[str] = set()
     for photo in found.photos:
         stem, ending = os.path.splitext(photo.name)
+        if whole:
+            folder = _class_folder(found, photo, classes)
+            if not folder:
+                left_out.setdefault(photo.name, ("photo-unlabelled", "no class"))
+            stem = f"{folder}/{os.path.basename(stem)}"
         right = {"jpeg": (".jpg", ".jpeg", ".jpe", ".jfif")}.get(photo.encoding, (".png",))
         stem = unicodedata.normalize("NFC", stem.encode(errors="replace").decode())
         name = wanted = stem + (ending if ending.lower() in right else right[0])
@@ -127,8 +138,16 @@ def _orders(found: Survey, rename: Mapping[str, str]) -> Orders:
             name = f"{os.path.splitext(wanted)[0]}_{number}{os.path.splitext(wanted)[1]}"
         taken.add(os.path.splitext(name)[0])
         names[photo.name] = name
-    classes = {name: rename.get(instead, instead) for name, (_, instead) in found.wrong.items() if instead}
-    return Orders(names, left_out, frozenset(found.unplaced), {**classes, **rename})
+    return Orders(names, left_out, frozenset(found.unplaced), classes, whole)
+
+
+def _class_folder(found: Survey, photo: LabelledPhoto, classes: Mapping[str, str]) -> str:
+    """The folder of a photo in the copy, by its split and its class as a whole; "" for one without."""
+    good = next(iter(found.good), "") if photo.name not in found.unlabelled | found.unplaced else ""
+    category = photo.category or good
+    name = classes.get(category, category).replace("/", "_").replace("\\", "_").lstrip(".")
+    split = found.folder_split.get(photo.name, "")
+    return f"{split}/{name}" if split and name else name
 
 
 def _one_split_each(found: Survey) -> dict[str, tuple[str, str]]:
@@ -192,6 +211,8 @@ def _repair_one(source: Source, orders: Orders, out: Path, entry: Entry, changes
     if name != entry.photo:
         changes.append(Change(entry.photo, None, "name", entry.photo, f"renamed {name}"))
     width, height = _copy_photo(source.root / entry.photo, target, facts, changed)
+    if orders.whole:
+        return True
     if labels is None:
         if entry.photo not in orders.unplaced:
             return True

@@ -49,7 +49,8 @@ class RawObject(NamedTuple):
 class RawLabels:
     """What a label file says of one photo, unchecked; None where it says nothing.
 
-    `file` is its name below the folder. `relative`: edges are shares of the photo's size, not pixels. `proposed`: by a
+    `category` is the class of the photo as a whole, "" where only objects are told. `file` is its name below the
+    folder. `relative`: edges are shares of the photo's size, not pixels. `proposed`: by a
     model, and no person has confirmed them.
     """
 
@@ -62,6 +63,7 @@ class RawLabels:
     depth: int | None = None
     relative: bool = False
     proposed: bool = False
+    category: str = ""
 
     @property
     def tells_of_objects(self) -> bool:
@@ -97,7 +99,10 @@ Given = str | RawLabels
 
 
 class LabelledPhoto(NamedTuple):
-    """One checked photo. `name` is its path below the source folder, with forward slashes; `encoding` jpeg or png."""
+    """One checked photo. `name` is its path below the source folder, with forward slashes; `encoding` jpeg or png.
+
+    `category` is the class of the photo as a whole, where it has one.
+    """
 
     name: str
     sha256: str
@@ -105,11 +110,14 @@ class LabelledPhoto(NamedTuple):
     height: int
     encoding: str
     packed: bytes
+    category: str = ""
 
     @classmethod
-    def of(cls, name: str, sha256: str, size: tuple[int, int], encoding: str, boxes: Iterable[Box]) -> "LabelledPhoto":
+    def of(
+        cls, name: str, sha256: str, size: tuple[int, int], encoding: str, boxes: Iterable[Box], category: str = ""
+    ) -> "LabelledPhoto":
         """A photo of (width, height) with these boxes, which are packed: there may be many photos in memory."""
-        return cls(name, sha256, *size, encoding, marshal.dumps([tuple(box) for box in boxes]))
+        return cls(name, sha256, *size, encoding, marshal.dumps([tuple(box) for box in boxes]), category)
 
     @property
     def boxes(self) -> tuple[Box, ...]:

@@ -26,7 +26,8 @@ class Dataset:
 
     `splits`: the split of each photo by name, and by its bytes' SHA-256. `check_sums`: the CRC-32C of each photo's
     record by name; datasets of an earlier sealpin have none. `bad`: the names of the photos with
-    boxes. `task`: what it can be trained for.
+    boxes, or of a class that is not good. `task`: what it can be trained for. `good`: the classes of good parts, where
+    photos have a class as a whole.
     """
 
     folder: Path
@@ -37,6 +38,7 @@ class Dataset:
     check_sums: Mapping[str, int]
     bad: frozenset[str] = frozenset()
     task: str = "detect"
+    good: tuple[str, ...] = ()
 
     def changes(self, earlier: "Dataset") -> list[str]:
         """What is no longer as in an earlier dataset of the same photos, in lines for people."""
@@ -58,20 +60,26 @@ def write_manifest(folder: Path, content: Content, check_sums: Mapping[str, int]
     counts = {}
     with open(folder / "dataset.json", "w", encoding="utf-8") as file, tempfile.TemporaryFile("w+") as photos:
         for split in SPLITS:
-            boxes, good = Counter[str](), 0
+            boxes, whole, good = Counter[str](), Counter[str](), 0
             for photo in content.of(split):
                 marked = [(content.categories[box.category], *box[1:]) for box in photo.boxes]
-                digest.update(json.dumps([split, photo.name, photo.sha256, marked]).encode())
+                category = content.category(photo)
+                told = [split, photo.name, photo.sha256, marked, *([category] if category else [])]
+                digest.update(json.dumps(told).encode())
+                whole.update([category] if category else [])
                 boxes.update(category for category, *_ in marked)
-                good += not marked
+                good += category in content.good if category else not marked
                 line = {"name": photo.name, "split": split, "sha256": photo.sha256, "boxes": len(marked)}
+                line |= {"class": category} if category else {}
                 line["crc32c"] = check_sums[photo.name]
                 photos.write(("" if not photos.tell() else ",\n") + "  " + json.dumps(line, ensure_ascii=False))
             counts[split] = {"photos": len(content.members[split]), "good": good, "boxes": dict(sorted(boxes.items()))}
+            counts[split] |= {"classes": dict(sorted(whole.items()))} if whole else {}
         summary = {
             "format": FORMAT,
-            "task": "detect",
+            "task": "classify" if content.whole else "detect",
             "classes": classes,
+            **({"good": content.good} if content.whole else {}),
             "digest": digest.hexdigest(),
             **settings,
             "counts": counts,
@@ -87,7 +95,7 @@ def load_dataset(folder: Path) -> Dataset:
     """Read a converted dataset's dataset.json. Raises InputError when the folder is none, or its label map changed."""
     try:
         summary: dict[str, Any] = parse_json(read_text(folder / "dataset.json"))
-        photos = summary["photos"]
+        photos, good = summary["photos"], tuple(map(str, summary.get("good", ())))
         dealt = Counter(photo["split"] for photo in photos)
         if any(dealt[name] != summary["counts"][name]["photos"] for name in SPLITS):
             raise ValueError("photos were moved by hand")
@@ -98,9 +106,12 @@ def load_dataset(folder: Path) -> Dataset:
             str(summary["digest"]),
             {str(photo[key]): str(photo["split"]) for key in ("sha256", "name") for photo in photos},
             {str(photo["name"]): int(photo["crc32c"]) for photo in photos if "crc32c" in photo},
-            frozenset(str(photo["name"]) for photo in photos if photo.get("boxes")),
+            frozenset(str(photo["name"]) for photo in photos if _is_bad(photo, good)),
             str(summary.get("task", "detect")),  # an earlier sealpin knew no other
+            good,
         )
+        if not set(good) <= set(dataset.classes):
+            raise ValueError("good classes that there are not")
         label_map = read_text(folder / "label_map.pbtxt")
     except (OSError, ValueError, OverflowError, KeyError, TypeError):
         raise InputError(
@@ -117,6 +128,10 @@ def load_dataset(folder: Path) -> Dataset:
             advice="put the old label map back, or convert the dataset again",
         )
     return dataset
+
+
+def _is_bad(photo: Mapping[str, Any], good: Sequence[str]) -> bool:
+    return photo["class"] not in good if "class" in photo else bool(photo.get("boxes"))
 
 
 def _label_map(classes: Sequence[str]) -> str:

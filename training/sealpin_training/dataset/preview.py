@@ -22,14 +22,15 @@ BACKGROUND = 30
 COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167), (0, 114, 178))
 
 
-def preview(src: Path, out: Path, *, processes: int | None = None) -> int:
+def preview(src: Path, out: Path, rules: Rules | None = None, *, processes: int | None = None) -> int:
     """Write every photo of `src` with its boxes onto `sheet-001.png` and so on in the new folder `out`.
 
     Returns the number of sheets. Photos that cannot be decoded and boxes with errors are not shown.
     """
     with new_folder(out, src) as folder, workers(processes) as pool:
-        found = survey(src, Rules(), pool)
-        names = sorted({box.category for photo in found.photos for box in photo.boxes})
+        found = survey(src, rules or Rules(), pool)
+        boxed = {box.category for photo in found.photos for box in photo.boxes}
+        names = sorted(boxed | {photo.category for photo in found.photos if photo.category})
         each = COLUMNS * ROWS
         pages = [found.photos[start : start + each] for start in range(0, len(found.photos), each)]
         with progress_bar(len(pages), "preview", "sheet") as bar:
@@ -74,6 +75,8 @@ def _tile(root: Path, photo: LabelledPhoto, names: Sequence[str]) -> Photo:
         cv2.rectangle(tile, (left + xmin - 1, top + ymin - 1), (left + xmax, top + ymax), colour, 2)
         at = (left + xmin, top + ymin - 4 if ymin > 14 else top + ymax + 12)
         _write_text(tile, box.category, at, colour)
+    if photo.category:
+        _write_text(tile, photo.category, (4, 16), COLOURS[names.index(photo.category) % len(COLOURS)])
     _write_text(tile, photo.name[-44:], (4, TILE + CAPTION - 8), (220, 220, 220))
     return tile
 

@@ -29,17 +29,31 @@ _NOT_THESE = "these are not the records that were converted together"
 
 @dataclass(frozen=True)
 class Record:
-    """One photo read back from a shard: the file's bytes and its boxes in pixels."""
+    """One photo read back from a shard: the file's bytes and its boxes in pixels.
+
+    `category` is its class as a whole, where photos have one, and `is_good` whether that is one of good parts.
+    """
 
     name: str
     data: bytes
     width: int
     height: int
     boxes: tuple[Box, ...]
+    category: str = ""
+    is_good: bool = False
+
+    @property
+    def defects(self) -> tuple[str, ...]:
+        """The categories that its labels tell of; none for a good part."""
+        if self.category:
+            return () if self.is_good else (self.category,)
+        return tuple(dict.fromkeys(box.category for box in self.boxes))
 
     @property
     def told(self) -> str:
         """Its labels in words."""
+        if self.category:
+            return self.category
         boxes = (f"{box.category} {box.xmin:.0f},{box.ymin:.0f} to {box.xmax:.0f},{box.ymax:.0f}" for box in self.boxes)
         return "; ".join(boxes) or "no boxes"
 
@@ -70,7 +84,7 @@ def write_shards(folder: Path, src: Path, content: Content, pool: Workers) -> di
     numbers = {name: content.classes.index(label) + 1 for name, label in content.categories.items()}
     check_sums: dict[str, int] = {}
     with progress_bar(sum(map(len, content.members.values())), "write", "photo") as bar:
-        for written in pool.map(partial(_write, src, content.categories, numbers), shards(), 1):
+        for written in pool.map(partial(_write, src, replace(content, photos=(), members={}), numbers), shards(), 1):
             check_sums |= written
             bar.update(len(written))
     return check_sums
@@ -108,7 +122,7 @@ class RecordFile(Sequence[Record]):
         path, number, start, length = self._places[index]
         where = f"{path}: record {number}"
         data = read_data(path, start, length, where)
-        record = _record(data, self._classes, where)
+        record = _record(data, self._classes, self._dataset.good, where)
         if self._dataset.splits.get(record.name) != self._split:
             found = f"{record.name!r}, which dataset.json does not count to {self._split}"
             raise damaged(where, found, _NOT_THESE)
@@ -144,7 +158,7 @@ def _shard_name(split: str, number: int, count: int) -> str:
     return f"{split}-{number:05d}-of-{count:05d}.tfrecord"
 
 
-def _record(raw: bytes, classes: Sequence[str], where: str) -> Record:
+def _record(raw: bytes, classes: Sequence[str], good: Sequence[str], where: str) -> Record:
     """A record of its bytes, which may come from anywhere. Raises InputError when they are none that we write."""
     tf = tensorflow()
     from google.protobuf.message import DecodeError
@@ -169,8 +183,14 @@ def _record(raw: bytes, classes: Sequence[str], where: str) -> Record:
         )
         if not all(0 <= box.xmin <= box.xmax <= width and 0 <= box.ymin <= box.ymax <= height for box in boxes):
             raise ValueError("a box that is none, or reaches out of the photo")
-        record = Record(name.decode(), data, width, height, boxes)
+        whole = [text.decode() for text in features["image/class/text"].bytes_list.value]
+        category = whole[0] if whole else ""
+        record = Record(name.decode(), data, width, height, boxes, category, category in good)
         numbered = list(zip(labels, names, strict=True))
+        numbered += [
+            (number + 1, text)
+            for number, text in zip(features["image/class/label"].int64_list.value, whole, strict=True)
+        ]
     except (DecodeError, ValueError, IndexError, RecursionError) as error:
         raise damaged(where, str(error), "this record is none of sealpin's") from None
     for label, text in numbered:
@@ -186,21 +206,19 @@ def _record(raw: bytes, classes: Sequence[str], where: str) -> Record:
     return record
 
 
-def _write(src: Path, categories: Mapping[str, str], numbers: Mapping[str, int], shards: list[Shard]) -> dict[str, int]:
+def _write(src: Path, content: Content, numbers: Mapping[str, int], shards: list[Shard]) -> dict[str, int]:
     """Write whole shards; returns the check sum of each photo's record."""
     check_sums = {}
     for shard in shards:
         with open(shard.path, "wb") as file:
             for index, photo in enumerate(shard.photos, start=shard.first):
-                data = _example(src, photo, index, categories, numbers)
+                data = _example(src, photo, index, content, numbers)
                 file.write(frame(data))
                 check_sums[photo.name] = check_sum(data)
     return check_sums
 
 
-def _example(
-    src: Path, photo: LabelledPhoto, index: int, categories: Mapping[str, str], numbers: Mapping[str, int]
-) -> bytes:
+def _example(src: Path, photo: LabelledPhoto, index: int, content: Content, numbers: Mapping[str, int]) -> bytes:
     with open(os.path.join(src, photo.name), "rb") as file:
         data = file.read()
     if hashlib.sha256(data).hexdigest() != photo.sha256:
@@ -211,8 +229,19 @@ def _example(
         )
     boxes, width, height = photo.boxes, photo.width, photo.height
     name = photo.name.encode(errors="replace")
-    return example(
+    categories, whole = content.categories, content.category(photo)
+    # From 0, as TF-Vision's classification counts, while the Object Detection API's label map counts from 1
+    of_whole = (
         {
+            "image/class/text": texts([whole.encode()]),
+            "image/class/label": ints([content.classes.index(whole)]),
+        }
+        if whole
+        else {}
+    )
+    return example(
+        of_whole
+        | {
             "image/height": ints([height]),
             "image/width": ints([width]),
             "image/filename": texts([name]),

@@ -1,6 +1,5 @@
 """A folder of photos and labels, opened: which format its labels have, and which labels each photo has."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +14,8 @@ from .files import PHOTO_ENDINGS, find_files
 from .formats import FORMATS
 from .formats.foreign import tell_namesakes
 from .labels import Given, LabelSource, RawLabels
+from .whole import find as whole
 
-SPLIT_NAMES = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
-    "testing": "test",
-}  # fmt: skip
 PASSED_OVER = ("labels-not-read", "labels-aside", "file-passed-over", "file-unreadable")
 SHOWN = 5
 
@@ -78,10 +74,11 @@ class Source:
         return replace(self, entries=(), findings=())
 
 
-def open_source(root: Path) -> Source:
+def open_source(root: Path, whole_good: str = "") -> Source:
     """Find the photos below `root` and their labels. The format that labels most photos goes before the others.
 
-    Raises InputError, which says what was looked for, when the folder has no photos or no labels.
+    Where photos are to have a class as a whole, `whole_good` is what good ones are called; boxes tell it, or else
+    what `whole` finds. Raises InputError, which says what was looked for, when the folder has no photos or no labels.
     """
     files = find_files(root)
     if not files.photos:
@@ -93,17 +90,21 @@ def open_source(root: Path) -> Source:
             advice="name the folder that holds the photos and their labels",
         )
     tell_namesakes(files)
+    of_whole = whole.find_whole(files, whole_good) if whole_good else {}
     given: list[LabelSource] = [labels for module in FORMATS.values() if (labels := module.find(files))]
     given.sort(key=lambda labels: len(labels.of_photo), reverse=True)
-    labelled = {photo for labels in given for photo in labels.of_photo}
+    labelled = {photo for labels in given for photo in labels.of_photo} | set(of_whole)
     tell_asides(files, [photo for photo in files.photos if photo not in labelled])
+    if of_whole:
+        boxed = any(labels.of_photo for labels in given)
+        given = [*given, LabelSource(whole.FORMAT, of_whole)] if boxed else [LabelSource(whole.FORMAT, of_whole)]
     if not given:
         passed_over = [f"{one.file}: {one.found}" for one in files.findings if one.kind in PASSED_OVER]
         raise InputError(
             "no labels here",
             where=str(root),
             found="; ".join([f"{len(files.photos)} photos", *passed_over[:SHOWN]]),
-            allowed="; ".join(module.LOOKS_LIKE for module in FORMATS.values()),
+            allowed="; ".join([whole.LOOKS_LIKE] * bool(whole_good) + [one.LOOKS_LIKE for one in FORMATS.values()]),
             hint=f"sealpin label {quote(root)}",
         )
     chosen, *others = given
@@ -130,14 +131,3 @@ def _without_strangers(root: Path, labels: LabelSource) -> LabelSource:
     read = FORMATS[labels.format].read
     orphans = [name for name in labels.orphans if read(root, name, labels.classes, labels.keypoints).objects]
     return replace(labels, orphans=orphans)
-
-
-def split_by_folder(names: Sequence[str]) -> dict[str, str]:
-    """The split of each photo that lies below a folder called train, val (valid) or test."""
-    found = {}
-    for name in names:
-        for part in os.path.dirname(name).lower().split("/"):
-            if part in SPLIT_NAMES:
-                found[name] = SPLIT_NAMES[part]
-                break
-    return found

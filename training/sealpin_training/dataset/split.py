@@ -1,6 +1,7 @@
 """Which photo goes to train, val and test: the same every time, each kind of part in each split, no shot in two."""
 
 import hashlib
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,11 @@ from .duplicates import Groups
 
 SPLITS = ("train", "val", "test")
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
+# What other people call them
+SPLIT_NAMES = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
+    "testing": "test",
+}  # fmt: skip
 
 
 class Part(NamedTuple):
@@ -63,6 +69,17 @@ def split(
         for unit in sorted(strata[stratum], key=lambda unit: _lot(seed, photos[unit[0]].name)):
             give(unit, None)
     return dealt
+
+
+def split_by_folder(names: Sequence[str]) -> dict[str, str]:
+    """The split of each photo that lies below a folder called train, val (valid) or test."""
+    found = {}
+    for name in names:
+        for part in os.path.dirname(name).lower().split("/"):
+            if part in SPLIT_NAMES:
+                found[name] = SPLIT_NAMES[part]
+                break
+    return found
 
 
 def same_part(names: Sequence[str], pattern: str) -> list[tuple[int, int]]:

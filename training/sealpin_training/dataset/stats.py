@@ -62,7 +62,7 @@ class Stats:
     """A dataset in figures.
 
     `photo_sizes`: how many photos of each width and height. `heat`: [HEAT_CELLS, HEAT_CELLS], how many boxes cover each
-    place of the photo.
+    place of the photo. `whole`: photos by their class as a whole, where they have one.
     """
 
     photos: int
@@ -73,6 +73,7 @@ class Stats:
     classes: dict[str, ClassStats]
     heat: npt.NDArray[np.int64]
     anchors: Anchors
+    whole: dict[str, int]
 
     @property
     def bad(self) -> int:
@@ -101,6 +102,7 @@ class Stats:
                 for name, one in self.classes.items()
             },
             "heat_map": self.heat.tolist(),
+            **({"whole": self.whole} if self.whole else {}),
         }  # fmt: skip
 
 
@@ -120,14 +122,23 @@ def statistics(found: Survey, anchors: Anchors) -> Stats:
     labelled = [photo for photo in found.photos if photo.name not in found.unlabelled]
     return Stats(
         photos=len(found.photos),
-        good=sum(not photo.boxes and photo.name not in found.unplaced for photo in labelled),
+        good=sum(_is_good(photo, found) for photo in labelled),
         unlabelled=len(found.unlabelled),
         photo_sizes=dict(Counter((photo.width, photo.height) for photo in found.photos).most_common()),
         boxes_per_photo=dict(sorted(Counter(len(photo.boxes) for photo in labelled).items())),
         classes={name: ClassStats(photos_of[name], rows, anchors.best_overlap(rows)) for name, rows in arrays.items()},
         heat=heat,
         anchors=anchors,
+        whole=dict(sorted(Counter(photo.category or found.good[0] for photo in labelled).items()))
+        if found.good
+        else {},
     )
+
+
+def _is_good(photo: LabelledPhoto, found: Survey) -> bool:
+    if photo.category:
+        return photo.category in found.good
+    return not photo.boxes and photo.name not in found.unplaced
 
 
 def _relative(photo: LabelledPhoto) -> Floats:

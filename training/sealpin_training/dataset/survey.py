@@ -24,13 +24,15 @@ from .files import PHOTO_ENDINGS, namesake
 from .labels import Box, LabelledPhoto
 from .names import check_classes, sounds_good
 from .photos import FINGERPRINT, PhotoFacts, inspect_photo
-from .source import Entry, Source, open_source, split_by_folder
-from .split import SPLITS
+from .source import Entry, Source, open_source
+from .split import SPLITS, split_by_folder
 from .spool import Photos
 from .twins import Known, copies_of_bad_parts, find_twins
+from .whole.check import GOOD, check_whole, class_of, contradictions
 
 CHUNK = 32
 INPUT_SIZE = (640, 640)  # of the recipes of the original line
+WHOLE_INPUT_SIZE = (224, 224)  # of classifiers
 LEAST_BOX_PX = 8
 LEAST_BOXES = 20
 # In a listing: a row that was cut off, or the rows of two photos under one name
@@ -45,15 +47,24 @@ _MASK = re.compile(r"(?:^|[/_. -])(?:masks?|ground_?truth)(?:[/_. -]|$)", re.IGN
 
 @dataclass(frozen=True)
 class Rules:
-    """What a dataset is held against: the model's input (width, height, pixels), and the classes if they are known."""
+    """What a dataset is held against: the model's input (width, height, pixels), and the classes if they are known.
+
+    `whole`: each photo has one class as a whole, be it by its boxes. `good` are the classes of good parts then, None
+    where nobody named them.
+    """
 
     input_size: tuple[int, int] = INPUT_SIZE
     classes: tuple[str, ...] = ()
+    whole: bool = False
+    good: tuple[str, ...] | None = None
 
     @property
     def words(self) -> str:
-        """The classes as a command's last words, with a blank before; "" when they are not known."""
-        return f" --classes {quote(','.join(self.classes))}" if self.classes else ""
+        """The rules as a command's last words, with a blank before; "" when there are none."""
+        told = [f"--classes {quote(','.join(self.classes))}"] if self.classes else []
+        told += ["--task classify"] if self.whole else []
+        told += [f"--good {quote(name)}" for name in (self.good or [""])] if self.good is not None else []
+        return "".join(f" {words}" for words in told)
 
 
 @dataclass
@@ -66,7 +77,8 @@ class Survey:
     photo, or of which a copy is bad: no good parts, whatever else is taken for one. `twins`: pairs of positions in
     `photos` of the same shot. `folder_split`: the split of each photo where the folders give one. `named`: the
     photos of each class name as it is written, one for each object. `wrong`: the class names that are wrong, with
-    the fault and what to use instead.
+    the fault and what to use instead. `good`: the classes of good parts, where photos have a class as a whole; the
+    first is that of labelled photos without one.
     """
 
     source: Source
@@ -78,6 +90,7 @@ class Survey:
     folder_split: dict[str, str] = field(default_factory=dict)
     named: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     wrong: dict[str, tuple[str, str]] = field(default_factory=dict)
+    good: tuple[str, ...] = ()
 
     def count(self, severity: str) -> int:
         """How many findings are that bad."""
@@ -102,7 +115,7 @@ class Looked(NamedTuple):
 
 def survey(src: Path, rules: Rules, pool: Workers) -> Survey:
     """Look at everything below `src`. Raises InputError when it holds no photos, or no labels."""
-    source = open_source(src)
+    source = open_source(src, (*(rules.good or ()), GOOD)[0] if rules.whole else "")
     result = Survey(source, findings=list(source.findings))
     grey = []
     lost: list[str] = []
@@ -123,13 +136,14 @@ def survey(src: Path, rules: Rules, pool: Workers) -> Survey:
                         result.unplaced.add(one.photo.name)
             bar.update(len(looked))
         split = _check_split(result)
-        known = Known(result.photos, result.unlabelled, result.unplaced, result.folder_split)
+        classes = _check_whole(result, rules) if rules.whole else _check_classes(result, rules)
+        known = Known(result.photos, result.unlabelled, result.unplaced, result.folder_split, result.good)
         pairs = find_twins(known, prints)
         result.unplaced |= copies_of_bad_parts(known, pairs)
         result.unplaced |= _in_doubt(result, lost)
     if len(grey) < len(result.photos):
         result.findings += [Fault(name, "photo-grey", "1 channel") for name in grey]
-    result.findings += _check_classes(result, rules)
+    result.findings += classes
     result.twins = [pair.at for pair in pairs]
     result.findings += [*split, *(pair.finding for pair in pairs)]
     order = {kind: number for number, kind in enumerate(KINDS)}
@@ -156,6 +170,7 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
     findings = facts.findings
     labels = source.read(entry)
     boxes: tuple[Box, ...] = ()
+    category = ""
     other_size: list[Fault] = []
     if labels is None:
         findings.append(Fault(name, "photo-unlabelled", "no label file of this name"))
@@ -178,12 +193,19 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
         findings += faults
         refused = {fault.number for fault in faults if fault.severity == "error"}
         numbers = [item.number for item in labels.objects if item.number not in refused]
-        findings += _check_scale(labels.file, zip(numbers, boxes, strict=False), facts.width, facts.height, rules)
+        findings += (
+            []
+            if rules.whole
+            else _check_scale(labels.file, zip(numbers, boxes, strict=False), facts.width, facts.height, rules)
+        )
+        if rules.whole:
+            category = class_of(labels.category, boxes, rules.good)
+            boxes = tuple(box._replace(category=category) for box in boxes)
         if other_size:
             boxes = ()  # nobody knows where they are on this photo
         if labels.proposed:
             findings.append(Fault(labels.file, "labels-proposed", f"{len(boxes)} boxes"))
-            boxes = ()
+            boxes, category = (), ""
     photo = None
     if facts.width:
         scale = max(rules.input_size[0] / facts.width, rules.input_size[1] / facts.height)
@@ -191,10 +213,12 @@ def _look_at(source: Source, rules: Rules, entry: Entry, name: str, facts: Photo
             allowed = f"half of {rules.input_size[0]}x{rules.input_size[1]} and more"
             findings.append(Fault(name, "photo-small", f"{facts.width}x{facts.height}", allowed=allowed))
         encoding = {"JPEG": "jpeg", "PNG": "png"}.get(facts.encoding, facts.encoding)
-        photo = LabelledPhoto.of(name, facts.sha256, (facts.width, facts.height), encoding, boxes)
+        photo = LabelledPhoto.of(name, facts.sha256, (facts.width, facts.height), encoding, boxes, category)
     labelled = labels is not None and not labels.proposed
     names = [item.name for item in labels.objects] if labels and not labels.proposed else []
-    unplaced = not boxes and (
+    if rules.whole:
+        names = [category] if category else []
+    unplaced = not (boxes or category) and (
         labels.tells_of_objects or labels.proposed if labels else any(one.kind == "photo-mask" for one in findings)
     )
     return Looked(name, photo, labelled, unplaced, facts.channels == 1, findings, names)
@@ -241,7 +265,7 @@ def _in_doubt(result: Survey, lost: list[str]) -> set[str]:
     return {
         photo.name
         for photo in result.photos
-        if not photo.boxes
+        if not (photo.boxes or photo.category)
         and (any_of_them or namesake(photo.name) in about or ((about or gaps) and photo.name in result.unlabelled))
     }
 
@@ -300,6 +324,16 @@ def _check_classes(result: Survey, rules: Rules) -> list[Fault]:
     if labelled and all(photo.boxes for photo in labelled):
         findings.append(Fault(".", "no-good-parts", f"{len(labelled)} labelled photos, all with boxes"))
     return findings
+
+
+def _check_whole(result: Survey, rules: Rules) -> list[Fault]:
+    counts = {name: len(photos) for name, photos in result.named.items()}
+    others = sum(
+        not photo.category and photo.name not in result.unlabelled and photo.name not in result.unplaced
+        for photo in result.photos
+    )
+    result.wrong, result.good, findings = check_whole(counts, rules.good, others=others, allowed=rules.classes)
+    return [*findings, *contradictions(result.photos, result.good)]
 
 
 def _check_split(result: Survey) -> list[Fault]:

@@ -10,15 +10,21 @@ from .labels import LabelledPhoto
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of the photos by name: `unlabelled`, `unplaced` as in Survey, and the `split` that folders give."""
+    """What is known of the photos by name: `unlabelled`, `unplaced` as in Survey, and the `split` that folders give.
+
+    `good` are the classes of good parts, where photos have a class as a whole.
+    """
 
     photos: Sequence[LabelledPhoto]
     unlabelled: Set[str]
     unplaced: Set[str]
     split: Mapping[str, str]
+    good: Sequence[str] = ()
 
     def is_bad(self, photo: LabelledPhoto) -> bool:
         """Its labels tell of objects, even if none of them is among the boxes."""
+        if photo.category:
+            return photo.category not in self.good
         return bool(photo.boxes) or (photo.name in self.unplaced and photo.name not in self.unlabelled)
 
     def across(self, one: LabelledPhoto, other: LabelledPhoto) -> bool:
@@ -28,7 +34,11 @@ class Known:
     def agree(self, one: LabelledPhoto, other: LabelledPhoto) -> bool:
         """They have the same boxes, and the same doubt."""
         boxes, others = (sorted((box.category, *box.edges) for box in each.boxes) for each in (one, other))
-        return boxes == others and (one.name in self.unplaced) == (other.name in self.unplaced)
+        return (
+            one.category == other.category
+            and boxes == others
+            and (one.name in self.unplaced) == (other.name in self.unplaced)
+        )
 
 
 @dataclass(frozen=True)

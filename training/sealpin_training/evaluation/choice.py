@@ -123,7 +123,7 @@ def _chosen(
     else:
         cost = ESCAPE_COST if choice.escape_cost is None else choice.escape_cost
         # Of a class that val does not show, only its false alarms are known: they must not raise its threshold
-        labelled = {box.category for record in records for box in record.boxes}
+        labelled = {name for record in records for name in record.defects}
         movable = {place for place, name in enumerate(run.classes) if name in labelled - notice}
         thresholds = dict(zip(run.classes, map(float, thresholds_by_class(scores, bad, movable, cost)), strict=True))
         how = f"least cost on val, an escape counted as {cost:g} false rejects"

@@ -207,7 +207,7 @@ class _Judged:
     name: str
     score: Score
     wrong: list[bool]
-    truth: list[tuple[str, tuple[Box, ...]]]
+    truth: list[tuple[str, str, tuple[Box, ...]]]
 
     @classmethod
     def of(cls, run: Run, evaluation: Evaluation, records: Sequence[Record]) -> "_Judged":
@@ -216,7 +216,7 @@ class _Judged:
             run.name,
             evaluation.score,
             [record.name in mistaken for record in records],
-            [(record.name, record.boxes) for record in records],
+            [(record.name, record.category, record.boxes) for record in records],
         )
 
 

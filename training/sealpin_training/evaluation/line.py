@@ -67,8 +67,8 @@ def escapes_and_rejects(verdicts: Sequence[Verdict], bad: Sequence[bool]) -> tup
 
 
 def bad_parts(records: Sequence[Record], notice: Set[str]) -> list[bool]:
-    """Which parts are bad in truth: those with a labelled box of a category that rejects."""
-    return [any(box.category not in notice for box in record.boxes) for record in records]
+    """Which parts are bad in truth: those with a label of a category that rejects."""
+    return [not set(record.defects) <= notice for record in records]
 
 
 def outcomes(scores: npt.NDArray[np.float64], bad: Sequence[bool], thresholds: Sequence[float]) -> list[Outcome]:
