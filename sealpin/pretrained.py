@@ -15,7 +15,7 @@ def pretrained() -> None:
 @json_option
 def list_names(as_json: bool) -> None:
     """The models that can be fetched, and those that are there."""
-    from sealpin_training.tasks.detect.pretrained import FOLDER, NAMES
+    from sealpin_training.pretrained import FOLDER, NAMES
 
     here = {name: (FOLDER / name / "checkpoint").is_dir() for name in NAMES}
     text = "\n".join(f"{name}{'  (here)' if there else ''}" for name, there in here.items())
@@ -29,8 +29,8 @@ def list_names(as_json: bool) -> None:
 @json_option
 def get(name: str, url: str | None, sha256: str | None, as_json: bool) -> None:
     """Fetch NAME from the Object Detection API's model zoo into pretrained/. A download that was cut goes on."""
-    from sealpin_training.tasks.detect.pretrained import ZOO
-    from sealpin_training.tasks.detect.pretrained import get as get_model
+    from sealpin_training.pretrained import ZOO
+    from sealpin_training.pretrained import get as get_model
 
     path = get_model(name, url or ZOO, sha256)
     answer(

@@ -23,22 +23,75 @@ def recipe() -> None:
 @click.argument("dataset", type=PATH)
 @click.argument("out", type=PATH)
 @click.option(
-    "--size", type=click.Choice(["320", "640", "1024"]), default="640", show_default=True, help="Input, pixels."
+    "--size",
+    type=click.IntRange(32, 1024),
+    help="Input, pixels; of boxes 320, 640 or 1024.  [default: 640; of whole photos 224]",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Photos a step.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Photos a step.  [default: 8; of whole photos 16]")
 @click.option(
     "--backbone",
     type=click.Choice(["mobilenet_v2", "resnet50_v1"]),
     default="mobilenet_v2",
     show_default=True,
-    help="What the features come from.",
+    help="Of boxes: what the features come from.",
 )
+@click.option(
+    "--model",
+    type=click.Choice(["efficientnet_lite0", "efficientnet_b0", "mobilenet_v2", "resnet50"]),
+    default="efficientnet_lite0",
+    show_default=True,
+    help="Of whole photos: the network.",
+)
+@click.option(
+    "--aug",
+    type=click.Choice(["none", "light", "medium", "heavy"]),
+    default="light",
+    show_default=True,
+    help="Of whole photos: how much they are changed in training.",
+)
+@click.option("--frozen", is_flag=True, help="Of whole photos: train the last layer alone.")
+@click.option("--start-from", default="", metavar="WEIGHTS", help="Of whole photos: the backbone's weights.")
 @json_option
-def new(dataset: Path, out: Path, size: str, batch_size: int, backbone: str, as_json: bool) -> None:
-    """Write a recipe fitted to a converted DATASET: its classes, anchors for its boxes, steps for its size."""
+def new(
+    dataset: Path,
+    out: Path,
+    size: int | None,
+    batch_size: int | None,
+    backbone: str,
+    model: str,
+    aug: str,
+    frozen: bool,
+    start_from: str,
+    as_json: bool,
+) -> None:
+    """Write a recipe fitted to a converted DATASET: its classes, steps for its size, and anchors for its boxes."""
+    from sealpin_training.dataset.manifest import load_dataset
+
+    if load_dataset(dataset).task == "classify":
+        from sealpin_training.tasks.classify.recipe import new as whole
+
+        made = whole.write_new_recipe(
+            dataset,
+            out,
+            model=model,
+            aug=aug,
+            size=size or 224,
+            batch=batch_size or 16,
+            frozen=frozen,
+            weights=start_from,
+        )
+        answer(
+            {"recipe": str(out), "steps": made.steps, "weights": made.weights},
+            as_json,
+            f"{out}: {made.classes} classes, {made.steps:,} steps\n"
+            f"next: sealpin train {quote(out)} --dataset {quote(dataset)} --run NAME",
+        )
+        return
     from sealpin_training.tasks.detect.recipe.new import write_new_recipe
 
-    fitted = write_new_recipe(dataset, out, int(size), batch_size, backbone)
+    if size not in (None, 320, 640, 1024):
+        raise click.BadParameter(f"{size} is not 320, 640 or 1024", param_hint="--size")
+    fitted = write_new_recipe(dataset, out, size or 640, batch_size or 8, backbone)
     fetch = "" if fitted.weights_here else f"sealpin pretrained get {quote(fitted.weights)} && "
     text = (
         f"{out}: {fitted.classes} classes, {fitted.steps:,} steps; of {fitted.boxes} boxes"

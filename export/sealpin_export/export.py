@@ -115,7 +115,9 @@ def export(
             files[which] = path = folder / (f"model_{which}.tflite" if files else MODEL)
             read = Path(work, "int8" if which == "int8" else "float")
             steps.do(f"TFLite, {which}", path, write_model, run, model, card, read, path, keep_float)
-        network = steps.do("network on val", saved_model, network_findings, run.kind, saved_model, records, run.classes)
+        network = steps.do(
+            "network on val", saved_model, network_findings, run.kind, saved_model, records, run.classes, run.good
+        )
         judged = [
             steps.do(f"{path.name} on val", path, judge_file, path, records, network, max_drop)
             for path in files.values()
@@ -187,6 +189,7 @@ def model_card(run: Run, quantise: str) -> ModelCard:
         format=CARD_FORMAT,
         task=run.task,
         classes=run.classes,
+        good=run.good,
         input_height=recipe.height,
         input_width=recipe.width,
         colour="RGB",

@@ -122,7 +122,7 @@ class Judged:
 
 
 def network_findings(
-    task: Task[Any], saved_model: Path, records: Sequence[Record], classes: Sequence[str]
+    task: Task[Any], saved_model: Path, records: Sequence[Record], classes: Sequence[str], good: Sequence[str]
 ) -> list[list[Finding]]:
     """What a SavedModel finds on each photo, in the photo's pixels."""
     tf = tensorflow()
@@ -130,7 +130,7 @@ def network_findings(
     serve = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
     return [
         task.served_findings(
-            serve(input_tensor=tf.constant(decode_photo(record.data, record.name)[None])), record, classes
+            serve(input_tensor=tf.constant(decode_photo(record.data, record.name)[None])), record, classes, good
         )
         for record in progress(records, "SavedModel", "photo")
     ]

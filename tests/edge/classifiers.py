@@ -65,7 +65,7 @@ def own(model: bytes, folder: Path, **card: object) -> Path:
     _load_libusb()
     labels = folder / LABELS_NAME
     labels.write_text("".join(f"{name}\n" for name in CLASSES))
-    described = add_metadata(model, "toy", "toy", labels, (GRID, GRID))
+    described = add_metadata(model, "toy", "toy", labels)
     thresholds = {"PR": 0.5, "QA": 0.5, "unsure": 0.5}
     made = toy_card(**{"task": "classify", "classes": CLASSES, "good": ("ok",), "thresholds": thresholds, **card})
     files = {LABELS_NAME: labels.read_bytes(), CARD_NAME: json.dumps(asdict(made)).encode()}

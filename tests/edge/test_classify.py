@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def test_a_model_that_tells_its_good_classes_takes_no_others(classifier: Path, t
     assert Model(classifier, good=["ok"]).card.good == ("ok",)
     with pytest.raises(InputError, match="good classes are others"):
         Model(classifier, good=["ok", "QA"])
-    with pytest.raises(InputError, match="good classes are others|no class of good parts"):
+    with pytest.raises(InputError, match="no class of good parts"):
         Model(toy_model, good=["PR"])
 
 
@@ -172,8 +173,7 @@ def test_a_whole_site_runs_with_it(classifier: Path, tmp_path: Path) -> None:
     write_parts(tmp_path / "photos", [burrs if number % 3 == 1 else [] for number in range(6)])
     answer = CliRunner().invoke(
         edge,
-        ["simulate", "--model", str(classifier), "--photos", str(tmp_path / "photos"), "--parts", "12"]
-        + ["--keep", str(tmp_path / "site"), "--json"],
+        shlex.split(f"simulate --model {classifier} --photos {tmp_path / 'photos'} --parts 12 --json"),
     )
     assert answer.exit_code == 0, answer.output
     told = json.loads(answer.stdout)

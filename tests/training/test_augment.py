@@ -36,7 +36,7 @@ def runs(recipe: Recipe, times: int = 60, photo: Any = None, boxes: Any = BOX, s
     """The recipe's steps on one photo, so many times: the view at its own size, boxes, labels, the network's photo."""
     found = []
     for number in range(times):
-        view = View(marked() if photo is None else photo, boxes, np.ones(len(boxes), np.int32))
+        view = View(marked() if photo is None else photo, boxes=boxes, labels=np.ones(len(boxes), np.int32))
         pixels = augmented(recipe, view, lambda step, number=number: np.random.default_rng([seed, number, step]))
         found.append((view.render(view.height, view.width).astype(np.float32), view.boxes, view.labels, pixels))
     return found

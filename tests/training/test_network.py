@@ -23,6 +23,7 @@ ORIGINAL = shipped_recipes() / "ssd_mobilenet_v2_fpnlite_640x640_120k.config"
 def test_the_apis_checkpoint_gives_the_apis_outputs() -> None:
     import tensorflow as tf
 
+    from sealpin_training.serving import stretch_in_graph
     from sealpin_training.tasks.detect.network import model as network
     from sealpin_training.tasks.detect.warmstart import warm_start
 
@@ -37,7 +38,7 @@ def test_the_apis_checkpoint_gives_the_apis_outputs() -> None:
 
     inputs = network.preprocess(recipe, wanted["image_uint8"])
     assert far(inputs, "preprocessed") < 1e-6
-    resized = network.stretch_in_graph(wanted["image_uint8_resize"], 320, 320)
+    resized = stretch_in_graph(wanted["image_uint8_resize"], 320, 320)
     assert far(network.preprocess(recipe, resized), "preprocessed_resize") < 1e-6
     features = model.backbone(inputs, training=False)
     for level in (3, 4, 5):
@@ -126,7 +127,7 @@ def test_anchors_are_a_grid_of_equal_shapes(
 def test_the_stations_resize_is_the_apis() -> None:
     import tensorflow as tf
 
-    from sealpin_training.tasks.detect.network.model import stretch_in_graph
+    from sealpin_training.serving import stretch_in_graph
 
     random = np.random.default_rng(3)
     for height, width in ((200, 200), (641, 333), (1024, 1280)):

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sealpin.cli import main
-from sealpin_training.tasks.detect.pretrained import NAMES
+from sealpin_training.pretrained import NAMES
 
 NAME = NAMES[1]
 

@@ -28,9 +28,10 @@ from sealpin_training.overrides import overridden
 from sealpin_training.registry import log_export, promote
 from sealpin_training.run import Run, State, load_run, write_json
 from sealpin_training.standing import TRAINING, locked, trained_run
+from sealpin_training.start import find_checkpoint
 from sealpin_training.tasks.detect.recipe import load_recipe
 from sealpin_training.tasks.detect.recipe.text import pipeline_text
-from sealpin_training.tasks.detect.warmstart import find_checkpoint, warm_start
+from sealpin_training.tasks.detect.warmstart import warm_start
 from sealpin_training.tracking import mlflow_client, open_tracking, start_tracking
 
 from .conftest import small_recipe
@@ -163,7 +164,8 @@ def test_no_flipped_bit_of_a_state_is_missed(
 
 
 def test_a_run_starts_from_whatever_a_run_has_saved(store: Path) -> None:
-    from sealpin_training.tasks.detect.network.model import build_network, named_variables, restore
+    from sealpin_training.checkpoints import restore
+    from sealpin_training.tasks.detect.network.model import build_network, named_variables
 
     run = load_run("first")
     State("finished", STEPS, 3.0, STEPS, STEPS, 0.25).save(run)

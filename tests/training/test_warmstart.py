@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from sealpin.cli import main
 from sealpin_edge.errors import InputError
-from sealpin_training.tasks.detect.pretrained import NAMES
+from sealpin_training.pretrained import NAMES
 from sealpin_training.tasks.detect.recipe import Recipe, load_recipe, shipped_recipes
 from sealpin_training.train import with_predictor_of
 
@@ -211,7 +211,7 @@ def test_keras_weights_of_resnet_become_those_of_an_rgb_network_without_biases(t
 def test_a_checkpoint_that_is_nowhere_is_told_with_the_next_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, told: str
 ) -> None:
-    from sealpin_training.tasks.detect.warmstart import find_checkpoint
+    from sealpin_training.start import find_checkpoint
 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=told):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sealpin_edge.errors import InputError
 
@@ -73,6 +74,30 @@ def check_whole(checkpoint: Path) -> None:
             found=found,
             advice="put a copy of its files back, or take another checkpoint",
         )
+
+
+def restore(model: Any, checkpoint: Path) -> int:
+    """Load a checkpoint (`.../ckpt-N`) into the network; returns its training step.
+
+    Raises InputError when it is gone, damaged, or holds another network.
+    """
+    if checkpoint.with_name(f"{checkpoint.name}.index").exists():
+        check_whole(checkpoint)
+    tf = tensorflow()
+
+    step = tf.Variable(0, dtype=tf.int64)
+    try:
+        status = tf.train.Checkpoint(model=model, global_step=step).read(str(checkpoint))
+        status.assert_existing_objects_matched().expect_partial()
+    except tf.errors.NotFoundError:
+        raise InputError("there is no such checkpoint", where=str(checkpoint), hint="sealpin runs list") from None
+    except (AssertionError, ValueError) as error:
+        raise InputError(
+            "the checkpoint is of another network than the recipe's",
+            where=str(checkpoint),
+            found=str(error).splitlines()[0],
+        ) from None
+    return int(step.numpy())
 
 
 def newest_whole(folder: Path) -> Found:

@@ -232,6 +232,7 @@ class Fit:
         step, now = self.step, time.perf_counter()
         took, self._clock = now - self._clock, now
         metrics = {f"train/{key}": float(value) for key, value in outputs.items() if key != "training_loss"}
+        metrics.setdefault("train/total_loss", float(outputs["training_loss"]))
         steps = step - self._state.step
         metrics["train/steps_per_second"] = steps / took
         self._state = replace(self._state, step=step, seconds=self._state.seconds + took)
@@ -296,7 +297,7 @@ class Fit:
         with self._strategy.scope():
             if self._judge is None:
                 self._judge = Judge(self._task, self._recipe, self._loop, self._trainer, self._strategy)
-            judged = self._judge.judge(RecordFile(self._dataset, "val", self._classes), self._classes)
+            judged = self._judge.judge(RecordFile(self._dataset, "val", self._classes), self._classes, self._run.good)
             weights = self._run.folder / "weights" if is_chief() else Path(self._runner.checkpoint_manager.directory)
             weights.mkdir(parents=True, exist_ok=True)
             self._judge.write(judged, str(weights / f"ckpt-{step}"))

@@ -5,6 +5,7 @@ talking to each other; and the photos of the step at which a loss broke can be n
 buffer, which can do none of that; records and network stay TF-Vision's.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -82,6 +83,12 @@ class TrainingPhotos:
     def __len__(self) -> int:
         """How many photos there are."""
         return len(self._records)
+
+    @property
+    def counts(self) -> list[int]:
+        """Photos by class, where each has one as a whole."""
+        found = Counter(record.category for record in self._records)
+        return [found[name] for name in self._classes]
 
     def keep_at_most(self, size: float) -> None:
         """Keep no more than so many bytes of decoded photos, as far as none is kept yet."""

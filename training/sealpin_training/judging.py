@@ -46,7 +46,7 @@ class Judge:
         self._predictor = task.predictor(recipe, trainer.model)
         self._statistics = Statistics(trainer.model, strategy)
 
-    def judge(self, records: RecordFile, classes: tuple[str, ...]) -> Judged:
+    def judge(self, records: RecordFile, classes: tuple[str, ...], good: tuple[str, ...]) -> Judged:
         """The better of the training's weights and their average; where they are equal, its own."""
         own, labels, each = self._values(), without_photos(records), {}
         key = self._task.headline[0]
@@ -54,7 +54,7 @@ class Judge:
         for weights, values in self._candidates(own).items():
             self._assign(values)
             self._renew_statistics()
-            found = predict_photos(self._task, self._recipe, self._predictor, records, classes)
+            found = predict_photos(self._task, self._recipe, self._predictor, records, classes, good)
             metrics = dict(self._task.score(labels, found, classes).metrics)
             each[weights] = metrics[key]
             if best is None or metrics[key] > best.metrics[key]:

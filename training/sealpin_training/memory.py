@@ -70,7 +70,10 @@ def too_little_memory(recipe: Recipe, told: str) -> EnvironmentFault:
 def outputs_per_photo(model: Any) -> int:
     """How many numbers the network's layers put out for one photo."""
     layers = [
-        layer for part in (model.backbone, model.decoder, model.head) for layer in part.layers if layer.inbound_nodes
+        layer
+        for part in (getattr(model, name, None) for name in ("backbone", "decoder", "head"))
+        for layer in (part.layers if part else ())
+        if layer.inbound_nodes
     ]
     shapes = [
         tensor.shape[1:]

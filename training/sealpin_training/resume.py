@@ -109,7 +109,7 @@ def _dataset(run: Run, path: Path | None, accept_changes: bool) -> Dataset:
             advice="put the old one back, or go on with the new one: --accept-changes",
         )
     run.check_classes(dataset)
-    if dataset.classes != run.classes:
+    if (dataset.classes, dataset.good) != (run.classes, run.good):
         raise InputError(
             "this dataset has other classes than the run was begun with",
             where=str(dataset.folder),

@@ -58,7 +58,13 @@ class Run:
     resumed: tuple[Mapping[str, object], ...] = ()
     trained_sha256: tuple[str, ...] = ()
     task: str = "detect"
+    good: tuple[str, ...] = ()
     store: Path = STORE
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """What its network's findings can be called."""
+        return self.kind.categories(self.classes, self.good)
 
     @property
     def kind(self) -> Task[Any]:
@@ -172,7 +178,7 @@ class Run:
 
     def check_classes(self, dataset: Dataset) -> None:
         """Raise InputError when the classes in run.json are not those of the very dataset that it was trained on."""
-        if dataset.digest == self.dataset_digest and dataset.classes != self.classes:
+        if dataset.digest == self.dataset_digest and (dataset.classes, dataset.good) != (self.classes, self.good):
             raise InputError(
                 "the classes of this run were changed since it was trained",
                 where=str(self.folder / "run.json"),
@@ -392,7 +398,7 @@ def load_run(name: str, store: Path = STORE) -> Run:
             hint="sealpin train RECIPE --dataset DATASET --run NAME",
         ) from None
     try:
-        lists = {key: tuple(content.get(key, ())) for key in ("classes", "resumed", "trained_sha256")}
+        lists = {key: tuple(content.get(key, ())) for key in ("classes", "resumed", "trained_sha256", "good")}
         if not isinstance(content.get("task", "detect"), str):
             raise TypeError(f"task = {str(content['task'])[:60]}")
         return Run(**{**content, **lists, "name": name, "store": store})

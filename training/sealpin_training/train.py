@@ -102,6 +102,7 @@ def _train(
             recipe_sha256=hashlib.sha256(recipe_path.read_bytes()).hexdigest(),
             seed=options.seed,
             classes=dataset.classes,
+            good=dataset.good,
             dataset=str(dataset.folder.resolve()),
             dataset_digest=dataset.digest,
             command=command_line(),

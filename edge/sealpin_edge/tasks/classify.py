@@ -6,7 +6,7 @@ is left to the good ones at 1 is the finding `unsure`.
 
 import re
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -85,14 +85,7 @@ class Classify:
             told = ", ".join(f"{score:.3g}" for score in scores[:8])
             raise NoJudgement("the network's scores are no probabilities", where=self._name, found=told)
         good = [card.classes.index(one) for one in card.good]
-        sure = float(scores[good].sum())
-        findings = [
-            Finding(name, float(score))
-            for name, score in zip(card.classes, scores, strict=True)
-            if name not in card.good
-        ]
-        findings.append(Finding(UNSURE, min(1.0, max(0.0, 1 - sure))))
-        return Reading(findings, self._heat(tensor, scores, good))
+        return Reading(reading(scores, card.classes, card.good), self._heat(tensor, scores, good))
 
     def _heat(self, tensor: Tensor, scores: npt.NDArray[np.float64], good: Sequence[int]) -> HeatMap | None:
         """How much each place speaks for the likeliest class that is not good, against the likeliest other."""
@@ -107,6 +100,14 @@ class Classify:
         second = max(others, key=lambda place: scores[place])
         heat = np.maximum(0.0, of_class[..., first] - of_class[..., second])
         return np.asarray(heat / max(float(heat.max()), 1e-9) * (1 - scores[good].sum()), np.float32)
+
+
+def reading(scores: npt.NDArray[Any], classes: Sequence[str], good: Sequence[str]) -> list[Finding]:
+    """Probabilities [classes] as findings: each class that is not good, and what the good ones leave at 1."""
+    sure = sum(float(score) for name, score in zip(classes, scores, strict=True) if name in good)
+    findings = [Finding(name, float(score)) for name, score in zip(classes, scores, strict=True) if name not in good]
+    # A sum of rounded numbers may be a little above 1; what is no number stays none
+    return [*findings, Finding(UNSURE, 1.0 - sure if not 1.0 < sure <= 1.0 + SUM_TOLERANCE else 0.0)]
 
 
 def _probabilities(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -128,7 +128,7 @@ def _orders(found: Survey, rename: Mapping[str, str], *, whole: bool) -> Orders:
             folder = _class_folder(found, photo, classes)
             if not folder:
                 left_out.setdefault(photo.name, ("photo-unlabelled", "no class"))
-            stem = f"{folder}/{os.path.basename(stem)}"
+            stem = f"{folder}/{PurePosixPath(stem).name}"
         right = {"jpeg": (".jpg", ".jpeg", ".jpe", ".jfif")}.get(photo.encoding, (".png",))
         stem = unicodedata.normalize("NFC", stem.encode(errors="replace").decode())
         name = wanted = stem + (ending if ending.lower() in right else right[0])

@@ -62,8 +62,8 @@ def kept_rule(run: Run) -> tuple[Rule, str]:
     said = run.evaluation("val")
     try:
         # An evaluation of an earlier sealpin has one threshold for all, which could be 0, and no notice
-        given = said.get("thresholds") or dict.fromkeys(run.classes, max(LEAST, float(said["threshold"])))
-        thresholds = {name: float(given[name]) for name in run.classes}
+        given = said.get("thresholds") or dict.fromkeys(run.categories, max(LEAST, float(said["threshold"])))
+        thresholds = {name: float(given[name]) for name in run.categories}
         chosen = str(said["threshold_chosen"])
         rule = Rule(with_thresholds(thresholds, thresholds, "thresholds"), frozenset(said.get("notice", ())))
         check_rule(rule, "notice")
@@ -113,18 +113,18 @@ def _chosen(
                 advice=f"add photos of {kind} parts, or give it: --threshold",
             )
         common = sum(of_its_own.values()) / len(of_its_own) if of_its_own else UNKNOWN
-        thresholds = {name: of_its_own.get(name, to_threshold(common)) for name in run.classes}
+        thresholds = {name: of_its_own.get(name, to_threshold(common)) for name in run.categories}
         return Rule(thresholds, notice), f"{score.best_told} on val, which has no {kind} parts"
-    scores = part_scores(found, run.classes, notice)
+    scores = part_scores(found, run.categories, notice)
     if choice.max_false_rejects is not None:
         common = threshold_for_false_rejects(scores.max(axis=1), bad, choice.max_false_rejects)
-        thresholds = dict.fromkeys(run.classes, common)
+        thresholds = dict.fromkeys(run.categories, common)
         how = f"at most {choice.max_false_rejects:g} false rejects per 1,000 good parts on val"
     else:
         cost = ESCAPE_COST if choice.escape_cost is None else choice.escape_cost
         # Of a class that val does not show, only its false alarms are known: they must not raise its threshold
         labelled = {name for record in records for name in record.defects}
-        movable = {place for place, name in enumerate(run.classes) if name in labelled - notice}
-        thresholds = dict(zip(run.classes, map(float, thresholds_by_class(scores, bad, movable, cost)), strict=True))
+        movable = {place for place, name in enumerate(run.categories) if name in labelled - notice}
+        thresholds = dict(zip(run.categories, map(float, thresholds_by_class(scores, bad, movable, cost)), strict=True))
         how = f"least cost on val, an escape counted as {cost:g} false rejects"
     return Rule({**thresholds, **{name: of_its_own[name] for name in notice & set(of_its_own)}}, notice), how

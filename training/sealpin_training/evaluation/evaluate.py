@@ -41,7 +41,7 @@ def evaluate(
             advice=f"choose them on val, then judge {split} without",
             hint=f"sealpin evaluate {run.words} --split val",
         )
-    choice.check(run.classes)
+    choice.check(run.categories)
     if split == "val":  # what is not there, or damaged, is told before long work
         run.last_evaluation("val", anew=anew)
     else:
@@ -63,7 +63,7 @@ def found_on(run: Run, split: str, predictor: Any = None) -> tuple[RecordFile, l
         raise InputError(f"the {split} split is empty", where=str(dataset.folder), allowed="a split with photos")
     records = RecordFile(dataset.folder, split, dataset.classes)
     predictor = predictor or trained_predictor(run)
-    return records, predict_photos(task_named(run.task), run.recipe(), predictor, records, run.classes)
+    return records, predict_photos(task_named(run.task), run.recipe(), predictor, records, run.classes, run.good)
 
 
 def judge_photos(
@@ -84,7 +84,7 @@ def judge_photos(
     rule, chosen = choose_rule(run, split, choice, score, records, found)
     bad = bad_parts(records, rule.notice)
     escapes, false_rejects = escapes_and_rejects([judge(photo, rule)[0] for photo in found], bad)
-    scores = part_scores(found, run.classes, rule.notice)
+    scores = part_scores(found, run.categories, rule.notice)
     state = State.load(run)
     evaluation = Evaluation(
         run.task,

@@ -27,7 +27,12 @@ def trained_predictor(run: Run, which: str = "best") -> Any:
 
 
 def predict_photos(
-    task: Task[Any], recipe: Recipe, predictor: Any, records: Sequence[Record], classes: Sequence[str]
+    task: Task[Any],
+    recipe: Recipe,
+    predictor: Any,
+    records: Sequence[Record],
+    classes: Sequence[str],
+    good: Sequence[str],
 ) -> list[list[Finding]]:
     """What a predictor finds on each photo, in its own pixels."""
     found = []
@@ -36,5 +41,5 @@ def predict_photos(
         photos = [stretch(decode_photo(record.data, record.name), recipe.height, recipe.width) for record in batch]
         outputs = [tensor.numpy() for tensor in predictor(np.stack(photos))]
         for record, *own in zip(batch, *outputs, strict=True):
-            found.append(task.findings(own, record, classes))
+            found.append(task.findings(own, record, classes, good))
     return found

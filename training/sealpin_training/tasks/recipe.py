@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
-HONOURED = "honoured"
+HONOURED, IDLE, FIXED = "honoured", "idle", "fixed"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Setting:
-    """One value of a recipe, `shown` as its file writes it. `kind` is HONOURED, "idle" (no effect) or "fixed".
+    """One value of a recipe, `shown` as its file writes it. `kind` is HONOURED, IDLE (no effect) or FIXED.
 
     Of one that is fixed, training does `effect` instead. `allowed` is what the value may be, when it may not be this
     one: a recipe with such a value is refused.

@@ -17,7 +17,10 @@ from .score import Score
 
 R = TypeVar("R", bound=Recipe)
 
-TASKS = {"detect": "sealpin_training.tasks.detect.task:Detect"}
+TASKS = {
+    "detect": "sealpin_training.tasks.detect.task:Detect",
+    "classify": "sealpin_training.tasks.classify.task:Classify",
+}
 """By the name that datasets, runs and model cards have for it: where its class is."""
 
 
@@ -64,6 +67,9 @@ class Task(Protocol[R]):
     charts: ClassVar[Sequence[tuple[str, str]]]
     """Metrics of a training whose curves are drawn, with titles; shares of one whole begin with val/."""
 
+    def categories(self, classes: Sequence[str], good: Sequence[str]) -> tuple[str, ...]:
+        """What its findings can be called, of these classes, of which some are `good`."""
+
     def reads(self, recipe: Path) -> bool:
         """Whether a recipe's file is one of this task's."""
 
@@ -94,7 +100,9 @@ class Task(Protocol[R]):
     def predictor(self, recipe: R, model: Any) -> Any:
         """A tf.function from photos of the network's size to its outputs, a list of tensors."""
 
-    def findings(self, outputs: Sequence[Any], record: Record, classes: Sequence[str]) -> list[Finding]:
+    def findings(
+        self, outputs: Sequence[Any], record: Record, classes: Sequence[str], good: Sequence[str]
+    ) -> list[Finding]:
         """What the predictor's outputs for one photo say of it."""
 
     def score(self, records: Sequence[Record], found: Sequence[Sequence[Finding]], classes: tuple[str, ...]) -> Score:
@@ -106,7 +114,9 @@ class Task(Protocol[R]):
     def serving(self, recipe: R, model: Any) -> tuple[Any, Mapping[str, Any]]:
         """The network as a tf.Module for TensorFlow Serving, and its signatures."""
 
-    def served_findings(self, outputs: Mapping[str, Any], record: Record, classes: Sequence[str]) -> list[Finding]:
+    def served_findings(
+        self, outputs: Mapping[str, Any], record: Record, classes: Sequence[str], good: Sequence[str]
+    ) -> list[Finding]:
         """What the default signature's outputs for one photo say of it."""
 
     def tflite(self, recipe: R, model: Any, *, float_input: bool, least_score: float) -> Any:

@@ -11,12 +11,11 @@ import yaml
 from sealpin_edge.errors import InputError, in_words
 from sealpin_edge.files import read_text
 
+from ...plain_yaml import PlainNodes
 from ..files import read_whole
 
 MAX_BYTES = 1 << 20
-MAX_DEPTH = 16
 MAX_CLASSES = 10_000
-MAX_NODES = 3 * MAX_CLASSES  # a number and a name for each class, and the rest of the file
 MAX_KEYPOINTS = 1_000
 
 
@@ -62,35 +61,8 @@ def read_data_yaml(path: Path) -> DataYaml:
     return DataYaml(names, _keypoints(path, text, document.get("kpt_shape")))
 
 
-class _PlainLoader(yaml.BaseLoader):  # type: ignore[misc]
-    """YAML without aliases, which make gigabytes of a few lines, and no deeper or longer than a class list is.
-
-    All values stay text, as they are written: in YAML 1.1 a class called NO would be False.
-    """
-
-    depth = nodes = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """The next node. Raises MarkedYAMLError."""
-        event = self.peek_event()
-        if isinstance(event, yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(problem=f"an alias (*{event.anchor})", problem_mark=event.start_mark)
-        if self.depth == MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH}", problem_mark=event.start_mark)
-        if self.nodes == MAX_NODES:
-            raise yaml.MarkedYAMLError(problem=f"more than {MAX_NODES} values", problem_mark=event.start_mark)
-        self.nodes += 1
-        self.depth += 1
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        """A dictionary. Raises MarkedYAMLError when a key is there twice: nobody knows which value is meant."""
-        mapping = super().construct_mapping(node, deep=deep)
-        if len(mapping) < len(node.value):
-            raise yaml.MarkedYAMLError(problem="a key stands there twice", problem_mark=node.start_mark)
-        return mapping
+class _PlainLoader(PlainNodes, yaml.BaseLoader):  # type: ignore[misc]
+    """All values stay text, as they are written: in YAML 1.1 a class called NO would be False."""
 
 
 def _names(path: Path, text: str, found: Any) -> tuple[str, ...] | None:

@@ -118,7 +118,7 @@ def _below_masks(name: str) -> bool:
 
 
 def _stem(name: str) -> str:
-    return os.path.splitext(os.path.basename(name))[0].casefold()
+    return os.path.splitext(name.rpartition("/")[2])[0].casefold()
 
 
 def _nearest(mask: str, owners: Sequence[str]) -> str:

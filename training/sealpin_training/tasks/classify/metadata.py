@@ -2,20 +2,20 @@
 
 import re
 from collections.abc import Mapping
+from math import log
 from pathlib import Path
 from typing import Any
 
-from sealpin_edge.model.tflite_file import read_tflite
+from sealpin_edge.model.tflite_file import TfliteFile, read_tflite
 from sealpin_edge.tasks.classify import map_name
 
 SCORES = "score"
 
 
-def add_metadata(model: bytes, name: str, description: str, labels: Path, places: tuple[int, int]) -> bytes:
+def add_metadata(model: bytes, name: str, description: str, labels: Path) -> bytes:
     """The file with names, normalisation and output meanings; `labels` is a label file.
 
-    `places` are the rows and columns of the class activation map, which is flat. The graph takes a photo's bytes as
-    they are, so the normalisation that others read is mean 0, deviation 1.
+    The graph takes a photo's bytes as they are, so the normalisation that others read is mean 0, deviation 1.
     """
     from tensorflow_lite_support.metadata import metadata_schema_py_generated as schema
     from tensorflow_lite_support.metadata.python.metadata_writers import metadata_info, metadata_writer, writer_utils
@@ -23,6 +23,7 @@ def add_metadata(model: bytes, name: str, description: str, labels: Path, places
     file = read_tflite(model, name)
     kinds = writer_utils.get_output_tensor_types(bytearray(model))
     wide = max(file.shapes[index][-1] for index in file.outputs)
+    places = _places(file)
     outputs = [
         metadata_info.TensorMd(name=map_name(*places), description="How much each place speaks for each class")
         if file.shapes[index][-1] == wide
@@ -51,6 +52,15 @@ def add_metadata(model: bytes, name: str, description: str, labels: Path, places
         [str(labels)],
     )
     return bytes(writer.populate())
+
+
+def _places(file: TfliteFile) -> tuple[int, int]:
+    """Rows and columns of the flat map: of those that make up its length, the ones most like the photo's shape."""
+    classes, length = sorted(file.shapes[index][-1] for index in file.outputs)
+    height, width = file.shapes[file.inputs[0]][1:3]
+    places = length // classes
+    pairs = [(rows, places // rows) for rows in range(1, places + 1) if places % rows == 0]
+    return min(pairs, key=lambda pair: abs(log(pair[0] / pair[1] * width / height)))
 
 
 def described(told: Mapping[str, Any]) -> bool:

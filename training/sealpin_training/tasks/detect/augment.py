@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from sealpin_edge.model.photo import Photo, encode_jpeg
 
+from ...view import PhotoView
 from .recipe import Recipe
 from .recipe.schema import augment as schema
 
@@ -27,48 +28,14 @@ _GRAY = np.array([0.2989, 0.587, 0.114], np.float32)  # tf.image.rgb_to_grayscal
 
 
 @dataclass
-class View:
-    """A photo, what of it is seen, and what is marked there.
+class View(PhotoView):
+    """A photo's view, and what is marked there.
 
-    `matrix` [2, 3] takes a place in the view, x and y in its pixels, to the photo's; `height` and `width` are the
-    view's. Boxes [N, 4] are ymin, xmin, ymax, xmax in 0..1 of the view, labels [N] count from 1. Outside of the photo
-    is the edge's colour, or `border`.
+    Boxes [N, 4] are ymin, xmin, ymax, xmax in 0..1 of the view, labels [N] count from 1.
     """
 
-    photo: Photo
-    boxes: Floats
-    labels: npt.NDArray[np.int32]
-    height: int = 0
-    width: int = 0
-    matrix: npt.NDArray[np.float64] = field(default_factory=lambda: np.eye(2, 3))
-    border: tuple[float, ...] | None = None
-
-    def __post_init__(self) -> None:
-        """At first all of the photo is seen."""
-        self.height, self.width = self.photo.shape[:2]
-
-    def move(self, rows: Any, height: int, width: int) -> None:
-        """Look from somewhere else: `rows` [2, 3] take a place in the new view to the old one's."""
-        whole = np.vstack([self.matrix, [0, 0, 1]]) @ np.vstack([rows, [0, 0, 1]])
-        self.matrix, self.height, self.width = whole[:2], height, width
-
-    def render(self, height: int, width: int) -> Photo:
-        """The view at so many pixels, by photo.stretch's rule."""
-        scale = np.array([[self.width / width, 0, 0], [0, self.height / height, 0], [0, 0, 1]])
-        matrix = self.matrix @ scale
-        if (height, width) == self.photo.shape[:2] and np.array_equal(matrix, np.eye(2, 3)):
-            return self.photo
-        mode = cv2.BORDER_REPLICATE if self.border is None else cv2.BORDER_CONSTANT
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        found = cv2.warpAffine(
-            self.photo, matrix, (width, height), flags=flags, borderMode=mode, borderValue=self.border or 0
-        )
-        return np.asarray(found, np.uint8)
-
-    def redraw(self, photo: Photo) -> None:
-        """Take these pixels for the view."""
-        self.photo, self.matrix, self.border = photo, np.eye(2, 3), None
-        self.height, self.width = photo.shape[:2]
+    boxes: Floats = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    labels: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
 
     def keep(self, chosen: npt.NDArray[np.bool_]) -> None:
         """Forget the other boxes."""

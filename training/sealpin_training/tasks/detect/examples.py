@@ -30,7 +30,7 @@ class DetectExamples:
 
     def make(self, photo: Any, *labels: Any, draw: Callable[[int], np.random.Generator]) -> Sequence[Any]:
         """Pixels float32 [height, width, 3] of 0..255, boxes [N, 4] and classes [N]."""
-        view = View(photo, *labels)
+        view = View(photo, boxes=labels[0], labels=labels[1])
         pixels = augmented(self._recipe, view, draw)
         most = self._recipe.train.max_number_of_boxes
         return pixels, view.boxes[:most].astype(np.float32), view.labels[:most]

@@ -5,18 +5,16 @@ from typing import Any
 import numpy as np
 
 from ...quiet import tensorflow
+from ...serving import with_decoders
 from .anchors import Anchors
 from .network.model import (
     detections,
     forward,
     preprocess,
     raw_outputs,
-    stretch_in_graph,
 )
 from .recipe import Recipe
 
-# What a server calls when nothing is said, and what exporter_main_v2.py calls its other types of input
-DEFAULT, ENCODED, EXAMPLE = "serving_default", "encoded_image_string_tensor", "tf_example"
 # So many anchors of each class, the best ones, are decoded and suppressed, so that no photo takes longer for what is on
 # it. Of each class, since a crowd of one must not hide another
 SUPPRESSED = 300
@@ -31,10 +29,6 @@ def serving_module(recipe: Recipe, model: Any) -> tuple[Any, dict[str, Any]]:
     """
     tf = tensorflow()
 
-    height, width = recipe.resizer.height, recipe.resizer.width
-
-    # A function of its own, so that the network stands in the file once
-    @tf.function(input_signature=[tf.TensorSpec([None, height, width, 3], tf.float32)], autograph=False)  # type: ignore[untyped-decorator]
     def detect(photos: Any) -> dict[str, Any]:
         boxes, scores, classes, count = detections(recipe, model, preprocess(recipe, photos))
         return {
@@ -44,29 +38,7 @@ def serving_module(recipe: Recipe, model: Any) -> tuple[Any, dict[str, Any]]:
             "num_detections": tf.cast(count, tf.float32),
         }
 
-    def read(data: Any) -> Any:
-        photo = tf.io.decode_image(data, channels=3, expand_animations=False)
-        return stretch_in_graph(photo[None], height, width)[0]
-
-    def example(data: Any) -> Any:
-        fields = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
-        return read(tf.io.parse_single_example(data, fields)["image/encoded"])
-
-    @tf.function(input_signature=[tf.TensorSpec([1, None, None, 3], tf.uint8, name="input_tensor")], autograph=False)  # type: ignore[untyped-decorator]
-    def images(input_tensor: Any) -> dict[str, Any]:
-        return dict(detect(stretch_in_graph(input_tensor, height, width)))
-
-    def of_each(photo: Any) -> Any:
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="input_tensor")], autograph=False)  # type: ignore[untyped-decorator]
-        def serve(input_tensor: Any) -> dict[str, Any]:
-            kind = tf.TensorSpec([height, width, 3], tf.float32)
-            return dict(detect(tf.map_fn(photo, input_tensor, fn_output_signature=kind)))
-
-        return serve
-
-    module = _module(model, images)
-    module.__call__ = images
-    return module, {DEFAULT: images, ENCODED: of_each(read), EXAMPLE: of_each(example)}
+    return with_decoders(model, detect, recipe.height, recipe.width)
 
 
 def tflite_module(recipe: Recipe, model: Any, *, float_input: bool, least_score: float) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from sealpin_edge.tasks.detect import Detect as OnStation
 from sealpin_edge.tasks.finding import Edges, Finding
 
 from ...dataset.records import Record
@@ -27,6 +28,8 @@ class Detect:
         ("train/steps_per_second", "steps per second"),
     )
 
+    categories = staticmethod(OnStation.categories)
+
     def reads(self, recipe: Path) -> bool:
         """Every pipeline.config, whatever it is called."""
         return recipe.suffix.lower() not in (".yaml", ".yml")
@@ -49,7 +52,7 @@ class Detect:
 
     def find_start(self, named: str, recipe_folder: Path, store: Path) -> Path:
         """A checkpoint, a run, or Keras's weights."""
-        from .warmstart import find_checkpoint
+        from ...start import find_checkpoint
 
         return find_checkpoint(named, recipe_folder, store)
 
@@ -73,8 +76,9 @@ class Detect:
 
     def network(self, recipe: Recipe, weights: Path) -> Any:
         """In float32."""
+        from ...checkpoints import restore
         from ...tf import tf_keras
-        from .network.model import build_network, restore
+        from .network.model import build_network
 
         tf_keras.mixed_precision.set_global_policy("float32")
         model = build_network(recipe)
@@ -87,7 +91,9 @@ class Detect:
 
         return detector(recipe, model)
 
-    def findings(self, outputs: Sequence[Any], record: Record, classes: Sequence[str]) -> list[Finding]:
+    def findings(
+        self, outputs: Sequence[Any], record: Record, classes: Sequence[str], good: Sequence[str]
+    ) -> list[Finding]:
         """Boxes, scores, classes from 0, and how many of them there are."""
         boxes, scores, labels, count = outputs
         return _findings(boxes[:count], scores, labels, record, classes)
@@ -110,7 +116,9 @@ class Detect:
 
         return serving_module(recipe, model)
 
-    def served_findings(self, outputs: Mapping[str, Any], record: Record, classes: Sequence[str]) -> list[Finding]:
+    def served_findings(
+        self, outputs: Mapping[str, Any], record: Record, classes: Sequence[str], good: Sequence[str]
+    ) -> list[Finding]:
         """Classes count from 1 there."""
         count = int(outputs["num_detections"][0])
         boxes, scores, labels = (

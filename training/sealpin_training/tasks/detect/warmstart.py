@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sealpin_edge.errors import InputError, quote
+from sealpin_edge.errors import InputError
 
-from ...checkpoints import check_whole, checkpoint_prefix, newest_whole
-from ...run import STORE, read_json, run_folder, run_names
+from ...checkpoints import check_whole, newest_whole, restore
+from ...run import read_json
 from ...tf import tf, tf_keras
 from ..task import WarmStart
-from .network.model import build_network, named_variables, restore
-from .pretrained import NAMES
+from .network.model import build_network, named_variables
 from .recipe import Recipe, load_recipe
 
 Tensors = dict[str, npt.NDArray[np.float32]]
@@ -30,29 +29,6 @@ _CLASSES = "_box_predictor/_prediction_heads/"
 PARTS = {BACKBONE: "backbone", "_feature_extractor/": "FPN", "_box_predictor/": "predictor"}
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _KERAS_EPSILON = {"MobileNetV2": 1e-3, "ResNet50": 1.001e-5}  # of tf_keras.applications
-
-
-def find_checkpoint(named: str, recipe_folder: Path, store: Path = STORE) -> Path:
-    """The file or folder that a recipe's fine_tune_checkpoint or --start-from means.
-
-    It is looked for as it is, beside the recipe, and in `pretrained/`; then it may be the name of a run in `store`. A
-    checkpoint may be named by any of its files. Raises InputError when it is nowhere.
-    """
-    for place in (Path(), recipe_folder, Path("pretrained")):
-        path = checkpoint_prefix(place / named)
-        if path.is_file() or path.is_dir() or path.with_name(path.name + ".index").is_file():
-            return path
-    if named in run_names(store):
-        return run_folder(named, store)
-    archive = next((part for part in Path(named).parts if part in NAMES), "")
-    raise InputError(
-        "there is no such checkpoint to start from",
-        where=f"fine_tune_checkpoint: {named}",
-        found=f"neither here, nor in {recipe_folder or '.'}, nor in pretrained/",
-        allowed="a checkpoint's path, a folder with one, a run or its folder, Keras weights (.h5), or: scratch",
-        advice="name another with --start-from",
-        hint=f"sealpin pretrained get {quote(archive)}" if archive else "sealpin runs list",
-    )
 
 
 def warm_start(recipe: Recipe, model: Any, path: Path, scope: str) -> WarmStart:

@@ -4,14 +4,10 @@ Photos are uint8 RGB, [batch, height, width, 3], already resized to the recipe's
 that training's evaluation, every export and the station see the same pixels.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sealpin_edge.errors import InputError
-
-from ....checkpoints import check_whole
 from ....tf import no_autograph, tf, tf_keras
 from ..anchors import Anchors
 from ..recipe import Recipe
@@ -70,39 +66,12 @@ def named_variables(model: Any) -> dict[str, Any]:
     }
 
 
-def restore(model: Any, checkpoint: Path) -> int:
-    """Load a checkpoint (`.../ckpt-N`) into the network; returns its training step.
-
-    Raises InputError when it is gone, damaged, or holds another network.
-    """
-    if checkpoint.with_name(f"{checkpoint.name}.index").exists():
-        check_whole(checkpoint)
-    step = tf.Variable(0, dtype=tf.int64)
-    try:
-        status = tf.train.Checkpoint(model=model, global_step=step).read(str(checkpoint))
-        status.assert_existing_objects_matched().expect_partial()
-    except tf.errors.NotFoundError:
-        raise InputError("there is no such checkpoint", where=str(checkpoint), hint="sealpin runs list") from None
-    except (AssertionError, ValueError) as error:
-        raise InputError(
-            "the checkpoint is of another network than the recipe's",
-            where=str(checkpoint),
-            found=str(error).splitlines()[0],
-        ) from None
-    return int(step.numpy())
-
-
 def preprocess(recipe: Recipe, photos: Any) -> Any:
     """uint8 or 0..255 float photos to the network's input, float32."""
     pixels = tf.cast(photos, tf.float32)
     if recipe.backbone == "ResNet50":
         return pixels - RESNET_MEANS
     return pixels * (2.0 / 255.0) - 1.0
-
-
-def stretch_in_graph(photos: Any, height: int, width: int) -> Any:
-    """Photos [B, any, any, 3] to [B, height, width, 3], float32: sealpin_edge.model.photo.stretch as a graph."""
-    return tf.compat.v1.image.resize(photos, (height, width), align_corners=False)
 
 
 def anchors(recipe: Recipe) -> Any:

@@ -3,8 +3,7 @@
 from math import cos, floor, pi
 from pathlib import Path
 
-from sealpin_edge.errors import InputError
-
+from ....start import start_problems
 from ...recipe import Problem
 from . import Recipe, Schedule
 from .recipe import fitting_decay
@@ -19,23 +18,12 @@ def problems(recipe: Recipe, path: Path) -> list[Problem]:
     found = [
         Problem(one.field, one.found, f"not followed: {one.instead}", "not followed") for one in recipe.differences
     ]
-    return found + _start(recipe, path.parent) + _schedule(recipe) + slow_norms(recipe)
-
-
-def _start(recipe: Recipe, folder: Path) -> list[Problem]:
-    named = recipe.train.fine_tune_checkpoint
-    if not named:
-        return []
-    from ..warmstart import find_checkpoint  # TensorFlow comes with it
-
-    try:
-        find_checkpoint(named, folder)
-    except InputError as error:
-        advice = "or start from other weights: sealpin train ... --start-from"
-        return [
-            Problem("train_config.fine_tune_checkpoint", f'"{named}"', "it is not here", "not here", advice, error.hint)
-        ]
-    return []
+    return (
+        found
+        + start_problems("train_config.fine_tune_checkpoint", recipe.start_from, path.parent)
+        + _schedule(recipe)
+        + slow_norms(recipe)
+    )
 
 
 def _schedule(recipe: Recipe) -> list[Problem]:

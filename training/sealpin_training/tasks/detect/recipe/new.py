@@ -13,8 +13,8 @@ from sealpin_edge.files import check_apart, write_whole
 
 from ....dataset.manifest import load_dataset
 from ....dataset.records import RecordFile
+from ....pretrained import is_here
 from ..anchors import Anchors
-from ..pretrained import is_here
 from . import Recipe, load_recipe, shipped_recipes
 from .recipe import fitting_decay
 from .schema import augment, layers, model, pipeline

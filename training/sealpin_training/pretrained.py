@@ -16,7 +16,7 @@ from urllib.parse import urlparse
 from sealpin_edge.errors import EnvironmentFault, InputError, in_words
 from sealpin_edge.files import new_folder, write_whole
 
-from ...progress import progress_bar
+from .progress import progress_bar
 
 FOLDER = Path("pretrained")
 # TensorFlow 2 Detection Model Zoo (tensorflow/models, research/object_detection/g3doc/tf2_detection_zoo.md): what

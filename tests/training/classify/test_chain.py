@@ -1,0 +1,88 @@
+"""From folders of photos to a judged photo, as a user would: dataset, recipe, training, evaluation, export, predict."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from sealpin.cli import main
+
+SIDE = 64
+
+
+def call(*words: object) -> Result:
+    done = CliRunner().invoke(main, [*map(str, words)])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos of a grey plate; a bad one has a red square somewhere."""
+    root = tmp_path_factory.mktemp("classify")
+    random = np.random.default_rng(0)
+    for number in range(60):
+        photo = random.integers(90, 150, (SIDE, SIDE, 1), np.uint8).repeat(3, axis=2)
+        bad = number % 2
+        if bad:
+            y, x = random.integers(4, SIDE - 28, 2)
+            photo[y : y + 24, x : x + 24] = (20, 20, 240)
+        path = root / "photos" / ("burr" if bad else "ok") / f"{number:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), photo)
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> Path:
+    """The run's store."""
+    call("dataset", "convert", folder / "photos", folder / "set", "--task", "classify", "--workers", 1)
+    words = ("--model", "mobilenet_v2", "--size", SIDE, "--batch-size", 8, "--aug", "none")
+    call("recipe", "new", folder / "set", folder / "recipe.yaml", *words)
+    store = ("--mlruns", folder / "mlruns")
+    call("train", folder / "recipe.yaml", "--dataset", folder / "set", "--run", "small", "--steps", 24, *store)
+    return folder / "mlruns"
+
+
+def test_a_run_tells_its_task_and_its_figures(folder: Path, trained: Path) -> None:
+    answer = json.loads(call("evaluate", "small", "--split", "test", "--json", "--mlruns", trained).stdout)
+    assert answer["task"] == "classify"
+    assert {"likelihood", "accuracy", "balanced_accuracy", "auroc"} <= set(answer)
+    assert set(answer["thresholds"]) == {"burr", "unsure"}
+    run = json.loads((trained / "runs/small/run.json").read_text())
+    assert (run["classes"], run["good"]) == (["burr", "ok"], ["ok"])
+    page = folder / "page.html"
+    call("evaluate", "small", "--split", "test", "--report", page, "--mlruns", trained)
+    assert "Is it right as often as it is sure?" in page.read_text()
+
+
+def test_its_files_judge_as_the_network_does(folder: Path, trained: Path) -> None:
+    for kind in ("float32", "int8"):
+        out = folder / f"out_{kind}"
+        call("export", "small", "--out", out, "--quantize", kind, "--mlruns", trained)
+        (file,) = out.glob("*.tflite")
+        shown = json.loads(call("model", "show", file, "--json").stdout)
+        assert (shown["task"], shown["labels"], shown["good"]) == ("classify", ["burr", "ok"], ["ok"])
+        assert [one["role"] for one in shown["outputs"]].count("scores") == 1
+        judged = json.loads(call("predict", file, folder / "photos", "--json").stdout)["photos"]
+        assert len(judged) == 60 and all(one["verdict"] in ("OK", "NG") for one in judged)
+        assert all(one["detections"] for one in judged if one["verdict"] == "NG")
+
+
+def test_a_recipe_of_another_task_is_refused(folder: Path, trained: Path) -> None:
+    from sealpin_training.tasks.detect.recipe import shipped_recipes
+
+    recipe = next(shipped_recipes().glob("*.config"))
+    done = CliRunner().invoke(
+        main, ["train", str(recipe), "--dataset", str(folder / "set"), "--run", "other", "--mlruns", str(trained)]
+    )
+    assert (done.exit_code, "different tasks" in done.output) == (2, True), done.output
+
+
+def test_it_goes_on_from_where_it_stopped_and_starts_another(folder: Path, trained: Path) -> None:
+    words = ("--dataset", folder / "set", "--mlruns", trained, "--steps", 4)
+    started = call("train", folder / "recipe.yaml", "--run", "second", "--start-from", "small", *words)
+    assert "run small" in started.output

@@ -1,0 +1,97 @@
+"""A classifier's figures against scikit-learn's, and what they are when there is nothing to count."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from sealpin_edge.tasks.classify import reading
+from sealpin_edge.tasks.verdict import UNSURE, Rule
+from sealpin_training.dataset.records import Record
+from sealpin_training.tasks.classify.calibration import calibrate
+from sealpin_training.tasks.classify.score import ClassifyScore, auroc, average_precision
+
+CLASSES = ("PR", "QA", "ok")
+
+
+def record(name: str, category: str) -> Record:
+    return Record(name, b"", 8, 8, (), category, category == "ok")
+
+
+def scored(rows: list[list[float]], truth: list[str], good: tuple[str, ...] = ("ok",)) -> ClassifyScore:
+    records = [record(f"{number}.jpg", category) for number, category in enumerate(truth)]
+    found = [reading(np.array(row) / sum(row), CLASSES, good) for row in rows]
+    return ClassifyScore(records, found, CLASSES)
+
+
+rows = st.lists(
+    st.tuples(st.lists(st.floats(0.01, 1), min_size=3, max_size=3), st.sampled_from(CLASSES)), min_size=2, max_size=30
+)
+
+
+@given(rows)
+def test_figures_are_those_of_the_field(photos: list[tuple[list[float], str]]) -> None:
+    score = scored([row for row, _ in photos], [truth for _, truth in photos])
+    truth, taken = ([CLASSES[place] for place in places] for places in (score.truth, score.taken))
+    assert score.metrics["accuracy"] == pytest.approx(metrics.accuracy_score(truth, taken))
+    seen = sorted(set(truth))
+    recall = metrics.recall_score(truth, taken, labels=seen, average="macro", zero_division=0)
+    assert score.metrics["balanced_accuracy"] == pytest.approx(recall)
+    loss = metrics.log_loss(truth, score.probabilities, labels=list(CLASSES))
+    assert score.metrics["likelihood"] == pytest.approx(np.exp(-loss), rel=1e-4)
+    for name, row in score.by_category.items():
+        wanted = metrics.precision_recall_fscore_support(truth, taken, labels=[name], zero_division=0)
+        assert [row["precision"], row["recall"], row["f1"], row["photos"]] == pytest.approx([one[0] for one in wanted])
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=40))
+def test_rankings_are_those_of_the_field(parts: list[tuple[int, bool]]) -> None:
+    scores, bad = np.array([one / 6 for one, _ in parts]), np.array([one for _, one in parts])
+    if bad.all() or not bad.any():
+        assert (auroc(scores, bad), average_precision(scores, bad)) == (-1.0, -1.0)
+        return
+    assert auroc(scores, bad) == pytest.approx(metrics.roc_auc_score(bad, scores))
+    assert average_precision(scores, bad) == pytest.approx(metrics.average_precision_score(bad, scores))
+
+
+def test_a_photo_twice_weighs_twice() -> None:
+    score = scored([[1, 1, 8], [6, 2, 2]], ["ok", "PR"])
+    assert score.resampled(np.array([2, 1])) == pytest.approx((0.8 * 0.8 * 0.6) ** (1 / 3))
+    assert score.resampled(np.array([1, 1])) == score.metrics["likelihood"]
+
+
+def test_good_kinds_count_as_one() -> None:
+    score = scored([[1, 5, 4], [8, 1, 1]], ["ok", "PR"], good=("ok", "QA"))
+    assert score.names == ("PR", "QA / ok")
+    assert score.metrics["accuracy"] == 1.0
+
+
+def test_without_a_good_class_every_part_is_bad() -> None:
+    score = scored([[1, 5, 4], [8, 1, 1]], ["QA", "PR"], good=())
+    assert score.names == CLASSES
+    assert score.metrics["accuracy"] == 1.0
+    assert (score.metrics["auroc"], score.metrics["ap"]) == (-1.0, -1.0)
+    account = score.account(Rule(dict.fromkeys([*CLASSES, UNSURE], 0.5)))
+    assert account.rejected == {"PR": (1, 1), "QA": (1, 1)}
+
+
+def test_calibration_tells_who_is_too_sure() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (4000, 3))
+    honest = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    truth = np.array([rng.choice(3, p=row) for row in honest])
+    assert calibrate(honest, truth).temperature == pytest.approx(1.0, abs=0.06)
+    assert calibrate(honest, truth).error < 0.03
+    sharp = np.exp(3 * logits) / np.exp(3 * logits).sum(axis=1, keepdims=True)
+    found = calibrate(sharp, truth)
+    assert found.temperature == pytest.approx(3.0, abs=0.2) and found.error > 0.1
+
+
+@pytest.mark.parametrize("category", CLASSES)
+def test_what_is_rejected_is_told_of_each_class(category: str) -> None:
+    score = scored([[1, 1, 8], [6, 2, 2], [1, 8, 1]], ["ok", "PR", "QA"])
+    account = score.account(Rule({"PR": 0.5, "QA": 0.5, UNSURE: 0.5}))
+    assert account.rejected[category] == (int(category != "ok"), 1)
+    assert account.as_dict()["confusion"]["counts"] == np.eye(3, dtype=int).tolist()
+    assert account.figures()

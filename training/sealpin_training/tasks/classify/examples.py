@@ -1,0 +1,107 @@
+"""A classifier's examples: photos augmented as the recipe's train_data says, and how much each class is theirs.
+
+Augmentation is that of TF-Vision's classification input (official/vision/dataloaders/classification_input.py), equal in
+distribution: a crop of random area and shape, a flip, colours shifted, a rectangle erased.
+"""
+
+from collections.abc import Callable, Sequence
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sealpin_edge.model.photo import Photo
+
+from ...dataset.records import Record
+from ...tf import tf
+from ...view import PhotoView
+from .network.model import preprocess
+from .recipe import Recipe
+
+Floats = npt.NDArray[np.float32]
+# Width divided by height of a crop (tf.image.sample_distorted_bounding_box's own in TF-Vision)
+_ASPECT = (0.75, 4 / 3)
+_ATTEMPTS = 10
+_GRAY = np.array([0.2989, 0.587, 0.114], np.float32)
+
+
+def labels(record: Record, classes: Sequence[str]) -> tuple[Any, ...]:
+    """A photo's class by its number, int32 []."""
+    return (np.int32(classes.index(record.category)),)
+
+
+class ClassifyExamples:
+    """See input.Examples. `counts` are training photos by class, for weights that make rare ones weigh as much."""
+
+    def __init__(self, recipe: Recipe, counts: Sequence[int]) -> None:
+        """By the recipe's augmentation, smoothing and weights."""
+        self._recipe, self._data = recipe, recipe.experiment.task.train_data
+        self.types = (tf.float32, tf.int32)
+        smoothing, classes = recipe.experiment.task.losses.label_smoothing, recipe.num_classes
+        targets = np.eye(classes, dtype=np.float32) * (1 - smoothing) + smoothing / classes
+        if recipe.balanced:
+            targets *= (sum(counts) / (classes * np.maximum(counts, 1)))[:, None]
+        self._targets = targets.astype(np.float32)
+
+    def make(self, photo: Any, *labels: Any, draw: Callable[[int], np.random.Generator]) -> Sequence[Any]:
+        """Pixels float32 [height, width, 3] of 0..255, and the class's number."""
+        view, data = PhotoView(photo), self._data
+        if data.aug_crop and data.crop_area_range:
+            _crop(view, data.crop_area_range, draw(0))
+        if data.aug_rand_hflip and draw(1).random() < 0.5:
+            view.move([[-1, 0, view.width - 1], [0, 1, 0]], view.height, view.width)
+        pixels = view.render(self._recipe.height, self._recipe.width).astype(np.float32)
+        if data.color_jitter:
+            pixels = _jitter(pixels, data.color_jitter, draw(2))
+        if data.random_erasing:
+            pixels = _erase(pixels, data.random_erasing, draw(3))
+        return pixels, labels[0]
+
+    def finish(self, *arrays: Any) -> Any:
+        """The photo preprocessed, and [classes]: the weight with which it is each class's."""
+        photo, label = arrays
+        photo = tf.ensure_shape(photo, [self._recipe.height, self._recipe.width, 3])
+        return preprocess(photo), tf.gather(self._targets, tf.ensure_shape(label, []))
+
+
+def _crop(view: PhotoView, area_range: Sequence[float], random: np.random.Generator) -> None:
+    """Look at a rectangle of so large a share of the photo, as far as one fits in it."""
+    for _ in range(_ATTEMPTS):
+        area = random.uniform(area_range[0], area_range[1]) * view.height * view.width
+        aspect = random.uniform(*_ASPECT)
+        width, height = round(sqrt(area * aspect)), round(sqrt(area / aspect))
+        if 0 < width <= view.width and 0 < height <= view.height:
+            left, top = random.integers(0, view.width - width + 1), random.integers(0, view.height - height + 1)
+            view.move([[1, 0, left], [0, 1, top]], int(height), int(width))
+            return
+
+
+def _jitter(pixels: Floats, most: float, random: np.random.Generator) -> Floats:
+    """Brightness, contrast and saturation, each times up to `most` more or less (augment.color_jitter)."""
+    brightness, contrast, saturation = random.uniform(max(0.0, 1 - most), 1 + most, 3).astype(np.float32)
+    pixels = np.clip(pixels * brightness, 0.0, 255.0)
+    mean = (pixels @ _GRAY).mean()
+    pixels = np.clip(mean + (pixels - mean) * contrast, 0.0, 255.0)
+    grey = (pixels @ _GRAY)[..., None]
+    return np.asarray(np.clip(grey + (pixels - grey) * saturation, 0.0, 255.0), np.float32)
+
+
+def _erase(pixels: Photo | Floats, config: Any, random: np.random.Generator) -> Floats:
+    """Rectangles of noise (augment.RandomErasing; Zhong et al., "Random Erasing Data Augmentation", AAAI 2020)."""
+    found = np.array(pixels, np.float32)
+    if random.random() >= config.probability:
+        return found
+    height, width = found.shape[:2]
+    for _ in range(random.integers(config.min_count, config.max_count + 1)):
+        for _ in range(config.trials):
+            area = random.uniform(config.min_area, config.max_area) * height * width
+            aspect = np.exp(
+                random.uniform(np.log(config.min_aspect), np.log(config.max_aspect or 1 / config.min_aspect))
+            )
+            down, across = round(sqrt(area * aspect)), round(sqrt(area / aspect))
+            if 0 < down < height and 0 < across < width:
+                top, left = random.integers(0, height - down + 1), random.integers(0, width - across + 1)
+                found[top : top + down, left : left + across] = random.normal(127.5, 60.0, (down, across, 3))
+                break
+    return np.clip(found, 0.0, 255.0)

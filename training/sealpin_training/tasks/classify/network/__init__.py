@@ -1,0 +1,1 @@
+"""The network: TF-Vision's classification model, weights for it, and its class activation map."""

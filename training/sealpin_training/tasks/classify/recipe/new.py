@@ -1,0 +1,105 @@
+"""A recipe for a dataset of whole photos: a model and an amount of augmentation by name, steps from its size."""
+
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sealpin_edge.errors import InputError
+from sealpin_edge.files import check_apart, write_whole
+
+from ....dataset.manifest import load_dataset
+
+EPOCHS = 30
+LEAST_STEPS = 300
+RATE, FROZEN_RATE = 3e-4, 1e-3
+# A recipe's own normalisation follows slowly: what was learned on ImageNet is kept for long
+MOMENTUM = 0.99
+
+MODELS: dict[str, dict[str, Any]] = {
+    "efficientnet_lite0": {
+        "backbone": {"type": "efficientnet", "efficientnet": {"model_id": "b0", "se_ratio": 0.0}},
+        "norm_activation": {"activation": "relu6", "norm_momentum": MOMENTUM, "norm_epsilon": 0.001},
+    },
+    "efficientnet_b0": {
+        "backbone": {"type": "efficientnet", "efficientnet": {"model_id": "b0", "se_ratio": 0.25}},
+        "norm_activation": {"activation": "swish", "norm_momentum": MOMENTUM, "norm_epsilon": 0.001},
+    },
+    "mobilenet_v2": {
+        "backbone": {"type": "mobilenet", "mobilenet": {"model_id": "MobileNetV2"}},
+        "norm_activation": {"activation": "relu6", "norm_momentum": MOMENTUM, "norm_epsilon": 0.001},
+    },
+    "resnet50": {
+        "backbone": {"type": "resnet", "resnet": {"model_id": 50}},
+        "norm_activation": {"activation": "relu", "norm_momentum": MOMENTUM, "norm_epsilon": 0.00001},
+    },
+}
+"""By the name that --model has: the network in TF-Vision's fields."""
+
+AUGMENTATIONS: dict[str, dict[str, Any]] = {
+    "none": {"aug_rand_hflip": False, "aug_crop": False},
+    "light": {"aug_rand_hflip": True, "aug_crop": False, "color_jitter": 0.1},
+    "medium": {"aug_rand_hflip": True, "aug_crop": True, "crop_area_range": [0.7, 1.0], "color_jitter": 0.2},
+    "heavy": {
+        "aug_rand_hflip": True, "aug_crop": True, "crop_area_range": [0.4, 1.0], "color_jitter": 0.4,
+        "random_erasing": {"probability": 0.25},
+    },
+}  # fmt: skip
+"""By the name that --aug has. Crops may cut a small defect off: light has none."""
+
+WEIGHTS = {
+    "efficientnet_lite0": "efficientnet_lite0_imagenet.weights.h5",
+    "mobilenet_v2": "mobilenet_v2_1.0_224_imagenet.weights.h5",
+}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a new recipe came to; `weights` is the file that it starts from, "" for none."""
+
+    classes: int
+    steps: int
+    weights: str
+
+
+def write_new_recipe(
+    dataset_path: Path, out: Path, *, model: str, aug: str, size: int, batch: int, frozen: bool, weights: str
+) -> Fitted:
+    """Write a recipe for a converted dataset to `out`; `model` is one of MODELS, `aug` of AUGMENTATIONS.
+
+    `size` is the input's side in pixels. Raises InputError when the dataset is none, or of boxes, or `out` exists.
+    """
+    check_apart(out, dataset_path)
+    if out.exists():
+        raise InputError("this is in the way", where=str(out), allowed="a name that is free")
+    if out.suffix.lower() not in (".yaml", ".yml"):
+        raise InputError("a recipe for whole photos is YAML", where=str(out), allowed="a name that ends in .yaml")
+    dataset = load_dataset(dataset_path)
+    steps = max(LEAST_STEPS, ceil(EPOCHS * dataset.counts["train"] / batch))
+    binary = len(dataset.classes) == 2
+    rate = FROZEN_RATE if frozen else RATE
+    task = {
+        "model": {
+            "num_classes": 1 if binary else len(dataset.classes),
+            "input_size": [size, size, 3],
+            **MODELS[model],
+        },
+        "losses": {"use_binary_cross_entropy": binary},
+        "freeze_backbone": frozen,
+        **({"init_checkpoint": weights, "init_checkpoint_modules": "backbone"} if weights else {}),
+        "train_data": {"global_batch_size": batch, **AUGMENTATIONS[aug]},
+    }
+    trainer = {
+        "train_steps": steps,
+        "optimizer_config": {
+            "optimizer": {"type": "adam"},
+            "learning_rate": {"type": "cosine", "cosine": {"initial_learning_rate": rate, "decay_steps": steps}},
+            "warmup": {"type": "linear", "linear": {"warmup_steps": max(1, steps // 20), "warmup_learning_rate": 0}},
+        },
+    }
+    content = {"task": task, "trainer": trainer, "sealpin": {"class_weights": "balanced"}}
+    note = f"# For {dataset_path.name} ({', '.join(dataset.classes)}) by `sealpin recipe new`.\n"
+    write_whole(out, (note + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)).encode())
+    return Fitted(len(dataset.classes), steps, weights)

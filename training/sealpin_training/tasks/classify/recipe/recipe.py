@@ -1,0 +1,419 @@
+"""An experiment's YAML as a recipe: TF-Vision's own configuration classes hold it, and every value is checked.
+
+Beside TF-Vision's fields there is one of our own, `sealpin.class_weights`: "balanced" makes each class weigh as much as
+the others, however rare it is.
+"""
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+from sealpin_edge.errors import InputError
+from sealpin_edge.files import read_text
+
+from ....plain_yaml import PlainNodes
+from ...recipe import FIXED, HONOURED, Difference, Setting, Words
+from .treatment import BACKBONES, treatment
+
+EXPERIMENT = "image_classification"
+WEIGHTS = ("none", "balanced")
+OWN = {"class_weights": "none"}
+_RATES = ("learning_rate", "initial_learning_rate", "base_lr", "warmup_learning_rate")
+
+
+class _Loader(PlainNodes, yaml.SafeLoader):  # type: ignore[misc]
+    """YAML without aliases, no deeper or longer than a recipe is."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A checked experiment. `given` is what its file says, `path` where it was, for messages."""
+
+    name: str
+    given: Mapping[str, Any]
+
+    task: ClassVar[str] = "classify"
+    words: ClassVar = Words(
+        classes="task.model.num_classes",
+        batch_size="task.train_data.global_batch_size",
+        steps="trainer.train_steps",
+        start_from="task.init_checkpoint",
+        half_precision="runtime.mixed_precision_dtype: bfloat16",
+        clipping="trainer.optimizer_config.optimizer.adam.global_clipnorm",
+    )
+
+    @cached_property
+    def experiment(self) -> Any:
+        """TF-Vision's ExperimentConfig, defaults filled in."""
+        return _experiment(self.given, self.name)
+
+    @property
+    def model(self) -> Any:
+        """TF-Vision's model configuration."""
+        return self.experiment.task.model
+
+    @property
+    def network(self) -> str:
+        """The backbone's name, and whether it is frozen."""
+        frozen = ", frozen" if self.experiment.task.freeze_backbone else ""
+        return f"{backbone_name(self.model)}{frozen}"
+
+    @property
+    def height(self) -> int:
+        """Of the input, pixels."""
+        return int(self.model.input_size[0])
+
+    @property
+    def width(self) -> int:
+        """Of the input, pixels."""
+        return int(self.model.input_size[1])
+
+    @property
+    def num_classes(self) -> int:
+        """Classes; one unit with a sigmoid tells two."""
+        return 2 if self.one_unit else int(self.model.num_classes)
+
+    @property
+    def one_unit(self) -> bool:
+        """Whether one unit tells the second of two classes."""
+        return int(self.model.num_classes) == 1
+
+    @property
+    def batch_size(self) -> int:
+        """Photos a step."""
+        return int(self.experiment.task.train_data.global_batch_size)
+
+    @property
+    def num_steps(self) -> int:
+        """How long it trains."""
+        return int(self.experiment.trainer.train_steps)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether each class weighs as much as the others."""
+        return bool({**OWN, **self.given.get("sealpin", {})}["class_weights"] == "balanced")
+
+    @property
+    def precision(self) -> str:
+        """Of Keras's policies."""
+        kind = self.experiment.runtime.mixed_precision_dtype
+        return f"mixed_{kind}" if kind in ("float16", "bfloat16") else "float32"
+
+    @property
+    def use_xla(self) -> bool:
+        """Whether XLA compiles the steps."""
+        return bool(self.experiment.runtime.enable_xla)
+
+    @property
+    def start_from(self) -> str:
+        """The weights to begin with."""
+        return str(self.experiment.task.init_checkpoint or "")
+
+    @property
+    def own_average(self) -> bool:
+        """Whether the optimiser keeps a moving average of the weights."""
+        return self.experiment.trainer.optimizer_config.ema is not None
+
+    @property
+    def highest_learning_rate(self) -> float:
+        """The highest rate of its schedule."""
+        return max(_rates(self.schedule_told))
+
+    @property
+    def schedule_told(self) -> Mapping[str, Any]:
+        """The learning rate's schedule and its warm-up."""
+        config = self.experiment.trainer.optimizer_config
+        return {
+            "learning_rate": {config.learning_rate.type: config.learning_rate.get().as_dict()},
+            **({"warmup": {config.warmup.type: config.warmup.get().as_dict()}} if config.warmup.type else {}),
+        }
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """Where training does something else than the recipe says."""
+        return tuple(Difference(one.field, one.shown, one.effect) for one in self.settings() if one.kind == FIXED)
+
+    def renews_norms(self, step: int) -> bool:
+        """Always, unless the backbone keeps its own: moving averages lag behind in the few steps of fine-tuning."""
+        return not self.experiment.task.freeze_backbone
+
+    def settings(self) -> Iterator[Setting]:
+        """Every value, defaults filled in."""
+        defaults = dict(_leaves(_experiment({}, self.name).as_dict()))
+        # Which fields a part has depends on its kind; where there is none by default, all of a part is said
+        of_kind = dict(_leaves(_experiment(_types(self.given), self.name).as_dict()))
+        absent = tuple(f"{field}." for field, value in defaults.items() if value is None)
+        for field, value in _leaves(self.experiment.as_dict()):
+            known = of_kind if field not in defaults and not field.startswith(absent) else defaults
+            default = field in known and known[field] == value
+            kind, effect = treatment(field, default=default)
+            yield Setting(field, value, _shown(value), default, kind, effect)
+        own = {**OWN, **self.given.get("sealpin", {})}
+        for key, value in own.items():
+            yield Setting(f"sealpin.{key}", value, _shown(value), value == OWN[key], HONOURED, "")
+
+    def text(self) -> bytes:
+        """Its file."""
+        return str(yaml.safe_dump(dict(self.given), sort_keys=False, allow_unicode=True)).encode()
+
+    def with_steps(self, steps: int) -> "Recipe":
+        """The same recipe squeezed into `steps` steps."""
+        share = steps / self.num_steps
+        changed = self._with("trainer.train_steps", steps)
+        for field, value in _leaves(self.experiment.trainer.optimizer_config.as_dict()):
+            if (
+                field.rpartition(".")[2] in ("decay_steps", "warmup_steps", "boundaries")
+                and value
+                and _is_used(self, field)
+            ):
+                scaled = (
+                    [max(1, round(one * share)) for one in value]
+                    if isinstance(value, list)
+                    else max(1, round(value * share))
+                )
+                changed = changed._with(f"trainer.optimizer_config.{field}", scaled)
+        return changed
+
+    def with_batch_size(self, photos: int) -> "Recipe":
+        """The same recipe with batches of so many photos."""
+        return self._with("task.train_data.global_batch_size", photos)
+
+    def with_learning_rate(self, highest: float) -> "Recipe":
+        """The same recipe with every rate of its schedule scaled."""
+        share, changed = highest / self.highest_learning_rate, self
+        for field, value in _leaves(self.experiment.trainer.optimizer_config.as_dict()):
+            last = field.rpartition(".")[2]
+            if (last in _RATES or last == "values") and value and _is_used(self, field):
+                scaled = [one * share for one in value] if isinstance(value, list) else value * share
+                changed = changed._with(f"trainer.optimizer_config.{field}", scaled)
+        return changed
+
+    def starting_with_all(self) -> "Recipe":
+        """The same recipe, which loads the last layer too."""
+        return self._with("task.init_checkpoint_modules", "all")
+
+    def _with(self, field: str, value: Any) -> "Recipe":
+        changed = deepcopy(dict(self.given))
+        *folders, last = field.split(".")
+        place = changed
+        for name in folders:
+            place = place.setdefault(name, {})
+        place[last] = value
+        return Recipe(self.name, changed)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and check an experiment's YAML. Raises InputError, which names the field."""
+    try:
+        given = yaml.load(read_text(path), Loader=_Loader)  # noqa: S506  a SafeLoader with limits
+    except OSError as error:
+        raise InputError("this recipe cannot be read", where=str(path), found=str(error.strerror)) from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise InputError(
+            "this recipe is no YAML",
+            where=f"{path}:{mark.line + 1}" if mark else str(path),
+            found=str(getattr(error, "problem", error)),
+            allowed="an experiment of TF-Vision for image classification",
+        ) from None
+    if not isinstance(given, dict):
+        raise InputError(
+            "this recipe is no experiment",
+            where=str(path),
+            found=f"a {type(given).__name__}",
+            allowed="task, trainer, runtime",
+        )
+    recipe = Recipe(path.stem, given)
+    _check_given(given, str(path))
+    _check(recipe, str(path))
+    return recipe
+
+
+def backbone_name(model: Any) -> str:
+    """A backbone in a word or two: EfficientNet-Lite0, MobileNetV2, ResNet50."""
+    kind, config = model.backbone.type, model.backbone.get()
+    if kind == "efficientnet":
+        lite = not config.se_ratio and model.norm_activation.activation == "relu6"
+        return f"EfficientNet-{'Lite0' if lite and config.model_id == 'b0' else config.model_id.upper()}"
+    return f"ResNet{config.model_id}" if kind == "resnet" else str(config.model_id)
+
+
+def _experiment(given: Mapping[str, Any], name: str) -> Any:
+    from ....quiet import tensorflow
+
+    tensorflow()
+    from official.core import config_definitions
+    from official.modeling import hyperparams, optimization
+    from official.vision.configs import image_classification
+
+    config = config_definitions.ExperimentConfig(
+        task=image_classification.ImageClassificationTask(),
+        trainer=config_definitions.TrainerConfig(
+            optimizer_config=optimization.OptimizationConfig(
+                {"optimizer": {"type": "adam"}, "learning_rate": {"type": "constant"}}
+            )
+        ),
+    )
+    content = {key: value for key, value in given.items() if key != "sealpin"}
+    return hyperparams.override_params_dict(config, content, is_strict=True) if content else config
+
+
+def _check_given(given: Mapping[str, Any], where: str) -> None:
+    """Raise InputError for a field that nobody knows, or a value of another kind than its default's."""
+    try:
+        known = _experiment(_types(given), where).as_dict() | {"sealpin": dict(OWN)}
+    except KeyError as error:
+        raise InputError("nobody knows this field", where=where, found=str(error)[:200]) from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            "this recipe is no experiment for image classification", where=where, found=str(error)[:200]
+        ) from None
+
+    def look(part: Any, allowed: Any, field: str) -> None:
+        if isinstance(part, dict) and isinstance(allowed, dict):
+            for key, value in part.items():
+                if key not in allowed:
+                    raise InputError(
+                        "nobody knows this field",
+                        where=f"{where}: {field}{key}",
+                        allowed=", ".join(map(str, list(allowed)[:20])),
+                    )
+                look(value, allowed[key], f"{field}{key}.")
+        elif not _fits(part, allowed):
+            raise InputError(
+                "this value is of another kind",
+                where=f"{where}: {field.removesuffix('.')}",
+                found=str(part)[:60],
+                allowed=type(allowed).__name__ if not isinstance(allowed, float) else "a number",
+            )
+
+    look(given, known, "")
+
+
+def _types(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what is given only which kind each part is of: it tells which fields there are."""
+    parts = {key: _types(value) for key, value in given.items() if isinstance(value, dict)}
+    kind = {"type": given["type"]} if "type" in given else {}
+    return {key: value for key, value in parts.items() if value} | kind
+
+
+def _fits(value: Any, default: Any) -> bool:
+    if default is None or value is None:
+        return True
+    if isinstance(default, bool) or isinstance(value, bool):
+        return type(value) is type(default)
+    if isinstance(default, float):
+        return isinstance(value, int | float)
+    if isinstance(default, list | tuple):
+        return isinstance(value, list)
+    return isinstance(value, type(default))
+
+
+def _check(recipe: Recipe, where: str) -> None:
+    try:
+        experiment = recipe.experiment
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            "this recipe is no experiment for image classification", where=where, found=str(error)[:200]
+        ) from None
+
+    def require(right: bool, field: str, found: Any, allowed: str) -> None:
+        if not right:
+            raise InputError(
+                "this recipe cannot be trained", where=f"{where}: {field}", found=str(found), allowed=allowed
+            )
+
+    model, size = experiment.task.model, list(experiment.task.model.input_size)
+    require(model.backbone.type in BACKBONES, "task.model.backbone.type", model.backbone.type, ", ".join(BACKBONES))
+    whole = len(size) == 3 and all(type(side) is int for side in size)
+    require(
+        whole and size[2] == 3 and min(size[:2]) >= 32 and max(size[:2]) <= 1024,
+        "task.model.input_size",
+        size,
+        "[height, width, 3], 32 to 1024 pixels",
+    )
+    binary = experiment.task.losses.use_binary_cross_entropy
+    require(
+        model.num_classes >= 2 or (model.num_classes == 1 and binary),
+        "task.model.num_classes",
+        model.num_classes,
+        "2 and more; or 1 with losses.use_binary_cross_entropy, for two classes",
+    )
+    require(
+        not binary or model.num_classes == 1,
+        "task.losses.use_binary_cross_entropy",
+        binary,
+        "false, or one unit: task.model.num_classes: 1",
+    )
+    require(recipe.batch_size >= 1, recipe.words.batch_size, recipe.batch_size, "1 and more")
+    require(recipe.num_steps >= 1, recipe.words.steps, recipe.num_steps, "1 and more")
+    require(0 <= model.dropout_rate < 1, "task.model.dropout_rate", model.dropout_rate, "0 to below 1")
+    require(
+        0 <= experiment.task.losses.label_smoothing < 1,
+        "task.losses.label_smoothing",
+        experiment.task.losses.label_smoothing,
+        "0 to below 1",
+    )
+    area = experiment.task.train_data.crop_area_range
+    require(
+        len(area) == 2 and 0 < area[0] <= area[1] <= 1,
+        "task.train_data.crop_area_range",
+        area,
+        "[least, most], above 0, at most 1",
+    )
+    require(
+        0 <= experiment.task.train_data.color_jitter <= 1,
+        "task.train_data.color_jitter",
+        experiment.task.train_data.color_jitter,
+        "0 to 1",
+    )
+    require(
+        experiment.task.init_checkpoint_modules in ("all", "backbone"),
+        "task.init_checkpoint_modules",
+        experiment.task.init_checkpoint_modules,
+        "all or backbone",
+    )
+    rates = _rates(recipe.schedule_told)
+    require(
+        bool(rates) and all(0 <= one < 1e3 for one in rates) and max(rates) > 0,
+        "trainer.optimizer_config.learning_rate",
+        rates,
+        "rates above 0",
+    )
+    weights = {**OWN, **recipe.given.get("sealpin", {})}["class_weights"]
+    require(weights in WEIGHTS, "sealpin.class_weights", weights, " or ".join(WEIGHTS))
+
+
+def _rates(schedule: Any) -> list[float]:
+    found = []
+    for field, value in _leaves(schedule):
+        last = field.rpartition(".")[2]
+        if last in _RATES and value:
+            found.append(float(value))
+        if last == "values" and value:
+            found += [float(one) for one in value]
+    return found
+
+
+def _is_used(recipe: Recipe, field: str) -> bool:
+    """Whether a field of the optimizer_config is of the chosen kind."""
+    config = recipe.experiment.trainer.optimizer_config
+    part, kind, *_ = [*field.split("."), ""]
+    return getattr(getattr(config, part, None), "type", None) == kind
+
+
+def _leaves(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _shown(value: Any) -> str:
+    return str(yaml.safe_dump(value, default_flow_style=True)).removesuffix("\n").removesuffix("...").strip()
