@@ -115,6 +115,20 @@ def test_a_classifier_of_someone_elses_runs_when_its_good_classes_are_named(tmp_
     assert told(both, ("QA", 2, 3), ("QA", 4, 3), ("QA", 5, 3)) == (Verdict.OK, [])
 
 
+def test_a_keras_applications_network_runs_as_it_is(tmp_path: Path) -> None:
+    """Trained elsewhere, converted without metadata: photos in -1..1, as Keras's own preprocessing has them."""
+    import tensorflow as tf
+    import tf_keras
+
+    network = tf_keras.applications.MobileNetV2((SIDE, SIDE, 3), alpha=0.35, weights=None, classes=3)
+    path = tmp_path / "keras.tflite"
+    path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(network).convert())
+    photo = part_photo(("PR", 2, 3))
+    wanted = network(tf_keras.applications.mobilenet_v2.preprocess_input(photo.astype(np.float32))[None]).numpy()[0]
+    scores = {one.category: one.score for one in Model(path, labels=CLASSES, good=["ok"]).read(photo).findings}
+    assert [1 - scores[UNSURE], scores["PR"], scores["QA"]] == pytest.approx(wanted.tolist(), abs=1e-5)
+
+
 def test_one_unit_tells_the_second_of_two_classes(tmp_path: Path) -> None:
     path = tmp_path / "foreign.tflite"
     path.write_bytes(converted(network(mapped=False, units=1)))

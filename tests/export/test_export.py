@@ -95,7 +95,9 @@ def test_a_float_file_gives_the_scores_of_the_checkpoint(run: Run, exported: Pat
     records = list(RecordFile(dataset.folder, "test", dataset.classes))
     compared = 0
     for record, wanted in zip(
-        records, predict_photos(run.kind, run.recipe(), trained_predictor(run), records, run.classes), strict=True
+        records,
+        predict_photos(run.kind, run.recipe(), trained_predictor(run), records, run.classes, run.good),
+        strict=True,
     ):
         sure = [one.score for one in wanted if one.score >= 2 * LEAST_SCORE]
         found = [one.score for one in model.read(decode_photo(record.data)).findings][: len(sure)]

@@ -200,7 +200,7 @@ def test_what_a_saved_model_finds_is_read_in_pixels_of_the_photo(tmp_path: Path)
     tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"serving_default": module.serve})
     wide = np.zeros((100, 200, 3), np.uint8)
     (found,) = network_findings(
-        Detect(), tmp_path / "saved", [Record("a.jpg", encode_jpeg(wide), 200, 100, ())], ("PR", "QA")
+        Detect(), tmp_path / "saved", [Record("a.jpg", encode_jpeg(wide), 200, 100, ())], ("PR", "QA"), ()
     )
     assert [one.category for one in found] == ["QA", "PR"]
     np.testing.assert_allclose([one.score for one in found], [0.9, 0.5], atol=1e-6)

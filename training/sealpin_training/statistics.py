@@ -17,7 +17,8 @@ class Statistics:
 
     def __init__(self, model: Any, strategy: Any) -> None:
         """Every worker of `strategy` must call `renew` at the same time."""
-        self._norms = [layer for layer in model.submodules if isinstance(layer, tf_keras.layers.BatchNormalization)]
+        norms = [layer for layer in model.submodules if isinstance(layer, tf_keras.layers.BatchNormalization)]
+        self._norms = [norm for norm in norms if norm.built]  # TF-Vision's blocks make layers that they then do not use
 
         @tf.function(autograph=False)  # type: ignore[untyped-decorator]
         def forward(photos: Any) -> None:

@@ -1,6 +1,7 @@
 """From folders of photos to a judged photo, as a user would: dataset, recipe, training, evaluation, export, predict."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sealpin.cli import main
+from sealpin_edge.model.photo import read_photo
+from sealpin_edge.tasks.model import Model
+from tests.export.test_peers import PYTHON, needs_peers
 
 SIDE = 64
 
@@ -70,6 +74,42 @@ def test_its_files_judge_as_the_network_does(folder: Path, trained: Path) -> Non
         judged = json.loads(call("predict", file, folder / "photos", "--json").stdout)["photos"]
         assert len(judged) == 60 and all(one["verdict"] in ("OK", "NG") for one in judged)
         assert all(one["detections"] for one in judged if one["verdict"] == "NG")
+
+
+TASK_LIBRARY = """
+import ctypes, json, sys
+import libusb_package, numpy as np
+ctypes.CDLL(str(libusb_package.get_library_path()), mode=ctypes.RTLD_GLOBAL)
+from tflite_support.task import vision
+pixels = np.load(sys.argv[2])  # the image below is a view of it
+found = vision.ImageClassifier.create_from_file(sys.argv[1]).classify(vision.TensorImage.create_from_array(pixels))
+print(json.dumps({one.category_name: one.score for one in found.classifications[0].categories}))
+"""
+MEDIAPIPE = """
+import json, sys
+import mediapipe, numpy as np
+from mediapipe.tasks.python import vision
+with vision.ImageClassifier.create_from_model_path(sys.argv[1]) as classifier:
+    found = classifier.classify(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.load(sys.argv[2])))
+print(json.dumps({one.category_name: one.score for one in found.classifications[0].categories}))
+"""
+
+
+@needs_peers
+@pytest.mark.parametrize("program", [TASK_LIBRARY, MEDIAPIPE])
+@pytest.mark.parametrize("kind", ["float32", "int8"])
+def test_another_runtime_gives_the_same_scores(folder: Path, trained: Path, program: str, kind: str) -> None:
+    out = folder / f"peers_{kind}"
+    call("export", "small", "--out", out, "--quantize", kind, "--force", "--mlruns", trained)
+    (file,) = out.glob("*.tflite")
+    photo = read_photo(next((folder / "photos/burr").iterdir()))
+    np.save(folder / "photo.npy", photo)
+    words = [str(PYTHON), "-c", program, str(file), str(folder / "photo.npy")]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    own = {one.category: one.score for one in Model(file).read(photo).findings}
+    wanted = {"burr": own["burr"], "ok": 1 - own["unsure"]}
+    assert json.loads(done.stdout) == pytest.approx(wanted, abs=0.005)
 
 
 def test_a_recipe_of_another_task_is_refused(folder: Path, trained: Path) -> None:
