@@ -36,7 +36,8 @@ def tflite_module(recipe: Recipe, model: Any, *, float_input: bool) -> Any:
     )  # type: ignore[untyped-decorator]
     def classify(images: Any) -> dict[str, Any]:
         maps = class_maps(recipe, model, preprocess(images))
-        return {"probabilities": scores(maps), "class_activation_map": tf.reshape(maps, [1, -1])}
+        # In the order of their names, and the first is what other runtimes answer with
+        return {"category_scores": scores(maps), "class_activation_map": tf.reshape(maps, [1, -1])}
 
     module = tf.Module()
     module.weights, module.function = model.variables, classify
