@@ -129,6 +129,12 @@ def test_a_keras_applications_network_runs_as_it_is(tmp_path: Path) -> None:
     assert [1 - scores[UNSURE], scores["PR"], scores["QA"]] == pytest.approx(wanted.tolist(), abs=1e-5)
 
 
+def test_no_class_is_called_as_doubt_is(tmp_path: Path) -> None:
+    path = in_bytes(network(mapped=False), tmp_path)
+    with pytest.raises(InputError, match="no class that is called unsure"):
+        Model(path, labels=["ok", "PR", UNSURE], good=["ok"])
+
+
 def test_one_unit_tells_the_second_of_two_classes(tmp_path: Path) -> None:
     path = tmp_path / "foreign.tflite"
     path.write_bytes(converted(network(mapped=False, units=1)))

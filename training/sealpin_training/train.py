@@ -115,7 +115,7 @@ def _train(
             store=options.store,
         )
         try:
-            return fit_run(run, recipe, dataset, State(), tell, opened)
+            return fit_run(run, recipe, dataset, State(metric=run.kind.headline[0]), tell, opened)
         except BaseException:
             # A run with a checkpoint can be resumed; one without is only in the way of its name
             if is_chief() and not has_state(folder):

@@ -107,7 +107,7 @@ def reading(scores: npt.NDArray[Any], classes: Sequence[str], good: Sequence[str
     sure = sum(float(score) for name, score in zip(classes, scores, strict=True) if name in good)
     findings = [Finding(name, float(score)) for name, score in zip(classes, scores, strict=True) if name not in good]
     # A sum of rounded numbers may be a little above 1; what is no number stays none
-    return [*findings, Finding(UNSURE, 1.0 - sure if not 1.0 < sure <= 1.0 + SUM_TOLERANCE else 0.0)]
+    return [*findings, Finding(UNSURE, 0.0 if sure > 1.0 else 1.0 - sure)]
 
 
 def _probabilities(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

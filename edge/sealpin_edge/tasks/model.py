@@ -84,6 +84,8 @@ class Model:
             raise model_refused(name, f"input {[1, height, width, 3]}, and {CARD_NAME} tells another size")
         if len(self.card.classes) != task.classes:
             raise model_refused(name, f"{task.classes} classes, and {CARD_NAME} tells {len(self.card.classes)}")
+        if len(set(categories)) < len(categories):
+            raise model_refused(name, f"classes {', '.join(classes)}", f"no class that is called {categories[-1]}")
         if set(self.card.thresholds) != set(categories):
             raise model_refused(name, f"thresholds of {', '.join(self.card.thresholds)}", ", ".join(categories))
         began = time.perf_counter()

@@ -19,8 +19,8 @@ from sealpin_training.dataset.whole.folders import class_folder
 SIDE = 64
 # Kinds of faults that labels of whole photos alone have; each is found below
 OF_WHOLE = {
-    "class-differs", "class-rare", "class-alone", "good-missing", "good-none", "good-ambiguous", "good-unknown",
-    "good-alone", "good-marked", "mask-without-photo", "folders-mixed",
+    "class-differs", "class-rare", "class-alone", "class-reserved", "good-missing", "good-none", "good-ambiguous",
+    "good-unknown", "good-alone", "good-marked", "mask-without-photo", "folders-mixed",
 }  # fmt: skip
 
 
@@ -87,6 +87,13 @@ def test_folders_are_classes_at_any_depth(tmp_path: Path) -> None:
     assert told(found) == {"ok": 12, "dented": 6, "shifted": 6}
     assert load_dataset(tmp_path / "out").good == ("ok",)
     assert {one[1] for one in found.values() if one[0] == "ok"} == {()}
+
+
+def test_a_photo_beside_the_class_folders_has_no_class(tmp_path: Path) -> None:
+    tree(tmp_path / "photos", {"ok": 4, "PR": 4})
+    picture(tmp_path / "photos/stray.jpg", 99)
+    found = classes(tmp_path / "photos", tmp_path / "out")
+    assert told(found) == {"ok": 4, "PR": 4}
 
 
 def test_folders_of_splits_are_kept(tmp_path: Path) -> None:
@@ -204,6 +211,7 @@ def test_boxes_give_classes_and_none_is_good(tmp_path: Path) -> None:
         (("ok", "good", "crack"), ("--good", "ok", "--good", "good"), set()),
         (("ok", "crack"), ("--good", "ok", "--good", "crack"), {"good-alone"}),
         (("ok", "crack", "Crack"), (), {"class-spelling"}),
+        (("ok", "crack", "unsure"), (), {"class-reserved"}),
     ],
 )
 def test_the_good_class_must_be_known(

@@ -297,6 +297,12 @@ KINDS: dict[str, Kind] = {
     "class-alone": Kind(
         "error", "there is one class, and nothing to tell it from", "two and more", "bring photos of the others"
     ),
+    "class-reserved": Kind(
+        "error",
+        "this class is called as parts are of which nobody is sure that they are good",
+        "another name",
+        "give it another: dataset fix --rename OLD=NEW",
+    ),
     "good-missing": Kind(
         "error",
         "no class is called as good parts are",

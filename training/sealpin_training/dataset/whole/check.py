@@ -3,6 +3,8 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from sealpin_edge.tasks.verdict import UNSURE
+
 from ..faults import Fault
 from ..labels import Box, LabelledPhoto
 from ..names import check_classes, sounds_good
@@ -67,6 +69,8 @@ def check_whole(
         for name, count in sorted(merged.items())
         if count < LEAST_PHOTOS
     ]
+    if UNSURE in merged:
+        findings.append(Fault(".", "class-reserved", f"{UNSURE}: {merged[UNSURE]} photos"))
     if len(merged) < 2:
         findings.append(Fault(".", "class-alone", ", ".join(merged) or "none"))
     return wrong, found, findings

@@ -28,8 +28,8 @@ def find_whole(files: Files, good: str) -> dict[str, list[RawLabels]]:
     if tables:
         return {photo: [_with_boxes(one, marked.get(photo)) for one in given] for photo, given in tables.items()}
     folders = {photo: class_folder(photo) for photo in files.photos}
-    names = set(folders.values())
-    if "" in names or len(names) < 2:
+    names = set(folders.values()) - {""}
+    if len(names) < 2:
         return {photo: [labels] for photo, labels in marked.items()}
     if all(_is_product(name, folders, marked) for name in names):
         files.findings.append(Fault(".", "folders-mixed", ", ".join(sorted(names)[:SHOWN])))
@@ -37,6 +37,7 @@ def find_whole(files: Files, good: str) -> dict[str, list[RawLabels]]:
     return {
         photo: [_with_boxes(RawLabels(f"{photo.rpartition('/')[0]}/", category=folder), marked.get(photo))]
         for photo, folder in folders.items()
+        if folder
     }
 
 
