@@ -10,7 +10,7 @@ setup: $(INSTALLED)
 $(INSTALLED): pyproject.toml edge/pyproject.toml simulation/pyproject.toml constraints.txt edge/constraints.txt
 	test -x $(BIN)/python || python3.11 -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable './edge[mc,modbus,sftp,smb]' --editable ./simulation --editable '.[dev,label]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable './edge[mc,modbus,sftp,smb]' --editable ./simulation --editable '.[cam,dev,label]'
 	touch $@
 
 demo: setup

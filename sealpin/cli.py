@@ -21,6 +21,7 @@ from sealpin_edge.cli.main import benchmark  # noqa: E402
 from sealpin_edge.cli.program import ENVIRONMENT, Program  # noqa: E402
 
 from .bundle import bundle, keys  # noqa: E402
+from .cam import cam  # noqa: E402
 from .dataset import dataset  # noqa: E402
 from .demo import demo  # noqa: E402
 from .deploy import deploy, rollback, station, stations  # noqa: E402
@@ -65,7 +66,7 @@ if signal.getsignal(signal.SIGINT) is not _INTERRUPT:
 
 main.add_section("Photos and labels", label, dataset)
 main.add_section("Training", recipe, pretrained, train, runs)
-main.add_section("How good it is", evaluate, compare, promote)
+main.add_section("How good it is", evaluate, cam, compare, promote)
 main.add_section("Model files", export, model, predict, benchmark)
 main.add_section("Stations", keys, bundle, station, deploy, rollback, stations)
 main.add_section("All of it, to begin with", demo)

@@ -75,6 +75,24 @@ class Browser:
         data = base64.b64decode(self._ask("Page.captureScreenshot", format="png")["data"])
         return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB))
 
+    def click(self, element: str) -> None:
+        """Press the mouse on the middle of an element, a script's value, as a user does."""
+        script = (
+            f"(e => {{ e.scrollIntoView({{block: 'center'}}); return e.getBoundingClientRect().toJSON() }})({element})"
+        )
+        box = self.value(script)
+        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        for kind in ("mousePressed", "mouseReleased"):
+            self._ask("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
+
+    def type(self, text: str) -> None:
+        """Type into what has the focus, and press Enter."""
+        self._ask("Input.insertText", text=text)
+        for kind in ("keyDown", "keyUp"):
+            self._ask(
+                "Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r"
+            )
+
     def close(self) -> None:
         """End the browser."""
         self._process.kill()

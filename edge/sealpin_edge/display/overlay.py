@@ -23,7 +23,7 @@ def draw_overlay(photo: Photo, verdict: Verdict, findings: Sequence[Finding], he
     """
     import cv2
 
-    marked = photo.copy() if heat_map is None else _heated(photo, heat_map)
+    marked = photo.copy() if heat_map is None else heated(photo, heat_map)
     height, width = marked.shape[:2]
     unit = max(1, round(min(height, width) / 250))  # lines and letters grow with the photo
     scale = 0.7 * unit
@@ -59,7 +59,7 @@ def draw_overlay(photo: Photo, verdict: Verdict, findings: Sequence[Finding], he
     return np.asarray(marked, dtype=np.uint8)
 
 
-def _heated(photo: Photo, heat_map: HeatMap) -> Photo:
+def heated(photo: Photo, heat_map: HeatMap) -> Photo:
     """The photo with the map over it: red where it is 1, and the photo as it is where it is 0."""
     import cv2
 

@@ -46,17 +46,25 @@ class ClassifyExamples:
 
     def make(self, photo: Any, *labels: Any, draw: Callable[[int], np.random.Generator]) -> Sequence[Any]:
         """Pixels float32 [height, width, 3] of 0..255, and the class's number."""
+        pixels = self.view(photo, draw).render(self._recipe.height, self._recipe.width)
+        return self.colour(pixels.astype(np.float32), draw), labels[0]
+
+    def view(self, photo: Any, draw: Callable[[int], np.random.Generator]) -> PhotoView:
+        """What of a photo is seen."""
         view, data = PhotoView(photo), self._data
         if data.aug_crop and data.crop_area_range:
             _crop(view, data.crop_area_range, draw(0))
         if data.aug_rand_hflip and draw(1).random() < 0.5:
             view.move([[-1, 0, view.width - 1], [0, 1, 0]], view.height, view.width)
-        pixels = view.render(self._recipe.height, self._recipe.width).astype(np.float32)
-        if data.color_jitter:
-            pixels = _jitter(pixels, data.color_jitter, draw(2))
-        if data.random_erasing:
-            pixels = _erase(pixels, data.random_erasing, draw(3))
-        return pixels, labels[0]
+        return view
+
+    def colour(self, pixels: Floats, draw: Callable[[int], np.random.Generator]) -> Floats:
+        """What is done to the pixels that are seen, float32 [height, width, 3] of 0..255."""
+        if self._data.color_jitter:
+            pixels = _jitter(pixels, self._data.color_jitter, draw(2))
+        if self._data.random_erasing:
+            pixels = _erase(pixels, self._data.random_erasing, draw(3))
+        return pixels
 
     def finish(self, *arrays: Any) -> Any:
         """The photo preprocessed, and [classes]: the weight with which it is each class's."""

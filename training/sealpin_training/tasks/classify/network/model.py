@@ -43,7 +43,11 @@ def class_maps(recipe: Recipe, model: Any, inputs: Any) -> Any:
     the first's is 0.
     """
     endpoints = model.backbone(inputs, training=False)
-    features = endpoints[max(endpoints)]
+    return head_maps(recipe, model, endpoints[max(endpoints)])
+
+
+def head_maps(recipe: Recipe, model: Any, features: Any) -> Any:
+    """The backbone's last features to class activation maps; see `class_maps`."""
     for layer in model.layers:
         if isinstance(layer, tf_keras.layers.BatchNormalization):  # add_head_batch_norm
             features = layer(features, training=False)

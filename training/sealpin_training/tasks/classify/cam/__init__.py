@@ -1,0 +1,1 @@
+"""Where a classifier looked, by several methods, and a page to look at that: `sealpin cam`."""
