@@ -92,15 +92,16 @@ def compare(runs: tuple[str, ...], split: str, report: Path | None, force: bool,
 
 @click.command(short_help="Register a run's network with MLflow, as the candidate.")
 @click.argument("run")
+@click.option("--product", default="", help="What it is for, a part or a line; else as the dataset's folder is called.")
 @mlruns_option
 @json_option
-def promote(run: str, store: Path, as_json: bool) -> None:
-    """Put RUN's best network into MLflow's registry as the `candidate`."""
+def promote(run: str, product: str, store: Path, as_json: bool) -> None:
+    """Put RUN's best network into MLflow's registry, as the `candidate` of its product."""
     from sealpin_training.registry import promote as promote_run
     from sealpin_training.standing import trained_run
 
     found = trained_run(run, store)
-    version = promote_run(found)
+    version = promote_run(found, product)
     warn(found.kind.shortcomings(found.evaluation("val")))
     text = f"{version.model} version {version.number} is the candidate\nnext: sealpin export {found.words} --out DIR"
     answer({"run": run, "model": version.model, "version": version.number, "alias": "candidate"}, as_json, text)

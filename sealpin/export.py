@@ -25,7 +25,11 @@ SHOWN = 10
     show_default=True,
     help="Arithmetic of the model file; given several times, a file for each. none: float32.",
 )
-@click.option("--max-drop", type=Number(0, 1), default=0.01, show_default=True, help="AP on val that a file may lose.")
+@click.option(
+    "--max-drop",
+    type=Number(0, 1),
+    help="What a file may lose on val: of AP, else 0.01; of a classifier's accuracy, else 0.005 or one photo.",
+)
 @click.option(
     "--keep-float", type=click.IntRange(min=0), default=0, help="With int8: so many layers stay float, the worst ones."
 )
@@ -37,7 +41,7 @@ def export(
     run: str,
     out: Path,
     quantize: tuple[str, ...],
-    max_drop: float,
+    max_drop: float | None,
     keep_float: int,
     dataset: Path | None,
     force: bool,
@@ -59,7 +63,7 @@ def export(
     done = export_run(found, out, quantize, tell, max_drop, keep_float, force)
     model, gates = out / MODEL, [gate.as_dict() for gate in done.gates]
     drop, flips = max(gate.drop for gate in done.gates), sum(len(gate.flips) for gate in done.gates)
-    facts = {"quantisation": quantize[0], "ap_drop": round(drop, 5), "verdict_flips": flips}
+    facts = {"quantisation": quantize[0], "drop": round(drop, 5), "verdict_flips": flips}
     missed = log_page(found, done.report, "export") if done.faults else log_export(found, model, facts, done.papers)
     if missed:
         click.echo(f"MLflow did not take the export: {missed}", err=True)
@@ -77,7 +81,7 @@ def export(
             "files": [] if done.faults else sorted({*(str(step.path) for step in done.steps), *map(str, done.papers)}),
             "model": None if done.faults else str(model),
             "report": str(done.report),
-            "gate": {"passed": not done.faults, "ap_drop": round(drop, 5), "verdict_flips": flips},
+            "gate": {"passed": not done.faults, "drop": round(drop, 5), "verdict_flips": flips},
             "gates": gates,
             "warnings": list(done.warnings),
         },
@@ -93,7 +97,8 @@ def export(
             "the exported model does not judge as the trained network does; it was not kept",
             where=str(out),
             found="\n".join(done.faults[:SHOWN] + ([f"and {more} more"] if more > 0 else [])),
-            allowed=f"at most {max_drop:g} AP less (--max-drop) and {MAX_SHARE_LOST:.0%} of it, so many of a class's"
-            " boxes lost, and the same verdict for every part that was certain",
+            allowed=f"at most {done.gates[0].max_drop:.2g} {done.gates[0].metric} less (--max-drop) and"
+            f" {MAX_SHARE_LOST:.0%} of it, so many of a class's findings lost, and the same verdict for every part that"
+            " was certain",
             advice="; ".join([f"look at {done.report}", *ways]),
         )

@@ -18,7 +18,7 @@ from sealpin_training.evaluation.choice import kept_rule
 from sealpin_training.quiet import tensorflow
 from sealpin_training.run import AVERAGED, Run, State, write_json
 
-from .gate import GATE, MAX_DROP, Gate, judge_file, network_findings
+from .gate import GATE, Gate, judge_file, network_findings
 from .metadata import add_metadata
 from .report import ExportStep, write_report
 from .sensitivity import Sensitivity
@@ -78,16 +78,16 @@ def export(
     out: Path,
     quantise: Sequence[str],
     tell: Callable[[ExportStep], None],
-    max_drop: float = MAX_DROP,
+    max_drop: float | None = None,
     keep_float: int = 0,
     force: bool = False,
 ) -> Exported:
     """Write a SavedModel, model files and a report into the new folder `out`, if the files pass the gate.
 
     `quantise` are some of QUANTISATIONS: the first makes `model.tflite`, any other `model_<which>.tflite`. An int8 file
-    keeps its `keep_float` worst layers in float. With `force`, an earlier export at `out` makes way. Raises InputError
-    when the run has no checkpoint or was not evaluated on val, there is nothing to judge or to calibrate with, or `out`
-    is taken.
+    keeps its `keep_float` worst layers in float; `max_drop` is judge_file's. With `force`, an earlier export at `out`
+    makes way. Raises InputError when the run has no checkpoint or was not evaluated on val, there is nothing to judge
+    or to calibrate with, or `out` is taken.
     """
     cards = {which: model_card(run, which) for which in quantise}
     dataset = run.load_dataset()

@@ -25,13 +25,13 @@ from sealpin_training.quiet import tensorflow
 from sealpin_training.tasks.task import Task, task_named
 
 GATE = "gate.json"
-MAX_DROP = 0.01
-# A file loses no more than this share of the network's AP, whatever that is, nor of the boxes of a class that count
+# A file loses no more than this share of the network's figure, whatever that is, nor of a class's findings that count
 MAX_SHARE_LOST = 0.1
 # Less AP than this is the order of a few boxes that find nothing
 LEAST_DROP = 0.001
 # Two boxes are the same where they overlap so much, as for COCO's AP50
 LEAST_OVERLAP = 0.5
+_ROUNDING = 1e-9
 # A verdict is certain when the odds of the score that decides it are this many times off the threshold's
 CERTAIN_ODDS = 3.0
 
@@ -51,7 +51,7 @@ class Flip:
 class Gate:
     """One file against the network, on so many photos.
 
-    `figures` are the task's key `metric` of the network and of the file, `by_category` its of each category.
+    `figures` are those of the network and of the file by the task's `metric`, `by_category` the first of each category.
     Differences are the largest and the mean, of scores in 0..1 and of box edges in pixels of the photo, over findings
     that count or nearly do; `lost` of them have no counterpart. `counting` has, by category, how many of the network's
     findings count, and how many of those the file has lost: none of its own there counts or nearly does. `sha256` is
@@ -91,11 +91,11 @@ class Gate:
     def faults(self) -> list[str]:
         """Why the file is refused; empty when it is not."""
         found = []
-        if self.drop > self.allowed_drop:
+        if self.drop > self.allowed_drop + _ROUNDING:
             told = f"{self.metric} {self.figures[1]:.4f} instead of {self.figures[0]:.4f}"
             found.append(f"{told}: more than {self.allowed_drop:.2g} is lost")
         found += [
-            f"{name}: {lost} of {count} boxes that count are lost, more than {MAX_SHARE_LOST:.0%}"
+            f"{name}: {lost} of {count} findings that count are lost, more than {MAX_SHARE_LOST:.0%}"
             for name, (count, lost) in self.counting.items()
             if lost > max(1, MAX_SHARE_LOST * count)
         ]
@@ -109,7 +109,7 @@ class Gate:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "ap_drop": round(self.drop, 5), "passed": not self.faults}
+        return {**asdict(self), "drop": round(self.drop, 5), "passed": not self.faults}
 
 
 @dataclass(frozen=True)
@@ -137,16 +137,19 @@ def network_findings(
 
 
 def judge_file(
-    path: Path, records: Sequence[Record], network: Sequence[Sequence[Finding]], max_drop: float = MAX_DROP
+    path: Path, records: Sequence[Record], network: Sequence[Sequence[Finding]], max_drop: float | None = None
 ) -> Judged:
-    """Judge the photos with a model file as a station does, and compare with what the network found on them."""
+    """Judge the photos with a model file as a station does, and compare with what the network found on them.
+
+    It may lose `max_drop` of the task's figure, or as much as the task allows.
+    """
     model = Model(path)
     found = [
         model.read(decode_photo(record.data, record.name)).findings for record in progress(records, path.name, "photo")
     ]
     classes, rule = model.card.classes, model.rule()
     task = task_named(model.card.task)
-    metric = task.headline[0]
+    metric = task.proof
     before, after = (task.score(records, one, classes) for one in (network, found))
     scores, boxes, lost = _differences(network, found, rule.thresholds)
     flips = [_flip(record.name, one, two, rule) for record, one, two in zip(records, network, found, strict=True)]
@@ -162,7 +165,7 @@ def judge_file(
         lost,
         _counting(network, found, rule),
         tuple(flip for flip in flips if flip),
-        max_drop,
+        task.allowed_drop(len(records)) if max_drop is None else max_drop,
         model.sha256,
     )
     return Judged(gate, rule, found)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sealpin.cli import main
 from sealpin_edge.display.overlay import COLOURS
@@ -18,15 +20,16 @@ from sealpin_edge.model.photo import decode_photo, encode_jpeg
 from sealpin_edge.tasks.finding import Edges, Finding
 from sealpin_edge.tasks.model import Model
 from sealpin_edge.tasks.verdict import Rule, Verdict
-from sealpin_export.gate import GATE, MAX_DROP, Flip, Gate, check_proven, judge_file, margin, network_findings
+from sealpin_export.gate import GATE, Flip, Gate, check_proven, judge_file, margin, network_findings
 from sealpin_export.metadata import add_metadata
 from sealpin_export.report import TILE, _pairs
 from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.records import Record
 from sealpin_training.tasks.detect.task import Detect
+from sealpin_training.tasks.task import task_named
 from tests.conftest import CELL, SIDE, part_photo, toy_card, write_parts
 
-SOUND = Gate("model.tflite", 4, "AP", (0.9, 0.9), {}, (0.0, 0.0), (0.0, 0.0), 0, 0, {}, (), MAX_DROP)
+SOUND = Gate("model.tflite", 4, "AP", (0.9, 0.9), {}, (0.0, 0.0), (0.0, 0.0), 0, 0, {}, (), 0.01)
 
 
 def test_a_verdict_that_turns_is_refused_when_it_was_certain(toy_model: Path, tmp_path: Path) -> None:
@@ -74,7 +77,7 @@ def test_boxes_that_count_must_not_be_lost_though_no_verdict_turns(toy_model: Pa
     assert judge_file(toy_model, [record], [[*own, others[0]]]).gate.faults == [], "one more or less is no proof"
     lost = judge_file(toy_model, [record], [[*own, *others]]).gate
     assert lost.counting == {"PR": (3, 2), "QA": (0, 0)}
-    assert lost.faults == ["PR: 2 of 3 boxes that count are lost, more than 10%"]
+    assert lost.faults == ["PR: 2 of 3 findings that count are lost, more than 10%"]
     weak = [Finding("PR", 0.4, Edges(x, 0, x + 10, 10)) for x in (0, 20)]
     assert judge_file(toy_model, [record], [[*own, *weak]]).gate.faults == [], "they do not count"
 
@@ -108,9 +111,20 @@ def test_a_file_may_lose_a_hundredth_of_ap_and_less_where_there_is_little(
     gate = replace(SOUND, figures=(before, after))
     assert (gate.faults == []) is passes
     told = gate.as_dict()
-    assert (told["passed"], told["ap_drop"]) == (passes, round(before - after, 5))
+    assert (told["passed"], told["drop"]) == (passes, round(before - after, 5))
     assert json.loads(json.dumps(told))["figures"] == [before, after]
-    assert replace(SOUND, figures=(1 / 3, 0.0)).as_dict()["ap_drop"] == 0.33333
+    assert replace(SOUND, figures=(1 / 3, 0.0)).as_dict()["drop"] == 0.33333
+
+
+@given(st.integers(10, 5000))
+def test_a_classifier_may_tell_one_photo_or_one_in_200_otherwise(photos: int) -> None:
+    kind = task_named("classify")
+    assert kind.proof in kind.headline and task_named("detect").allowed_drop(photos) == 0.01
+    most = max(1, photos // 200)
+    for lost, refused in ((most, False), (most + 1, True)):
+        figures = (1.0, (photos - lost) / photos)
+        gate = replace(SOUND, metric=kind.proof, figures=figures, max_drop=kind.allowed_drop(photos))
+        assert bool(gate.faults) == refused, (lost, gate.faults)
 
 
 def test_what_a_file_may_lose_is_the_users_to_say() -> None:

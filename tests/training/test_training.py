@@ -225,23 +225,28 @@ def test_runs_are_compared_and_one_is_promoted(whole: Run, wider: Run, place: Pa
     assert wide["parameters"] > narrow["parameters"]
     assert narrow["ms_per_photo"] > 0
     assert CliRunner().invoke(main, ["compare", "whole", "nobody"]).exit_code == 2
-    promoted = json.loads(CliRunner().invoke(main, ["promote", "whole", "--json"]).stdout)
+    promoted = json.loads(CliRunner().invoke(main, ["promote", "whole", "--product", "pin & roller", "--json"]).stdout)
     import mlflow
 
     client = mlflow.MlflowClient(f"sqlite:///{place}/mlruns/mlflow.db")
-    version = client.get_model_version_by_alias("sealpin", "candidate")
+    version = client.get_model_version_by_alias("pin & roller", "candidate")
     assert (version.run_id, int(version.version)) == (whole.run_id, promoted["version"])
     assert deployed(whole.run_id, {"line1": "3-abc", "line2": "3-abc"}) == ""
-    champion = client.get_model_version_by_alias("sealpin", "champion")
-    assert champion.version == version.version
+    for alias in ("champion", "on-line1", "on-line2"):
+        assert client.get_model_version_by_alias("pin & roller", alias).version == version.version
+    other = json.loads(CliRunner().invoke(main, ["promote", "wider", "--json"]).stdout)
+    assert (other["model"], other["version"]) == (Path(wider.dataset).name, 1), "each product has a model of its own"
+    for name in ("a/b", "a:b", " ", "it's"):
+        assert CliRunner().invoke(main, ["promote", "wider", "--product", name]).exit_code == 2
     assert client.get_run(whole.run_id).data.tags["deployed.line2"] == "3-abc"
-    assert "sealpin promote wider" in deployed(wider.run_id, {"line1": "4-abc"})
+    assert deployed(wider.run_id, {"line1": "4-abc"}) == ""
+    assert client.get_model_version_by_alias(Path(wider.dataset).name, "on-line1").run_id == wider.run_id
     before = client.get_run(whole.run_id).data.tags
     assert "deployed.line1" not in before
     assert before["deployed_before.line1"].startswith("3-abc until 20")
     assert client.get_run(wider.run_id).data.tags["deployed.line1"] == "4-abc"
     assert deployed("0" * 32, {"line1": "4-abc"}) != "" != deployed("", {"line1": "4-abc"})
-    assert client.get_model_version_by_alias("sealpin", "champion").version == version.version
+    assert client.get_model_version_by_alias("pin & roller", "champion").version == version.version
     listed = json.loads(CliRunner().invoke(main, ["runs", "list", "--json"]).stdout)["runs"]
     assert {"whole", "wider"} <= {run["run"] for run in listed}
     assert CliRunner().invoke(main, ["runs", "sync", "whole"]).exit_code == 0

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from .dataset.manifest import Dataset
 from .run import STORE, Run
 from .tracking import first_line, has_tracking, mlflow_client
 
-MODEL = "sealpin"
 CANDIDATE = "candidate"
 CHAMPION = "champion"
 _DIGEST_LENGTH = 36  # that MLflow takes
+# What MLflow's names of registered models, and its aliases, cannot have
+_NO_PRODUCT, _NO_ALIAS = re.compile(r"[/:%\"']|^\s*$"), re.compile(r"[^A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,17 @@ def in_mlflow(run: Run, change: Callable[[Any], str | None]) -> str:
         return first_line(error)
 
 
-def promote(run: Run) -> Version:
+def promote(run: Run, product: str = "") -> Version:
     """Register a run's best network as a new version, with its weights as artifacts, and call it the candidate.
 
+    It is one of the registered model of its `product` or line: as the dataset's folder is called, unless that is said.
     Raises InputError when the run has no checkpoint or was not evaluated on val, or MLflow does not know it.
     """
     from mlflow.exceptions import MlflowException
 
+    product = product or Path(run.dataset).resolve().name
+    if _NO_PRODUCT.search(product):
+        raise InputError("MLflow takes no such name", where="--product", found=product, allowed="no / : % or quotes")
     weights = run.weights("best")
     check_whole(weights)
     judged = run.evaluation("val")
@@ -109,13 +115,13 @@ def promote(run: Run) -> Version:
         for name in (run.recipe_path.name, "run.json"):
             client.log_artifact(run.run_id, str(run.folder / name), "weights")
         source = f"{client.get_run(run.run_id).info.artifact_uri}/weights"
-        if not client.search_registered_models(f"name = '{MODEL}'"):
-            client.create_registered_model(MODEL)
+        if not client.search_registered_models(f"name = '{product}'"):
+            client.create_registered_model(product)
         tags = {"run": run.name, "checkpoint": weights.name, "dataset_digest": run.dataset_digest}
         tags |= run.result()
         tags |= {f"val/{name}": f"{judged['metrics'][name]:.4f}" for name in run.kind.headline}
-        version = client.create_model_version(MODEL, source, run.run_id, tags=tags)
-        client.set_registered_model_alias(MODEL, CANDIDATE, version.version)
+        version = client.create_model_version(product, source, run.run_id, tags=tags)
+        client.set_registered_model_alias(product, CANDIDATE, version.version)
     except MlflowException as error:
         raise InputError(
             "MLflow does not take this run",
@@ -123,12 +129,13 @@ def promote(run: Run) -> Version:
             found=first_line(error),
             hint=f"sealpin runs sync {run.words}",
         ) from None
-    return Version(MODEL, int(version.version))
+    return Version(product, int(version.version))
 
 
 def deployed(run_id: str, stations: Mapping[str, str]) -> str:
     """Tell MLflow which release of a run's network runs on which stations; its registered version becomes the champion.
 
+    It is its product's `champion` then, and has the alias `on-STATION` for each station.
     A run's tags `deployed.STATION` say what is there now, `deployed_before.STATION` what was, and until when (UTC).
     Returns what MLflow did not take, "" when it took all.
     """
@@ -151,8 +158,9 @@ def deployed(run_id: str, stations: Mapping[str, str]) -> str:
         versions = client.search_model_versions(f"run_id = '{run_id}'")
         if not versions:
             return f"its run is not registered: sealpin promote {quote(client.get_run(run_id).info.run_name)}"
-        newest = max(versions, key=lambda version: int(version.version))
-        client.set_registered_model_alias(newest.name, CHAMPION, newest.version)
+        newest = max(versions, key=lambda version: version.creation_timestamp)
+        for alias in (CHAMPION, *(f"on-{_NO_ALIAS.sub('-', station)}" for station in stations)):
+            client.set_registered_model_alias(newest.name, alias, newest.version)
     except MlflowException as error:
         return first_line(error)
     return ""

@@ -62,6 +62,8 @@ class Task(Protocol[R]):
     """As TASKS has it."""
     headline: ClassVar[Sequence[str]]
     """The figures of Score.metrics that are shown first. The first is the key metric: the higher, the better."""
+    proof: ClassVar[str]
+    """The figure of Score.metrics of which an exported file may lose little."""
     recipe_file: ClassVar[str]
     """What a recipe is called within a run."""
     charts: ClassVar[Sequence[tuple[str, str]]]
@@ -110,6 +112,9 @@ class Task(Protocol[R]):
 
     def shortcomings(self, evaluation: Mapping[str, Any]) -> list[str]:
         """What must be said loudly of a network, by its evaluation as it is kept."""
+
+    def allowed_drop(self, photos: int) -> float:
+        """How much of `proof` an exported file may lose on so many photos."""
 
     def serving(self, recipe: R, model: Any) -> tuple[Any, Mapping[str, Any]]:
         """The network as a tf.Module for TensorFlow Serving, and its signatures."""

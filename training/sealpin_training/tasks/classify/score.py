@@ -105,7 +105,7 @@ class ClassifyScore:
 
     @property
     def by_category(self) -> Mapping[str, Mapping[str, float]]:
-        """Precision, recall, F1 and photos of each class."""
+        """F1, precision, recall and photos of each class."""
         found = {}
         for place, name in enumerate(self.names):
             right, labelled, told = (
@@ -115,7 +115,7 @@ class ClassifyScore:
             precision, recall = right / max(1, told), right / max(1, labelled)
             f1 = 2 * right / max(1, labelled + told)
             if labelled or told:
-                found[name] = {"precision": precision, "recall": recall, "f1": f1, "photos": float(labelled)}
+                found[name] = {"f1": f1, "precision": precision, "recall": recall, "photos": float(labelled)}
         return found
 
     @property

@@ -19,6 +19,7 @@ class Classify:
 
     name: ClassVar = "classify"
     headline: ClassVar = ("likelihood", "accuracy", "balanced_accuracy", "auroc")
+    proof: ClassVar = "accuracy"
     recipe_file: ClassVar = "recipe.yaml"
     charts: ClassVar = (
         ("train/total_loss", "loss"),
@@ -112,6 +113,10 @@ class Classify:
         if never:
             said.append(f"never recognised on {split}: {', '.join(never)}")
         return said
+
+    def allowed_drop(self, photos: int) -> float:
+        """One in 200, or a single photo."""
+        return max(0.005, 1 / photos)
 
     def serving(self, recipe: Recipe, model: Any) -> tuple[Any, Mapping[str, Any]]:
         """Probabilities and maps."""

@@ -18,6 +18,7 @@ class Detect:
 
     name: ClassVar = "detect"
     headline: ClassVar = ("AP", "AP50", "AP75")
+    proof: ClassVar = "AP"
     recipe_file: ClassVar = "recipe.config"
     charts: ClassVar = (
         ("train/cls_loss", "classification loss"),
@@ -109,6 +110,10 @@ class Detect:
         from .boxes import shortcomings
 
         return shortcomings(evaluation)
+
+    def allowed_drop(self, photos: int) -> float:
+        """As int8 takes of a network that was trained well, however many photos there are."""
+        return 0.01
 
     def serving(self, recipe: Recipe, model: Any) -> tuple[Any, Mapping[str, Any]]:
         """As the Object Detection API's exported models are."""
