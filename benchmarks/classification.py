@@ -58,7 +58,7 @@ def magnetic_tile(root: Path) -> Iterator[tuple[Path, str]]:
 def casting(root: Path) -> Iterator[tuple[Path, str]]:
     """Near-duplicates stay together: split by the name of the first of them."""
     with workers(None) as pool:
-        found = survey(root / "casting", Rules((224, 224), whole=True), pool)
+        found = survey(root / "casting", Rules((224, 224), task="classify", whole=True), pool)
     groups = Groups(len(found.photos))
     for one, other in found.twins:
         groups.join(one, other)

@@ -32,7 +32,7 @@ workers_option = click.option("--workers", type=click.IntRange(1), help="Process
 
 
 task_option = click.option(
-    "--task", type=click.Choice(["detect", "classify"]), default="detect", show_default=True,
+    "--task", metavar="[detect|classify]", default="detect", show_default=True,
     help="What the photos are to train: boxes, or a class for each whole photo, by folders, a table, masks or boxes.",
 )  # fmt: skip
 good_option = click.option(
@@ -366,17 +366,17 @@ def _class_names(classes: str) -> tuple[str, ...]:
 
 
 def _rules(classes: str, recipe: Path | None, task: str, good: tuple[str, ...] | None) -> "Rules":
-    from sealpin_training.dataset.survey import INPUT_SIZE, WHOLE_INPUT_SIZE, Rules
+    from sealpin_training.dataset.survey import Rules
+    from sealpin_training.tasks.task import load_recipe, task_named
 
-    names, whole = _class_names(classes), task == "classify"
-    if good is not None and not whole:
+    kind = task_named(task)
+    if good is not None and not kind.whole:
         raise click.UsageError("--good belongs to --task classify: a part with boxes is good when it has none")
-    if recipe is None:
-        return Rules(WHOLE_INPUT_SIZE if whole else INPUT_SIZE, names, whole, good)
-    from sealpin_training.tasks.task import load_recipe
-
-    found = load_recipe(recipe)
-    return Rules((found.width, found.height), names, whole, good)
+    size = kind.input_size
+    if recipe is not None:
+        found = load_recipe(recipe)
+        size = found.width, found.height
+    return Rules(size, _class_names(classes), kind.name, kind.whole, good)
 
 
 def _pairs(given: tuple[str, ...], option: str) -> Mapping[str, str]:

@@ -31,75 +31,38 @@ def recipe() -> None:
 @click.option(
     "--backbone",
     type=click.Choice(["mobilenet_v2", "resnet50_v1"]),
-    default="mobilenet_v2",
-    show_default=True,
-    help="Of boxes: what the features come from.",
+    help="Of boxes: what the features come from.  [default: mobilenet_v2]",
 )
 @click.option(
     "--model",
     type=click.Choice(["efficientnet_lite0", "efficientnet_b0", "mobilenet_v2", "resnet50"]),
-    default="efficientnet_lite0",
-    show_default=True,
-    help="Of whole photos: the network.",
+    help="Of whole photos: the network.  [default: efficientnet_lite0]",
 )
 @click.option(
     "--aug",
     type=click.Choice(["none", "light", "medium", "heavy"]),
-    default="light",
-    show_default=True,
-    help="Of whole photos: how much they are changed in training.",
+    help="Of whole photos: how much they are changed in training.  [default: light]",
 )
-@click.option("--frozen", is_flag=True, help="Of whole photos: train the last layer alone.")
-@click.option("--start-from", default="", metavar="WEIGHTS", help="Of whole photos: the backbone's weights.")
+@click.option("--frozen", is_flag=True, default=None, help="Of whole photos: train the last layer alone.")
+@click.option("--start-from", metavar="WEIGHTS", help="Of whole photos: the backbone's weights.")
 @json_option
-def new(
-    dataset: Path,
-    out: Path,
-    size: int | None,
-    batch_size: int | None,
-    backbone: str,
-    model: str,
-    aug: str,
-    frozen: bool,
-    start_from: str,
-    as_json: bool,
-) -> None:
+def new(dataset: Path, out: Path, as_json: bool, **wishes: object) -> None:
     """Write a recipe fitted to a converted DATASET: its classes, steps for its size, and anchors for its boxes."""
     from sealpin_training.dataset.manifest import load_dataset
+    from sealpin_training.tasks.task import task_named
 
-    if load_dataset(dataset).task == "classify":
-        from sealpin_training.tasks.classify.recipe import new as whole
-
-        made = whole.write_new_recipe(
-            dataset,
-            out,
-            model=model,
-            aug=aug,
-            size=size or 224,
-            batch=batch_size or 16,
-            frozen=frozen,
-            weights=start_from,
-        )
-        answer(
-            {"recipe": str(out), "steps": made.steps, "weights": made.weights},
-            as_json,
-            f"{out}: {made.classes} classes, {made.steps:,} steps\n"
-            f"next: sealpin train {quote(out)} --dataset {quote(dataset)} --run NAME",
-        )
-        return
-    from sealpin_training.tasks.detect.recipe.new import write_new_recipe
-
-    if size not in (None, 320, 640, 1024):
-        raise click.BadParameter(f"{size} is not 320, 640 or 1024", param_hint="--size")
-    fitted = write_new_recipe(dataset, out, size or 640, batch_size or 8, backbone)
-    fetch = "" if fitted.weights_here else f"sealpin pretrained get {quote(fitted.weights)} && "
+    task = task_named(load_dataset(dataset).task)
+    given = {name: value for name, value in wishes.items() if value is not None}
+    for name in given:
+        if name not in task.wishes:
+            raise click.UsageError(f"--{name.replace('_', '-')} is not for a dataset of task {task.name}")
+    made = task.new_recipe(dataset, out, given)
+    fetch = f"{made.fetch} && " if made.fetch else ""
     text = (
-        f"{out}: {fitted.classes} classes, {fitted.steps:,} steps; of {fitted.boxes} boxes"
-        f" {fitted.matched:.1%} match an anchor\n"
+        f"{out}: {made.classes} classes, {made.steps:,} steps{'; ' if made.told else ''}{made.told}\n"
         f"next: {fetch}sealpin train {quote(out)} --dataset {quote(dataset)} --run NAME"
     )
-    document = {"recipe": str(out), "steps": fitted.steps, "boxes_matched": round(fitted.matched, 4)}
-    answer({**document, "weights": fitted.weights}, as_json, text)
+    answer({"recipe": str(out), "steps": made.steps, **made.facts, "weights": made.weights}, as_json, text)
 
 
 @recipe.command(short_help="Tell what training cannot follow, and what will not work.")

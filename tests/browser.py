@@ -76,7 +76,8 @@ class Browser:
         return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB))
 
     def click(self, element: str) -> None:
-        """Press the mouse on the middle of an element, a script's value, as a user does."""
+        """Press the mouse on the middle of an element, a script's value, as a user does, once it is there."""
+        self.wait_for(f"!!({element})")
         script = (
             f"(e => {{ e.scrollIntoView({{block: 'center'}}); return e.getBoundingClientRect().toJSON() }})({element})"
         )

@@ -3,6 +3,7 @@
 import json
 import shutil
 import struct
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def taken(dataset: Dataset, recipe_path: Path, first_step: int = 0, context: Any
     from sealpin_training.tasks.detect.examples import DetectExamples
 
     recipe = load_recipe(recipe_path)
-    photos = TrainingPhotos(dataset.folder, "train", dataset.classes, Detect().labels)
+    photos = TrainingPhotos(dataset.folder, "train", dataset.classes, partial(Detect().labels, good=()))
     return [
         [photo.numpy(), targets["classes"].numpy(), targets["boxes"].numpy()]
         for photo, targets in batches(recipe, photos, DetectExamples(recipe), seed, first_step, context)
@@ -183,7 +184,7 @@ def test_a_bit_that_flipped_ends_a_training_in_its_own_words(dataset: Dataset, c
     data = bytearray(shard.read_bytes())
     data[-100] ^= 1
     shard.write_bytes(data)
-    photos = TrainingPhotos(copied, "train", dataset.classes, Detect().labels)
+    photos = TrainingPhotos(copied, "train", dataset.classes, partial(Detect().labels, good=()))
     recipe = load_recipe(small_recipe(tmp_path))
     with pytest.raises(InputError) as caught, telling_faults(photos):
         list(batches(recipe, photos, DetectExamples(recipe), 3, 0))
@@ -233,7 +234,7 @@ def test_decoded_photos_are_kept_in_what_a_step_leaves_free(
     def kept(beside: float) -> int:
         """How many photos are kept when so many bytes are free beside what a step needs."""
         monkeypatch.setattr(memory, "free_bytes", lambda: wanted + beside)
-        photos = TrainingPhotos(dataset.folder, "train", dataset.classes, Detect().labels)
+        photos = TrainingPhotos(dataset.folder, "train", dataset.classes, partial(Detect().labels, good=()))
         photos.keep_at_most(memory.check_memory(recipe, model, 1))
         return sum(photos[index] is photos[index] for index in range(len(photos)))
 

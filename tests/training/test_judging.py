@@ -63,7 +63,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, shallow_networks: None) ->
     write_squares(folder / "labelled")
     dataset = convert(folder / "labelled", folder / "dataset")[0]
     recipe = folder / "new.config"
-    write_new_recipe(dataset.folder, recipe, 96, 4, "mobilenet_v2")
+    write_new_recipe(dataset.folder, recipe, size=96, batch_size=4)
     text = recipe.read_text()
     # A narrow network, so that a step takes a twentieth of a second
     text = text.replace("use_depthwise: true", "use_depthwise: true depth_multiplier: 0.35", 1)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,9 @@ class Fit:
         self.warm_start: WarmStart | None = None
         self._recipe, self._limits, self._seed = recipe, limits, seed
         self._classes, self._dataset = dataset.classes, dataset.folder
-        self._photos = TrainingPhotos(dataset.folder, "train", dataset.classes, self._task.labels)
+        self._photos = TrainingPhotos(
+            dataset.folder, "train", dataset.classes, partial(self._task.labels, good=dataset.good)
+        )
         steps = recipe.num_steps
         self._per_loop = max(1, min(_STEPS_PER_LOOP, steps // 50))
         checkpoints = folder / "checkpoints"

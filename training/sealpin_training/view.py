@@ -49,6 +49,11 @@ class PhotoView:
         )
         return np.asarray(found, np.uint8)
 
+    def seen(self, places: Any, height: int, width: int) -> npt.NDArray[np.float64]:
+        """Where places of the photo [N, 2], x and y in its pixels, are in the view at so many pixels."""
+        moved = np.linalg.solve(self.matrix[:, :2], (np.asarray(places, np.float64) - self.matrix[:, 2]).T).T
+        return np.asarray(moved * (width / self.width, height / self.height))
+
     def redraw(self, photo: Photo) -> None:
         """Take these pixels for the view."""
         self.photo, self.matrix, self.border = photo, np.eye(2, 3), None

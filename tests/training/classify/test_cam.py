@@ -78,7 +78,7 @@ def test_maps_of_the_last_layer_are_what_their_papers_say(explainer: Explainer) 
     from sealpin_training.tasks.classify.network.model import last_layer, preprocess
 
     model = explainer._model
-    kernel = np.asarray(last_layer(model).kernel)
+    kernel = np.asarray(last_layer(model).kernel)[0, 0]
     kernel = np.concatenate([np.zeros_like(kernel), kernel], axis=1) if kernel.shape[1] == 1 else kernel
     bias = np.asarray(last_layer(model).bias)
     for seed, category in ((0, 0), (1, 1)):

@@ -10,12 +10,14 @@ from .labels import LabelledPhoto
 class Content:
     """`members`: the positions in `photos` of each split's. `categories`: what each is called in the dataset.
 
-    Where photos have a class as a whole, `good` are those of good parts; the first is that of photos that name none.
+    `task`: what it is to train. Where photos have a class as a whole, `good` are those of good parts; the first is that
+    of photos that name none.
     """
 
     photos: Sequence[LabelledPhoto]
     members: Mapping[str, Sequence[int]]
     categories: Mapping[str, str]
+    task: str = "detect"
     whole: bool = False
     good: tuple[str, ...] = ()
 

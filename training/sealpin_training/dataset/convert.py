@@ -53,7 +53,7 @@ def convert(src: Path, out: Path, plan: Plan | None = None, *, processes: int | 
         categories = _categories(found, plan)
         members = _members(found, categories, plan, kept)
         good = tuple(dict.fromkeys(categories.get(name, name) for name in found.good))
-        content = Content(found.photos, members, categories, plan.rules.whole, good)
+        content = Content(found.photos, members, categories, plan.rules.task, plan.rules.whole, good)
         check_sums = write_shards(partial, src, content, pool)
         write_manifest(
             partial, content, check_sums, {"seed": plan.seed, "merge": dict(plan.merge), "group": plan.group}

@@ -77,7 +77,7 @@ def write_manifest(folder: Path, content: Content, check_sums: Mapping[str, int]
             counts[split] |= {"classes": dict(sorted(whole.items()))} if whole else {}
         summary = {
             "format": FORMAT,
-            "task": "classify" if content.whole else "detect",
+            "task": content.task,
             "classes": classes,
             **({"good": content.good} if content.whole else {}),
             "digest": digest.hexdigest(),

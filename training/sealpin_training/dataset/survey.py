@@ -31,8 +31,6 @@ from .twins import Known, copies_of_bad_parts, find_twins
 from .whole.check import GOOD, check_whole, class_of, contradictions
 
 CHUNK = 32
-INPUT_SIZE = (640, 640)  # of the recipes of the original line
-WHOLE_INPUT_SIZE = (224, 224)  # of classifiers
 LEAST_BOX_PX = 8
 LEAST_BOXES = 20
 # In a listing: a row that was cut off, or the rows of two photos under one name
@@ -49,12 +47,13 @@ _MASK = re.compile(r"(?:^|[/_. -])(?:masks?|ground_?truth)(?:[/_. -]|$)", re.IGN
 class Rules:
     """What a dataset is held against: the model's input (width, height, pixels), and the classes if they are known.
 
-    `whole`: each photo has one class as a whole, be it by its boxes. `good` are the classes of good parts then, None
-    where nobody named them.
+    `task` is what it is to train. `whole`: each photo has one class as a whole, be it by its boxes. `good` are
+    the classes of good parts then, None where nobody named them.
     """
 
-    input_size: tuple[int, int] = INPUT_SIZE
+    input_size: tuple[int, int] = (640, 640)
     classes: tuple[str, ...] = ()
+    task: str = "detect"
     whole: bool = False
     good: tuple[str, ...] | None = None
 
@@ -62,7 +61,7 @@ class Rules:
     def words(self) -> str:
         """The rules as a command's last words, with a blank before; "" when there are none."""
         told = [f"--classes {quote(','.join(self.classes))}"] if self.classes else []
-        told += ["--task classify"] if self.whole else []
+        told += [f"--task {self.task}"] if self.whole else []
         told += [f"--good {quote(name)}" for name in (self.good or [""])] if self.good is not None else []
         return "".join(f" {words}" for words in told)
 

@@ -1,7 +1,7 @@
 """The tasks that a training can be for. What only one of them knows is in its folder beside this file."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -12,6 +12,7 @@ from sealpin_edge.errors import InputError
 from sealpin_edge.tasks.finding import Finding
 
 from ..dataset.records import Record
+from .new import NewRecipe
 from .recipe import Problem, Recipe
 from .score import Score
 
@@ -60,6 +61,12 @@ class Task(Protocol[R]):
 
     name: ClassVar[str]
     """As TASKS has it."""
+    whole: ClassVar[bool]
+    """Whether each photo of its datasets has one class as a whole; else there are objects with boxes."""
+    input_size: ClassVar[tuple[int, int]]
+    """Width and height in pixels that photos are held against where no recipe is told."""
+    wishes: ClassVar[Collection[str]]
+    """What can be wished of a new recipe, by the options of `recipe new`."""
     headline: ClassVar[Sequence[str]]
     """The figures of Score.metrics that are shown first. The first is the key metric: the higher, the better."""
     proof: ClassVar[str]
@@ -71,6 +78,9 @@ class Task(Protocol[R]):
 
     def categories(self, classes: Sequence[str], good: Sequence[str]) -> tuple[str, ...]:
         """What its findings can be called, of these classes, of which some are `good`."""
+
+    def new_recipe(self, dataset: Path, out: Path, wishes: Mapping[str, Any]) -> NewRecipe:
+        """Write a recipe for a converted dataset. Raises InputError where it cannot be as it is wished."""
 
     def reads(self, recipe: Path) -> bool:
         """Whether a recipe's file is one of this task's."""
@@ -87,8 +97,8 @@ class Task(Protocol[R]):
     def find_start(self, named: str, recipe_folder: Path, store: Path) -> Path:
         """The weights that a recipe or --start-from names. Raises InputError when they are nowhere."""
 
-    def labels(self, record: Record, classes: Sequence[str]) -> tuple[Any, ...]:
-        """What a photo's labels are to the training, as arrays."""
+    def labels(self, record: Record, classes: Sequence[str], good: Sequence[str]) -> tuple[Any, ...]:
+        """What a photo's labels are to the training, as arrays; `good` are the classes of good parts."""
 
     def loop(self, recipe: R, photos: Any, seed: int, first_step: int) -> Any:
         """What TF-Vision's trainer asks: model, inputs, losses, optimiser. A loop.Loop."""

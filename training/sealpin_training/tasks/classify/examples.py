@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from math import sqrt
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -23,12 +24,26 @@ Floats = npt.NDArray[np.float32]
 # Width divided by height of a crop (tf.image.sample_distorted_bounding_box's own in TF-Vision)
 _ASPECT = (0.75, 4 / 3)
 _ATTEMPTS = 10
+# A place of the class activation map is the defect's from this share on that boxes cover of it, or where no place
+# is, from this share of the most; below, nobody knows, unless next to nothing is covered
+COVERED, SMALL_COVERED, LEAST_COVERED = 0.25, 0.7, 0.02
+UNKNOWN = -1
+# Pixels of the input, along each side, that a place of the map stands for
+STRIDE = 32
 _GRAY = np.array([0.2989, 0.587, 0.114], np.float32)
 
 
-def labels(record: Record, classes: Sequence[str]) -> tuple[Any, ...]:
-    """A photo's class by its number, int32 []."""
-    return (np.int32(classes.index(record.category)),)
+def labels(record: Record, classes: Sequence[str], good: Sequence[str]) -> tuple[Any, ...]:
+    """A photo's class by its number, the class of its places outside of boxes, and its boxes in pixels [N, 4].
+
+    Places without a defect are good, where there is such a class and the photo tells where its defects are; of others
+    nothing is known.
+    """
+    own, boxes = classes.index(record.category), [box.edges for box in record.boxes]
+    if record.is_good:
+        return np.int32(own), np.int32(own), np.zeros((0, 4), np.float32)
+    outside = classes.index(good[0]) if good and boxes else UNKNOWN
+    return np.int32(own), np.int32(outside), np.array(boxes, np.float32).reshape(-1, 4)
 
 
 class ClassifyExamples:
@@ -37,7 +52,8 @@ class ClassifyExamples:
     def __init__(self, recipe: Recipe, counts: Sequence[int]) -> None:
         """By the recipe's augmentation, smoothing and weights."""
         self._recipe, self._data = recipe, recipe.experiment.task.train_data
-        self.types = (tf.float32, tf.int32)
+        self._places = -(-recipe.height // STRIDE), -(-recipe.width // STRIDE)
+        self.types = (tf.float32, tf.int32, tf.int32)
         smoothing, classes = recipe.experiment.task.losses.label_smoothing, recipe.num_classes
         targets = np.eye(classes, dtype=np.float32) * (1 - smoothing) + smoothing / classes
         if recipe.balanced:
@@ -45,9 +61,32 @@ class ClassifyExamples:
         self._targets = targets.astype(np.float32)
 
     def make(self, photo: Any, *labels: Any, draw: Callable[[int], np.random.Generator]) -> Sequence[Any]:
-        """Pixels float32 [height, width, 3] of 0..255, and the class's number."""
-        pixels = self.view(photo, draw).render(self._recipe.height, self._recipe.width)
-        return self.colour(pixels.astype(np.float32), draw), labels[0]
+        """Pixels float32 [height, width, 3] of 0..255, the class's number, and that of each place's class."""
+        own, outside, boxes = labels
+        view = self.view(photo, draw)
+        pixels = view.render(self._recipe.height, self._recipe.width)
+        return self.colour(pixels.astype(np.float32), draw), own, self._classes_of_places(view, own, outside, boxes)
+
+    def finish(self, *arrays: Any) -> Any:
+        """The photo preprocessed; and [classes], the weight with which it is each class's, and the places' classes."""
+        photo, own, places = arrays
+        photo = tf.ensure_shape(photo, [self._recipe.height, self._recipe.width, 3])
+        targets = tf.gather(self._targets, tf.ensure_shape(own, []))
+        return preprocess(photo), (targets, tf.ensure_shape(places, self._places))
+
+    def _classes_of_places(self, view: PhotoView, own: Any, outside: Any, boxes: Any) -> npt.NDArray[np.int32]:
+        found = np.full(self._places, outside, np.int32)
+        if not self._recipe.places_weight or not len(boxes):
+            return found
+        height, width = self._recipe.height, self._recipe.width
+        seen = np.zeros((height, width), np.uint8)
+        for xmin, ymin, xmax, ymax in boxes:
+            corners = view.seen([(xmin, ymin), (xmax, ymin), (xmax, ymax), (xmin, ymax)], height, width)
+            cv2.fillConvexPoly(seen, np.round(corners).astype(np.int32), 255)
+        share = cv2.resize(seen, self._places[::-1], interpolation=cv2.INTER_AREA) / 255.0
+        found[share > LEAST_COVERED] = UNKNOWN
+        found[(share > 0) & (share >= min(COVERED, SMALL_COVERED * float(share.max())))] = own
+        return found
 
     def view(self, photo: Any, draw: Callable[[int], np.random.Generator]) -> PhotoView:
         """What of a photo is seen."""
@@ -56,6 +95,8 @@ class ClassifyExamples:
             _crop(view, data.crop_area_range, draw(0))
         if data.aug_rand_hflip and draw(1).random() < 0.5:
             view.move([[-1, 0, view.width - 1], [0, 1, 0]], view.height, view.width)
+        if self._recipe.vertical_flip and draw(4).random() < 0.5:
+            view.move([[1, 0, 0], [0, -1, view.height - 1]], view.height, view.width)
         return view
 
     def colour(self, pixels: Floats, draw: Callable[[int], np.random.Generator]) -> Floats:
@@ -65,12 +106,6 @@ class ClassifyExamples:
         if self._data.random_erasing:
             pixels = _erase(pixels, self._data.random_erasing, draw(3))
         return pixels
-
-    def finish(self, *arrays: Any) -> Any:
-        """The photo preprocessed, and [classes]: the weight with which it is each class's."""
-        photo, label = arrays
-        photo = tf.ensure_shape(photo, [self._recipe.height, self._recipe.width, 3])
-        return preprocess(photo), tf.gather(self._targets, tf.ensure_shape(label, []))
 
 
 def _crop(view: PhotoView, area_range: Sequence[float], random: np.random.Generator) -> None:

@@ -9,7 +9,7 @@ from ...input import TrainingPhotos
 from ...loop import Loop
 from ...tf import tf, tf_keras
 from .examples import ClassifyExamples
-from .network.model import build_network
+from .network.model import build_network, with_both
 from .recipe import Recipe
 
 
@@ -38,12 +38,16 @@ class ClassifyLoop(Loop, image_classification.ImageClassificationTask):  # type:
         )
 
     def build_losses(self, labels: Any, model_outputs: Any, aux_losses: Any = None) -> Any:
-        """Cross entropy of the classes, each as its label weighs, and the regularisers.
+        """Cross entropy of the photos' classes, each as its label weighs, of labelled places, and the regularisers.
 
-        `labels` are [B, classes].
+        `labels` are of ClassifyExamples.finish: [B, classes], and [B, rows, columns].
         """
-        told = tf.nn.log_softmax(with_both(self._classify, model_outputs))
-        own = -tf.reduce_mean(tf.reduce_sum(labels * told, axis=-1))
+        classes, places = labels
+        told = tf.nn.log_softmax(with_both(self._classify, model_outputs["logits"]))
+        own = -tf.reduce_mean(tf.reduce_sum(classes * told, axis=-1))
+        if self._classify.places_weight:
+            maps = with_both(self._classify, model_outputs["class_activation_maps"])
+            own += self._classify.places_weight * places_loss(maps, places)
         self.watch(own)
         total = own + (tf.add_n(aux_losses) if aux_losses else 0.0)
         return total * self._classify.experiment.task.losses.loss_weight
@@ -55,9 +59,18 @@ class ClassifyLoop(Loop, image_classification.ImageClassificationTask):  # type:
     def process_metrics(self, metrics: Any, labels: Any, model_outputs: Any, **_: Any) -> None:
         """By the likeliest class."""
         for metric in metrics:
-            metric.update_state(labels, with_both(self._classify, model_outputs))
+            metric.update_state(labels[0], with_both(self._classify, model_outputs["logits"]))
 
 
-def with_both(recipe: Recipe, logits: Any) -> Any:
-    """Logits [B, classes]; of one unit, that of the second class, beside 0 for the first."""
-    return tf.concat([tf.zeros_like(logits), logits], axis=-1) if recipe.one_unit else logits
+def places_loss(maps: Any, places: Any) -> Any:
+    """Cross entropy of each place's class by its map [B, rows, columns, classes]: the mean of the classes' own means.
+
+    `places` [B, rows, columns] have a class's number, or UNKNOWN. A defect covers few places, and weighs as much as all
+    that is good.
+    """
+    number = maps.shape[-1]
+    of_class = tf.one_hot(places, number)  # UNKNOWN is of none
+    found = -tf.reduce_sum(of_class * tf.nn.log_softmax(maps), axis=(0, 1, 2))
+    counts = tf.reduce_sum(of_class, axis=(0, 1, 2))
+    means = found / tf.maximum(counts, 1.0)
+    return tf.reduce_sum(means) / tf.maximum(tf.reduce_sum(tf.cast(counts > 0, tf.float32)), 1.0)

@@ -9,6 +9,7 @@ from sealpin_edge.tasks.classify import reading
 from sealpin_edge.tasks.finding import Finding
 
 from ...dataset.records import Record
+from ..new import NewRecipe
 from ..recipe import Problem
 from ..task import WarmStart
 from .recipe import Recipe, load_recipe
@@ -18,6 +19,9 @@ class Classify:
     """Whole photos, by TF-Vision's classification model; see tasks/task.py for what is asked of it."""
 
     name: ClassVar = "classify"
+    whole: ClassVar = True
+    input_size: ClassVar = (224, 224)
+    wishes: ClassVar = ("size", "batch_size", "model", "aug", "frozen", "start_from")
     headline: ClassVar = ("likelihood", "accuracy", "balanced_accuracy", "auroc")
     proof: ClassVar = "accuracy"
     recipe_file: ClassVar = "recipe.yaml"
@@ -31,6 +35,12 @@ class Classify:
     )
 
     categories = staticmethod(OnStation.categories)
+
+    def new_recipe(self, dataset: Path, out: Path, wishes: Mapping[str, Any]) -> NewRecipe:
+        """A network and an amount of augmentation by name, steps for the number of photos."""
+        from .recipe.new import write_new_recipe
+
+        return write_new_recipe(dataset, out, **wishes)
 
     def reads(self, recipe: Path) -> bool:
         """Every YAML file."""
@@ -56,11 +66,11 @@ class Classify:
 
         return find_checkpoint(named, recipe_folder, store)
 
-    def labels(self, record: Record, classes: Sequence[str]) -> tuple[Any, ...]:
-        """Its class by number."""
+    def labels(self, record: Record, classes: Sequence[str], good: Sequence[str]) -> tuple[Any, ...]:
+        """Its class by number, and its boxes."""
         from .examples import labels
 
-        return labels(record, classes)
+        return labels(record, classes, good)
 
     def loop(self, recipe: Recipe, photos: Any, seed: int, first_step: int) -> Any:
         """TF-Vision's classification task with the recipe's parts."""

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from sealpin_edge.errors import InputError
 from sealpin_edge.tasks.detect import Detect as OnStation
 from sealpin_edge.tasks.finding import Edges, Finding
 
 from ...dataset.records import Record
+from ..new import NewRecipe
 from ..recipe import Problem
 from ..task import WarmStart
 from .recipe import Recipe, load_recipe
@@ -17,6 +19,9 @@ class Detect:
     """Boxes, by an SSD with FPN; see tasks/task.py for what is asked of it."""
 
     name: ClassVar = "detect"
+    whole: ClassVar = False
+    input_size: ClassVar = (640, 640)
+    wishes: ClassVar = ("size", "batch_size", "backbone")
     headline: ClassVar = ("AP", "AP50", "AP75")
     proof: ClassVar = "AP"
     recipe_file: ClassVar = "recipe.config"
@@ -30,6 +35,14 @@ class Detect:
     )
 
     categories = staticmethod(OnStation.categories)
+
+    def new_recipe(self, dataset: Path, out: Path, wishes: Mapping[str, Any]) -> NewRecipe:
+        """Anchors fitted to the dataset's boxes, steps for the number of photos."""
+        from .recipe.new import SIZES, write_new_recipe
+
+        if (size := wishes.get("size")) not in (None, *SIZES):
+            raise InputError("there is no such network", where="--size", found=str(size), allowed="320, 640 or 1024")
+        return write_new_recipe(dataset, out, **wishes)
 
     def reads(self, recipe: Path) -> bool:
         """Every pipeline.config, whatever it is called."""
@@ -57,7 +70,7 @@ class Detect:
 
         return find_checkpoint(named, recipe_folder, store)
 
-    def labels(self, record: Record, classes: Sequence[str]) -> tuple[Any, ...]:
+    def labels(self, record: Record, classes: Sequence[str], good: Sequence[str]) -> tuple[Any, ...]:
         """Boxes and their classes."""
         from .examples import labels
 

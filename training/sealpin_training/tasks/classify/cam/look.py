@@ -62,8 +62,6 @@ class Look:
 
 def _seen(view: PhotoView, box: Edges, height: int, width: int) -> Edges | None:
     """Where a box in the photo's pixels is in a view of this size; None where that is outside."""
-    turn, shift = view.matrix[:, :2], view.matrix[:, 2]
-    corners = np.array([(x, y) for x in (box.xmin, box.xmax) for y in (box.ymin, box.ymax)])
-    places = np.linalg.solve(turn, (corners - shift).T).T * (width / view.width, height / view.height)
+    places = view.seen([(x, y) for x in (box.xmin, box.xmax) for y in (box.ymin, box.ymax)], height, width)
     (xmin, ymin), (xmax, ymax) = (np.clip(side, 0, (width, height)) for side in (places.min(0), places.max(0)))
     return Edges(float(xmin), float(ymin), float(xmax), float(ymax)) if xmin < xmax and ymin < ymax else None

@@ -95,7 +95,7 @@ def _look(recipe: Recipe, model: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(inputs)  # or a frozen backbone's layers would not be known
             endpoints = model.backbone(inputs, training=False)
-            maps = head_maps(recipe, model, endpoints[max(endpoints)])
+            maps = head_maps(recipe, model, endpoints)
             logits = tf.reduce_mean(maps, (1, 2))[0]
             one = tf.where(category < 0, tf.argmax(logits, output_type=tf.int32), category)
             other = tf.argmax(tf.where(tf.range(logits.shape[0]) == one, -np.inf, logits), output_type=tf.int32)

@@ -8,25 +8,50 @@ from typing import Any
 from ....tf import no_autograph, tf, tf_keras
 from ..recipe import Recipe
 
+HEAD = "head"
+
 
 @no_autograph  # type: ignore[untyped-decorator]
 def build_network(recipe: Recipe, *, synchronized: bool = False) -> Any:
-    """The recipe's network, randomly initialised; with a frozen backbone, whose normalisation keeps its statistics."""
-    from official.vision.modeling import factory
+    """The recipe's network, randomly initialised: photos to `logits` and `class_activation_maps`.
 
-    config = recipe.model.replace(
-        norm_activation=recipe.model.norm_activation.replace(use_sync_bn=synchronized), output_softmax=False
-    )
+    Its backbone is TF-Vision's, and what follows is its head with the last layer applied to every place instead of to
+    the mean of all, which is the same, since both are linear (Zhou et al., CVPR 2016): the means of the maps are the
+    logits. A frozen backbone, and frozen normalisation, keeps its statistics.
+    """
+    from official.vision.modeling.backbones import factory
+
+    config = recipe.model.replace(norm_activation=recipe.model.norm_activation.replace(use_sync_bn=synchronized))
     decay = recipe.experiment.task.losses.l2_weight_decay
     # Divided by 2, as TF-Vision's task has it: tf.nn.l2_loss
     regularizer = tf_keras.regularizers.l2(decay / 2.0) if decay else None
     shape = [None, recipe.height, recipe.width, 3]
-    model = factory.build_classification_model(
-        input_specs=tf_keras.layers.InputSpec(shape=shape), model_config=config, l2_regularizer=regularizer
+    backbone = factory.build_backbone(
+        tf_keras.layers.InputSpec(shape=shape), config.backbone, config.norm_activation, regularizer
     )
-    model(tf_keras.Input(shape[1:]), training=False)
+    inputs = tf_keras.Input(shape[1:])
+    features = backbone(inputs)
+    features = features[max(features)]
+    if config.add_head_batch_norm:
+        norm = config.norm_activation
+        features = tf_keras.layers.BatchNormalization(
+            momentum=norm.norm_momentum, epsilon=norm.norm_epsilon, synchronized=norm.use_sync_bn
+        )(features)
+    # Of whole channels, as dropout behind the pooling would be
+    features = tf_keras.layers.SpatialDropout2D(config.dropout_rate)(features)
+    head = tf_keras.layers.Conv2D(
+        config.num_classes, 1, kernel_initializer=config.kernel_initializer, kernel_regularizer=regularizer, name=HEAD
+    )
+    maps = head(features)
+    logits = tf_keras.layers.GlobalAveragePooling2D()(maps)
+    model = tf_keras.Model(inputs, {"logits": logits, "class_activation_maps": maps})
+    model.backbone = backbone
     if recipe.experiment.task.freeze_backbone:
-        model.backbone.trainable = False
+        backbone.trainable = False
+    elif recipe.frozen_normalisation:
+        for layer in backbone._flatten_layers(include_self=False, recursive=True):
+            if isinstance(layer, tf_keras.layers.BatchNormalization):
+                layer.trainable = False
     return model
 
 
@@ -38,28 +63,29 @@ def preprocess(photos: Any) -> Any:
 def class_maps(recipe: Recipe, model: Any, inputs: Any) -> Any:
     """Preprocessed photos to class activation maps [B, rows, columns, classes], float32, as when a part is judged.
 
-    Their mean over the places are the logits: the last layer is applied to every place instead of to the mean of all,
-    which is the same, since both are linear (Zhou et al., CVPR 2016). One unit's map is that of the second class, and
-    the first's is 0.
+    Their means over the places are the logits. One unit's map is that of the second class, and the first's is 0.
     """
-    endpoints = model.backbone(inputs, training=False)
-    return head_maps(recipe, model, endpoints[max(endpoints)])
+    return with_both(recipe, model(inputs, training=False)["class_activation_maps"])
 
 
-def head_maps(recipe: Recipe, model: Any, features: Any) -> Any:
-    """The backbone's last features to class activation maps; see `class_maps`."""
-    for layer in model.layers:
-        if isinstance(layer, tf_keras.layers.BatchNormalization):  # add_head_batch_norm
-            features = layer(features, training=False)
-    kernel, bias = last_layer(model).weights
-    maps = tf.nn.conv2d(features, kernel[None, None], 1, "VALID") + bias
-    maps = tf.cast(maps, tf.float32)
-    return tf.concat([tf.zeros_like(maps), maps], axis=-1) if recipe.one_unit else maps
+def head_maps(recipe: Recipe, model: Any, endpoints: Any) -> Any:
+    """What a backbone gives, by level, to class activation maps; see `class_maps`."""
+    features = endpoints[max(endpoints)]
+    for layer in model.layers[model.layers.index(model.backbone) + 1 :]:
+        if isinstance(layer, tf_keras.layers.BatchNormalization | tf_keras.layers.Conv2D):
+            features = layer(features)
+    return with_both(recipe, features)
+
+
+def with_both(recipe: Recipe, logits: Any) -> Any:
+    """Logits of all classes [..., classes], float32; of one unit, that of the second class, beside 0 for the first."""
+    logits = tf.cast(logits, tf.float32)
+    return tf.concat([tf.zeros_like(logits), logits], axis=-1) if recipe.one_unit else logits
 
 
 def last_layer(model: Any) -> Any:
-    """The dense layer that gives the logits."""
-    return next(layer for layer in reversed(model.layers) if isinstance(layer, tf_keras.layers.Dense))
+    """The 1x1 convolution that gives the maps."""
+    return model.get_layer(HEAD)
 
 
 def scores(maps: Any) -> Any:

@@ -1,6 +1,5 @@
 """A recipe for a dataset of whole photos: a model and an amount of augmentation by name, steps from its size."""
 
-from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,10 @@ from typing import Any
 import yaml
 
 from sealpin_edge.errors import InputError
-from sealpin_edge.files import check_apart, write_whole
+from sealpin_edge.files import write_whole
 
 from ....dataset.manifest import load_dataset
+from ...new import NewRecipe, check_free
 
 EPOCHS = 30
 LEAST_STEPS = 300
@@ -55,29 +55,27 @@ WEIGHTS = {
 }
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """What a new recipe came to; `weights` is the file that it starts from, "" for none."""
-
-    classes: int
-    steps: int
-    weights: str
-
-
 def write_new_recipe(
-    dataset_path: Path, out: Path, *, model: str, aug: str, size: int, batch: int, frozen: bool, weights: str
-) -> Fitted:
+    dataset_path: Path,
+    out: Path,
+    *,
+    model: str = "efficientnet_lite0",
+    aug: str = "light",
+    size: int = 224,
+    batch_size: int = 16,
+    frozen: bool = False,
+    start_from: str = "",
+) -> NewRecipe:
     """Write a recipe for a converted dataset to `out`; `model` is one of MODELS, `aug` of AUGMENTATIONS.
 
-    `size` is the input's side in pixels. Raises InputError when the dataset is none, or of boxes, or `out` exists.
+    `size` is the input's side in pixels, `start_from` the backbone's weights. Raises InputError when the dataset is
+    none, or `out` exists.
     """
-    check_apart(out, dataset_path)
-    if out.exists():
-        raise InputError("this is in the way", where=str(out), allowed="a name that is free")
+    check_free(out, dataset_path)
     if out.suffix.lower() not in (".yaml", ".yml"):
         raise InputError("a recipe for whole photos is YAML", where=str(out), allowed="a name that ends in .yaml")
     dataset = load_dataset(dataset_path)
-    steps = max(LEAST_STEPS, ceil(EPOCHS * dataset.counts["train"] / batch))
+    steps = max(LEAST_STEPS, ceil(EPOCHS * dataset.counts["train"] / batch_size))
     binary = len(dataset.classes) == 2
     rate = FROZEN_RATE if frozen else RATE
     task = {
@@ -88,8 +86,8 @@ def write_new_recipe(
         },
         "losses": {"use_binary_cross_entropy": binary},
         "freeze_backbone": frozen,
-        **({"init_checkpoint": weights, "init_checkpoint_modules": "backbone"} if weights else {}),
-        "train_data": {"global_batch_size": batch, **AUGMENTATIONS[aug]},
+        **({"init_checkpoint": start_from, "init_checkpoint_modules": "backbone"} if start_from else {}),
+        "train_data": {"global_batch_size": batch_size, **AUGMENTATIONS[aug]},
     }
     trainer = {
         "train_steps": steps,
@@ -102,4 +100,4 @@ def write_new_recipe(
     content = {"task": task, "trainer": trainer, "sealpin": {"class_weights": "balanced"}}
     note = f"# For {dataset_path.name} ({', '.join(dataset.classes)}) by `sealpin recipe new`.\n"
     write_whole(out, (note + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)).encode())
-    return Fitted(len(dataset.classes), steps, weights)
+    return NewRecipe(len(dataset.classes), steps, start_from)

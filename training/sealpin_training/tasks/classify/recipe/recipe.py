@@ -1,7 +1,9 @@
 """An experiment's YAML as a recipe: TF-Vision's own configuration classes hold it, and every value is checked.
 
-Beside TF-Vision's fields there is one of our own, `sealpin.class_weights`: "balanced" makes each class weigh as much as
-the others, however rare it is.
+Beside TF-Vision's fields there are some of our own, below `sealpin`. `class_weights`: "balanced" makes each class weigh
+as much as the others, however rare it is. `places_weight`: how much, beside the photo's class, the class of each place
+weighs where boxes or masks tell the defects' places. `frozen_normalisation`: the backbone's batch normalisation stays
+as it was loaded. `vertical_flip`: half of the photos are turned over.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +24,7 @@ from .treatment import BACKBONES, treatment
 
 EXPERIMENT = "image_classification"
 WEIGHTS = ("none", "balanced")
-OWN = {"class_weights": "none"}
+OWN = {"class_weights": "none", "places_weight": 0.0, "frozen_normalisation": False, "vertical_flip": False}
 _RATES = ("learning_rate", "initial_learning_rate", "base_lr", "warmup_learning_rate")
 
 
@@ -96,7 +98,26 @@ class Recipe:
     @property
     def balanced(self) -> bool:
         """Whether each class weighs as much as the others."""
-        return bool({**OWN, **self.given.get("sealpin", {})}["class_weights"] == "balanced")
+        return bool(self._own["class_weights"] == "balanced")
+
+    @property
+    def places_weight(self) -> float:
+        """How much the class of labelled places weighs, the photo's being 1."""
+        return float(self._own["places_weight"])
+
+    @property
+    def frozen_normalisation(self) -> bool:
+        """Whether the backbone's batch normalisation stays as it was loaded."""
+        return bool(self._own["frozen_normalisation"])
+
+    @property
+    def vertical_flip(self) -> bool:
+        """Whether half of the photos are turned over."""
+        return bool(self._own["vertical_flip"])
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        return {**OWN, **self.given.get("sealpin", {})}
 
     @property
     def precision(self) -> str:
@@ -139,8 +160,8 @@ class Recipe:
         return tuple(Difference(one.field, one.shown, one.effect) for one in self.settings() if one.kind == FIXED)
 
     def renews_norms(self, step: int) -> bool:
-        """Always, unless the backbone keeps its own: moving averages lag behind in the few steps of fine-tuning."""
-        return not self.experiment.task.freeze_backbone
+        """Unless the backbone keeps its own: moving averages lag behind in the few steps of fine-tuning."""
+        return not (self.experiment.task.freeze_backbone or self.frozen_normalisation)
 
     def settings(self) -> Iterator[Setting]:
         """Every value, defaults filled in."""
@@ -153,8 +174,7 @@ class Recipe:
             default = field in known and known[field] == value
             kind, effect = treatment(field, default=default)
             yield Setting(field, value, _shown(value), default, kind, effect)
-        own = {**OWN, **self.given.get("sealpin", {})}
-        for key, value in own.items():
+        for key, value in self._own.items():
             yield Setting(f"sealpin.{key}", value, _shown(value), value == OWN[key], HONOURED, "")
 
     def text(self) -> bytes:
@@ -385,8 +405,16 @@ def _check(recipe: Recipe, where: str) -> None:
         rates,
         "rates above 0",
     )
-    weights = {**OWN, **recipe.given.get("sealpin", {})}["class_weights"]
+    weights = recipe._own["class_weights"]
     require(weights in WEIGHTS, "sealpin.class_weights", weights, " or ".join(WEIGHTS))
+    require(0 <= recipe.places_weight <= 100, "sealpin.places_weight", recipe.places_weight, "0 to 100")
+    strided = getattr(model.backbone.get(), "output_stride", None)
+    require(
+        not (recipe.places_weight and strided),
+        "sealpin.places_weight",
+        recipe.places_weight,
+        f"0 with task.model.backbone.{model.backbone.type}.output_stride",
+    )
 
 
 def _rates(schedule: Any) -> list[float]:

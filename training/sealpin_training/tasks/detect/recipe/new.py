@@ -1,19 +1,20 @@
 """A recipe fitted to a dataset: its classes, anchors from its boxes, steps from its size."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from sealpin_edge.errors import InputError
-from sealpin_edge.files import check_apart, write_whole
+from sealpin_edge.errors import InputError, quote
+from sealpin_edge.files import write_whole
 
 from ....dataset.manifest import load_dataset
 from ....dataset.records import RecordFile
 from ....pretrained import is_here
+from ...new import NewRecipe, check_free
 from ..anchors import Anchors
 from . import Recipe, load_recipe, shipped_recipes
 from .recipe import fitting_decay
@@ -40,29 +41,17 @@ ZOO_SIZES = {"mobilenet_v2": (320, 640), "resnet50_v1": (640, 1024)}
 ZOO_NAMES = {"mobilenet_v2": "ssd_mobilenet_v2_fpnlite", "resnet50_v1": "ssd_resnet50_v1_fpn"}
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """What a new recipe came to. `matched` is the share of all boxes that an anchor matches, 0..1.
-
-    `weights` is the zoo's model that it starts from, `weights_here` whether that was fetched.
-    """
-
-    classes: int
-    steps: int
-    boxes: int
-    matched: float
-    weights: str
-    weights_here: bool
+SIZES = (320, 640, 1024)
 
 
-def write_new_recipe(dataset_path: Path, out: Path, size: int, batch: int, backbone: str) -> Fitted:
+def write_new_recipe(
+    dataset_path: Path, out: Path, *, size: int = 640, batch_size: int = 8, backbone: str = "mobilenet_v2"
+) -> NewRecipe:
     """Write a recipe for a converted dataset to `out`; `backbone` is one of BASES, `size` the input's side in pixels.
 
     Raises InputError when the dataset is none or has no boxes to fit anchors to, or `out` exists.
     """
-    check_apart(out, dataset_path)
-    if out.exists():
-        raise InputError("this is in the way", where=str(out), allowed="a name that is free")
+    check_free(out, dataset_path)
     dataset = load_dataset(dataset_path)
     records = RecordFile(dataset_path, "train", dataset.classes)
     edges: npt.NDArray[np.float64] = np.array(
@@ -77,7 +66,7 @@ def write_new_recipe(dataset_path: Path, out: Path, size: int, batch: int, backb
             "there is no box to fit anchors to", where=f"{dataset_path}: train", advice="label more photos"
         )
     base = load_recipe(shipped_recipes() / BASES[backbone])
-    recipe = fit_recipe(base, dataset.classes, len(records), edges, size, batch)
+    recipe = fit_recipe(base, dataset.classes, len(records), edges, size, batch_size)
     zoo = min(ZOO_SIZES[backbone], key=lambda side: abs(side - size))
     weights = f"{ZOO_NAMES[backbone]}_{zoo}x{zoo}_coco17_tpu-8"
     train = replace(recipe.train, fine_tune_checkpoint=f"{weights}/checkpoint/ckpt-0")
@@ -88,8 +77,13 @@ def write_new_recipe(dataset_path: Path, out: Path, size: int, batch: int, backb
     text = pipeline_text(replace(recipe.pipeline, train_config=train))
     write_whole(out, (note + text).encode())
     matched = (Anchors.of(recipe).best_overlap(edges * size) >= recipe.matcher.matched_threshold).mean()
-    return Fitted(
-        len(dataset.classes), recipe.train.num_steps, len(edges), float(matched), weights, is_here(weights, out.parent)
+    return NewRecipe(
+        len(dataset.classes),
+        recipe.train.num_steps,
+        weights,
+        "" if is_here(weights, out.parent) else f"sealpin pretrained get {quote(weights)}",
+        f"of {len(edges)} boxes {matched:.1%} match an anchor",
+        {"boxes_matched": round(float(matched), 4)},
     )
 
 
