@@ -8,6 +8,8 @@ from sealpin_edge.files import write_whole
 from .run import Run
 from .tracking import read_metrics
 
+COLUMNS = 3
+
 
 def series(run: Run, name: str) -> tuple[list[int], list[float]]:
     """Steps and values of one metric, in order."""
@@ -26,10 +28,15 @@ def draw_curves(*runs: Run) -> bytes:
 
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 7))
+    charts = runs[0].kind.charts
+    rows = -(-len(charts) // COLUMNS)
+    figure = Figure(figsize=(13, 3.5 * rows))
     figure.subplots_adjust(left=0.045, right=0.985, bottom=0.07, top=0.95, hspace=0.28, wspace=0.2)
     # Steps are the same in all charts, and what val says is a share of one whole
-    for axes, (metric, title) in zip(figure.subplots(2, 3, sharex=True).flat, runs[0].kind.charts, strict=True):
+    grid = list(figure.subplots(rows, COLUMNS, sharex=True, squeeze=False).flat)
+    for axes in grid[len(charts) :]:
+        axes.remove()
+    for axes, (metric, title) in zip(grid, charts, strict=False):
         for run, line in zip(runs, cycle(("-", "--", ":", "-.")), strict=False):  # curves may lie on each other
             steps, values = series(run, metric)
             marker = "." if metric.startswith("val/") else None

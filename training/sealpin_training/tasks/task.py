@@ -165,6 +165,7 @@ def load_recipe(path: Path) -> Recipe:
     Raises InputError for a missing part, another model family, or a contradiction; each names the field.
     """
     tasks = [task_named(name) for name in TASKS]
-    reading = next((task for task in tasks if task.reads(path)), tasks[0])
+    # The first takes files of any name, and so is asked last
+    reading = next((task for task in reversed(tasks) if task.reads(path)), tasks[0])
     recipe: Recipe = reading.load_recipe(path)
     return recipe
