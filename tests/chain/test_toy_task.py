@@ -14,7 +14,6 @@ import sealpin_training.tasks.task as in_training
 from sealpin.cli import main
 from tests.toy.station import Redness
 
-
 ROOT = Path(__file__).parents[2]
 # What Python imports at its start: processes that time a model, which are new ones, know the task too
 AT_START = """

@@ -1,78 +1,61 @@
-"""Reports as one HTML file that opens anywhere: pictures are inside."""
+"""Reports as one HTML file that opens anywhere: pictures are inside. What it looks like is in page.html.jinja."""
 
 import base64
-import html
 import io
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; margin: 2em auto; max-width: 1100px; color: #222;
-  padding: 0 1em }}
-table {{ border-collapse: collapse; width: 100% }}
-th, td {{ text-align: left; padding: .2em .8em; border-bottom: 1px solid #ddd; overflow-wrap: anywhere }}
-th {{ white-space: nowrap }}
-img {{ max-width: 100% }}
-summary {{ cursor: pointer }}
-.warning {{ border-left: .5em solid #d55e00; padding: .4em 1em; background: #fdf0e8; font-weight: bold }}
-.gallery {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 1em }}
-figure {{ margin: 0 }}
-figure img {{ width: 100%; display: block }}
-figcaption {{ overflow-wrap: anywhere }}
-</style>
-<h1>{title}</h1>
-{body}
-</html>
-"""
+from jinja2 import Environment
+
+_TEMPLATE = Environment(autoescape=True, trim_blocks=True).from_string(
+    Path(__file__).with_name("page.html.jinja").read_text(encoding="utf-8")
+)
+_PARTS: Any = _TEMPLATE.module
 
 
 def page(title: str, parts: Iterable[str]) -> bytes:
     """A whole page of HTML parts, as UTF-8."""
-    return _PAGE.format(title=html.escape(title), body="\n".join(parts)).encode(errors="replace")
+    return _TEMPLATE.render(title=title, parts=list(parts)).lstrip().encode(errors="replace")
 
 
 def heading(text: str) -> str:
     """A section's heading."""
-    return f"<h2>{html.escape(text)}</h2>"
+    return str(_PARTS.heading(text))
 
 
 def paragraph(text: str) -> str:
     """A paragraph of plain text."""
-    return f"<p>{html.escape(text)}</p>"
+    return str(_PARTS.paragraph(text))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table of plain text."""
-    lines = ["".join(f"<th>{html.escape(str(cell))}</th>" for cell in head)]
-    lines += ["".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) for row in rows]
-    return "<table>" + "\n".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+    return str(_PARTS.table(head, list(rows)))
 
 
 def picture(png: bytes, alt: str) -> str:
     """A PNG picture, inside the page."""
-    data = base64.b64encode(png).decode()
-    return f'<p><img src="data:image/png;base64,{data}" alt="{html.escape(alt, quote=True)}"></p>'
+    return str(_PARTS.picture(_inside(png), alt))
 
 
 def warning(text: str) -> str:
     """A paragraph of plain text that nobody overlooks."""
-    return f'<p class="warning">{html.escape(text)}</p>'
+    return str(_PARTS.warning(text))
 
 
 def details(summary: str, part: str) -> str:
     """A part that is folded away until somebody asks for it."""
-    return f"<details><summary>{html.escape(summary)}</summary>{part}</details>"
+    return str(_PARTS.details(summary, part))
 
 
 def gallery(pictures: Iterable[tuple[bytes, str]]) -> str:
     """PNG pictures side by side, inside the page, each with its caption."""
-    figures = [
-        f"<figure>{picture(png, caption)}<figcaption>{html.escape(caption)}</figcaption></figure>"
-        for png, caption in pictures
-    ]
-    return f'<div class="gallery">{"".join(figures)}</div>'
+    return str(_PARTS.gallery([(_inside(png), caption) for png, caption in pictures]))
+
+
+def _inside(png: bytes) -> str:
+    return base64.b64encode(png).decode()
 
 
 def chart(draw: Callable[[Any], None]) -> bytes:
