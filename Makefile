@@ -14,7 +14,7 @@ $(INSTALLED): pyproject.toml edge/pyproject.toml simulation/pyproject.toml const
 	touch $@
 
 demo: setup
-	$(BIN)/sealpin demo
+	$(BIN)/sealpin demo $(if $(TASK),--task $(TASK))
 
 # What a station of this machine's kind installs, for the tests, which have no package index
 wheels: .venv/wheels/complete

@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from machine import describe
 
 from sealpin_edge.model.photo import decode_photo
@@ -29,11 +28,10 @@ from sealpin_training.dataset.manifest import load_dataset
 from sealpin_training.dataset.records import RecordFile
 from sealpin_training.dataset.survey import Rules, survey
 from sealpin_training.parallel import workers
+from sealpin_training.tasks.classify.cam.places import points_at
 from sealpin_training.tasks.classify.score import ClassifyScore
 
 GOOD = {"neu-det": "", "magnetic-tile": "MT_Free", "casting": "ok"}
-# How far beside the labelled box the hottest place may lie: labels are loose
-POINTING_MARGIN_PX = 10
 
 
 def neu_det(root: Path) -> Iterator[tuple[Path, str]]:
@@ -101,13 +99,7 @@ def pointing(model: Model, records: Sequence[Any]) -> tuple[int, int]:
         photo = decode_photo(record.data, record.name)
         heat = model.read(photo).heat_map
         assert heat is not None
-        row, column = np.unravel_index(int(heat.argmax()), heat.shape)
-        y, x = (row + 0.5) * record.height / heat.shape[0], (column + 0.5) * record.width / heat.shape[1]
-        margin = POINTING_MARGIN_PX
-        hits += any(
-            box.xmin - margin <= x <= box.xmax + margin and box.ymin - margin <= y <= box.ymax + margin
-            for box in record.boxes
-        )
+        hits += points_at(heat, [box.edges for box in record.boxes], record.height, record.width)
         seen += 1
     return hits, seen
 
@@ -128,6 +120,7 @@ def main() -> None:
     parser.add_argument("--model", default="efficientnet_lite0")
     parser.add_argument("--aug", default="light")
     parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--binary", action="store_true", help="fold all that is not good into one class")
@@ -148,7 +141,8 @@ def main() -> None:
         call("dataset", "convert", work / "photos", work / "set", *good, *merge)
     recipe, run = work / f"{given.model}.yaml", f"{given.model}-{given.seed}"
     recipe.unlink(missing_ok=True)
-    words = ["--model", given.model, "--aug", given.aug, "--size", given.size, "--start-from", given.weights.resolve()]
+    words = ["--model", given.model, "--aug", given.aug, "--size", given.size, "--batch-size", given.batch]
+    words += ["--start-from", given.weights.resolve()]
     call("recipe", "new", work / "set", recipe, *words)
     store = ["--mlruns", work / "mlruns"]
     began = time.monotonic()
@@ -173,8 +167,8 @@ def main() -> None:
         files[kind] |= {"pointing": round(hits / seen, 4), "pointed_at": seen} if seen else {}
     told = describe("tensorflow", "tf-models-official", "ai-edge-litert") | {
         "set": given.name, "binary": given.binary, "model": given.model, "aug": given.aug, "size": given.size,
-        "seed": given.seed, "steps": given.steps, "photos": dict(dataset.counts), "training_s": round(took),
-        "test": test, "files": files,
+        "batch": given.batch, "seed": given.seed, "steps": given.steps,
+        "photos": dict(dataset.counts), "training_s": round(took), "test": test, "files": files,
     }  # fmt: skip
     print(json.dumps(told, indent=1))
 

@@ -258,7 +258,8 @@ def run_files(folder: Path) -> tuple[Sequence[bytes], Read]:
 
 def recipes(folder: Path) -> tuple[Sequence[bytes], Read]:
     """pipeline.config, and what `recipe check` tells of it."""
-    from sealpin_training.tasks.detect.recipe import load_recipe, shipped_recipes
+    from sealpin_training.tasks.detect.recipe import load_recipe
+    from sealpin_training.tasks.recipe import shipped_recipes
 
     path = folder / "pipeline.config"
     seeds = [one.read_bytes() for one in sorted(shipped_recipes().glob("*.config"))]

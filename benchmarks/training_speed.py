@@ -23,8 +23,9 @@ from typing import Any
 from machine import describe
 
 from sealpin_training.dataset.manifest import Dataset, load_dataset
-from sealpin_training.tasks.detect.recipe import Recipe, load_recipe, shipped_recipes
+from sealpin_training.tasks.detect.recipe import Recipe, load_recipe
 from sealpin_training.tasks.detect.recipe.schema import model
+from sealpin_training.tasks.recipe import shipped_recipes
 
 LOOPS = 4
 ORIGINAL = "ssd_mobilenet_v2_fpnlite_640x640_120k.config"

@@ -7,10 +7,12 @@ import pytest
 
 from sealpin_edge.errors import InputError, SealpinError
 from sealpin_edge.release.bundle import unpack
+from sealpin_edge.tasks.model import Model
 from sealpin_export.bundle import Contents, make_bundle
 from sealpin_export.demo import chain
 from sealpin_export.demo.line import CUT_AT, run_line
-from sealpin_export.demo.report import COLUMNS, TILE, score_model, table, write_report
+from sealpin_export.demo.report import COLUMNS, TILE, table, write_report
+from sealpin_export.demo.show import SHOWS
 from sealpin_simulation.servers import free_port
 from sealpin_training.dataset.formats import voc
 from sealpin_training.dataset.labels import Box
@@ -47,20 +49,21 @@ def test_a_line_with_an_outage_agrees_with_itself_and_is_reported(
     assert [part.faults for part in line_run.parts] == [[]] * len(PARTS)
     assert [part.while_cut for part in line_run.parts].index(True) == CUT_AT - 1
     monkeypatch.setattr(chain, "UNSEEN_PARTS", len(PARTS))
-    ap50 = score_model(out)
+    show = SHOWS["detect"]
+    ap50 = show.measure(Model(out / "model.tflite"), out / "photos")
     assert ap50 == pytest.approx(1.0)
-    chain._check(line_run, ap50)
+    chain._check(line_run, show, ap50)
     assert table(line_run).count("\n") == len(PARTS) + 1
-    write_report(out, line_run, ap50)
+    write_report(out, line_run, f"AP50 {ap50:.3f}")
     sheet = cv2.imread(str(out / "contact_sheet.png"))
     assert sheet.shape == (3 * TILE, COLUMNS * TILE, 3)
     page = (out / "report.html").read_text()
     assert page.count("<tr>") == len(PARTS) + 1
     line_run.parts[0].faults.append("the PLC got OK, the API NG")
     with pytest.raises(SealpinError, match="the PLC got OK, the API NG"):
-        chain._check(line_run, ap50)
+        chain._check(line_run, show, ap50)
     with pytest.raises(SealpinError, match="AP50"):
-        chain._check(line_run, 0.5)
+        chain._check(line_run, show, 0.5)
 
 
 def test_the_demo_does_not_touch_a_folder_that_is_not_its_own(tmp_path: Path) -> None:

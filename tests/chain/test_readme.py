@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from sealpin.cli import main
 from sealpin_edge.model.photo import decode_photo, stretch
 from sealpin_edge.tasks.model import Model
-from sealpin_training.tasks.detect.recipe import shipped_recipes
+from sealpin_training.tasks.recipe import shipped_recipes
 from tests.chain.conftest import CLASSES, NOT_RUN, Walk, blocks
 
 

@@ -213,6 +213,9 @@ class RednessTask:
 
         return lambda photos: [tf.sigmoid(model(tf.cast(photos, tf.float32)))]
 
+    def calibrate(self, recipe: ToyRecipe, *_: Any) -> None:
+        """Nothing."""
+
     def findings(
         self, outputs: Sequence[Any], record: Record, classes: Sequence[str], good: Sequence[str]
     ) -> list[Finding]:

@@ -10,7 +10,7 @@ import pytest
 from sealpin_training import mlflow_store, tracking
 from sealpin_training.dataset.convert import convert
 from sealpin_training.dataset.manifest import Dataset
-from sealpin_training.tasks.detect.recipe import shipped_recipes
+from sealpin_training.tasks.recipe import shipped_recipes
 
 from .dataset import corpus
 from .shallow import shallow

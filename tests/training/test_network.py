@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sealpin_edge.model.photo import stretch
 from sealpin_training.tasks.detect.anchors import Anchors
-from sealpin_training.tasks.detect.recipe import load_recipe, shipped_recipes
+from sealpin_training.tasks.detect.recipe import load_recipe
+from sealpin_training.tasks.recipe import shipped_recipes
 
 from .conftest import REFERENCE_DATA, small_recipe
 

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from sealpin.cli import main
 from sealpin_edge.errors import InputError
 from sealpin_training.pretrained import NAMES
-from sealpin_training.tasks.detect.recipe import Recipe, load_recipe, shipped_recipes
+from sealpin_training.tasks.detect.recipe import Recipe, load_recipe
+from sealpin_training.tasks.recipe import shipped_recipes
 from sealpin_training.train import with_predictor_of
 
 from .conftest import REFERENCE_DATA, small_recipe

@@ -54,6 +54,7 @@ class Judge:
         for weights, values in self._candidates(own).items():
             self._assign(values)
             self._renew_statistics()
+            self._task.calibrate(self._recipe, self._trainer.model, self._predictor, records, classes)
             found = predict_photos(self._task, self._recipe, self._predictor, records, classes, good)
             metrics = dict(self._task.score(labels, found, classes).metrics)
             each[weights] = metrics[key]

@@ -75,12 +75,14 @@ def noise(seed: int, side: int = 64) -> Any:
 
 def test_maps_of_the_last_layer_are_what_their_papers_say(explainer: Explainer) -> None:
     """By NumPy: behind pooling and a dense layer the gradient is known, the layer's weights by the number of places."""
-    from sealpin_training.tasks.classify.network.model import last_layer, preprocess
+    from sealpin_training.tasks.classify.network.model import head_layers, preprocess
 
     model = explainer._model
-    kernel = np.asarray(last_layer(model).kernel)[0, 0]
+    head, gauge = head_layers(model)
+    factor = np.asarray(gauge.factor)
+    kernel = np.asarray(head.kernel)[0, 0] * factor
     kernel = np.concatenate([np.zeros_like(kernel), kernel], axis=1) if kernel.shape[1] == 1 else kernel
-    bias = np.asarray(last_layer(model).bias)
+    bias = (np.asarray(head.bias) + np.asarray(gauge.shift)) * factor
     for seed, category in ((0, 0), (1, 1)):
         photo = noise(seed)
         endpoints = model.backbone(preprocess(photo[None]), training=False)

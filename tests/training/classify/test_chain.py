@@ -113,7 +113,7 @@ def test_another_runtime_gives_the_same_scores(folder: Path, trained: Path, prog
 
 
 def test_a_recipe_of_another_task_is_refused(folder: Path, trained: Path) -> None:
-    from sealpin_training.tasks.detect.recipe import shipped_recipes
+    from sealpin_training.tasks.recipe import shipped_recipes
 
     recipe = next(shipped_recipes().glob("*.config"))
     done = CliRunner().invoke(

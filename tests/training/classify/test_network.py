@@ -28,13 +28,14 @@ def photos(count: int = 2) -> np.ndarray:
 def test_the_maps_mean_is_the_logit(model: str, units: int) -> None:
     import tensorflow as tf
 
-    from sealpin_training.tasks.classify.network.model import build_network, classifier, last_layer, preprocess
+    from sealpin_training.tasks.classify.network.model import build_network, classifier, head_layers, preprocess
 
     recipe = recipe_of(model, units)
     network = build_network(recipe)
-    last_layer(network).bias.assign_add(tf.random.normal(last_layer(network).bias.shape))
+    head, _ = head_layers(network)
+    head.bias.assign_add(tf.random.normal(head.bias.shape))
     probabilities, maps = classifier(recipe, network)(photos())
-    logits = network(preprocess(photos()), training=False).numpy()
+    logits = network(preprocess(photos()), training=False)["logits"].numpy()
     if units == 1:
         logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
     assert maps.shape[1:] == (2, 2, recipe.num_classes)

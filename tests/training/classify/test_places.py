@@ -1,5 +1,6 @@
 """Labelled places: which class each place of the map is held to, wherever the boxes are moved, and the loss."""
 
+from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -97,7 +98,9 @@ def test_frozen_normalisation_stays_while_the_rest_learns(recipe: Recipe) -> Non
     from sealpin_training.tasks.classify.network.model import build_network
 
     free = build_network(recipe)
-    kept = build_network(Recipe("kept", {**recipe.given, "sealpin": {"frozen_normalisation": True}}))
+    kept = build_network(
+        Recipe("kept", {**recipe.given, "sealpin": {**recipe.given["sealpin"], "frozen_normalisation": True}})
+    )
     norms = [one for one in kept.variables if "batch_normalization" in one.name]
     trained = {one.name for one in kept.trainable_variables}
     assert norms and not trained & {one.name for one in norms} and len(trained) > 30
@@ -105,6 +108,27 @@ def test_frozen_normalisation_stays_while_the_rest_learns(recipe: Recipe) -> Non
     before = [one.numpy() for one in norms]
     kept(np.random.default_rng(0).normal(size=(4, 128, 96, 3)).astype(np.float32), training=True)
     assert all(np.array_equal(one.numpy(), old) for one, old in zip(norms, before, strict=True))
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_the_maps_that_are_exported_have_the_logits_as_their_means(recipe: Recipe, classes: int) -> None:
+    from sealpin_training.tasks.classify.network.model import build_network, class_maps, head_layers, with_both
+
+    given = deepcopy(dict(recipe.given))
+    given["task"]["model"]["num_classes"] = classes
+    given["task"]["model"]["add_head_batch_norm"] = classes == 3
+    other = Recipe("other", given)
+    model, random = build_network(other), np.random.default_rng(0)
+    head, gauge = head_layers(model)
+    gauge.set_weights([random.normal(size=(classes,)), np.exp(random.normal(size=(classes,)))])
+    head.set_weights([random.normal(size=head.kernel.shape), random.normal(size=(classes,))])
+    photos = random.normal(size=(2, 128, 96, 3)).astype(np.float32)
+    outputs = model(photos, training=False)
+    maps = class_maps(other, model, photos)
+    assert maps.shape == (2, 4, 3, other.num_classes)
+    expected = with_both(other, outputs["logits"]).numpy()
+    np.testing.assert_allclose(maps.numpy().mean(axis=(1, 2)), expected, rtol=1e-3, atol=1e-3)
+    assert not np.allclose(outputs["maps"].numpy().mean(axis=(1, 2)), outputs["logits"].numpy(), atol=0.1)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +159,7 @@ def test_a_run_learns_where_from_its_boxes_alone(recipe: Recipe) -> None:
     places[0, 2, 1] = 0
     for _ in range(50):
         with tf.GradientTape() as tape:
-            outputs = {"logits": tf.zeros([1, 3]), "class_activation_maps": maps}
+            outputs = {"logits": tf.zeros([1, 3]), "maps": maps}
             loss = loop.build_losses((tf.constant([[1.0, 0.0, 0.0]]), tf.constant(places)), outputs)
         maps.assign_sub(5.0 * tape.gradient(loss, maps))
     assert np.unravel_index(int(np.argmax(maps.numpy()[0, ..., 0] - maps.numpy()[0, ..., 1])), (4, 3)) == (2, 1)

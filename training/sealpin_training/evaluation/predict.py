@@ -1,6 +1,6 @@
 """A trained network on a split's photos, through the very code that the station resizes photos with."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,11 +35,14 @@ def predict_photos(
     good: Sequence[str],
 ) -> list[list[Finding]]:
     """What a predictor finds on each photo, in its own pixels."""
-    found = []
+    return [task.findings(own, record, classes, good) for record, own in predicted(recipe, predictor, records)]
+
+
+def predicted(recipe: Recipe, predictor: Any, records: Sequence[Record]) -> Iterator[tuple[Record, list[Any]]]:
+    """Each photo with a predictor's outputs for it, NumPy arrays."""
     for start in progress(range(0, len(records), BATCH), f"evaluate {len(records)} photos", "batch"):
         batch = records[start : start + BATCH]
         photos = [stretch(decode_photo(record.data, record.name), recipe.height, recipe.width) for record in batch]
         outputs = [tensor.numpy() for tensor in predictor(np.stack(photos))]
         for record, *own in zip(batch, *outputs, strict=True):
-            found.append(task.findings(own, record, classes, good))
-    return found
+            yield record, own

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 HONOURED, IDLE, FIXED = "honoured", "idle", "fixed"
@@ -164,3 +165,9 @@ def differing(a: Recipe, b: Recipe) -> list[tuple[str, str, str]]:
         for field in fields
         if first.get(field) != second.get(field)
     ]
+
+
+def shipped_recipes() -> Path:
+    """pipelines/ of a checkout, or the copy that an installed sealpin carries."""
+    package = Path(__file__).parents[1]
+    return next(folder for folder in (package / "pipelines", package.parents[1] / "pipelines") if folder.is_dir())

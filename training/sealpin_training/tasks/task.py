@@ -112,6 +112,11 @@ class Task(Protocol[R]):
     def predictor(self, recipe: R, model: Any) -> Any:
         """A tf.function from photos of the network's size to its outputs, a list of tensors."""
 
+    def calibrate(
+        self, recipe: R, model: Any, predictor: Any, records: Sequence[Record], classes: Sequence[str]
+    ) -> None:
+        """Make a trained network's scores as honest on val as they can be, before it is judged there."""
+
     def findings(
         self, outputs: Sequence[Any], record: Record, classes: Sequence[str], good: Sequence[str]
     ) -> list[Finding]:

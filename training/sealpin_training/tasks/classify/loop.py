@@ -46,7 +46,7 @@ class ClassifyLoop(Loop, image_classification.ImageClassificationTask):  # type:
         told = tf.nn.log_softmax(with_both(self._classify, model_outputs["logits"]))
         own = -tf.reduce_mean(tf.reduce_sum(classes * told, axis=-1))
         if self._classify.places_weight:
-            maps = with_both(self._classify, model_outputs["class_activation_maps"])
+            maps = with_both(self._classify, model_outputs["maps"])
             own += self._classify.places_weight * places_loss(maps, places)
         self.watch(own)
         total = own + (tf.add_n(aux_losses) if aux_losses else 0.0)

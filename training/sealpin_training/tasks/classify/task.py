@@ -101,6 +101,14 @@ class Classify:
 
         return classifier(recipe, model)
 
+    def calibrate(
+        self, recipe: Recipe, model: Any, predictor: Any, records: Sequence[Record], classes: Sequence[str]
+    ) -> None:
+        """See network.calibrated.calibrate."""
+        from .network.calibrated import calibrate
+
+        calibrate(recipe, model, predictor, records, classes)
+
     def findings(
         self, outputs: Sequence[Any], record: Record, classes: Sequence[str], good: Sequence[str]
     ) -> list[Finding]:

@@ -105,6 +105,11 @@ class Detect:
 
         return detector(recipe, model)
 
+    def calibrate(
+        self, recipe: Recipe, model: Any, predictor: Any, records: Sequence[Record], classes: Sequence[str]
+    ) -> None:
+        """Nothing: a box counts from a threshold on, whatever its score says."""
+
     def findings(
         self, outputs: Sequence[Any], record: Record, classes: Sequence[str], good: Sequence[str]
     ) -> list[Finding]:

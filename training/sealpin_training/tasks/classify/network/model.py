@@ -8,16 +8,16 @@ from typing import Any
 from ....tf import no_autograph, tf, tf_keras
 from ..recipe import Recipe
 
-HEAD = "head"
+HEAD, GAUGE = "head", "gauge"
 
 
 @no_autograph  # type: ignore[untyped-decorator]
 def build_network(recipe: Recipe, *, synchronized: bool = False) -> Any:
-    """The recipe's network, randomly initialised: photos to `logits` and `class_activation_maps`.
+    """The recipe's network, randomly initialised: photos to `logits` and `maps`.
 
     Its backbone is TF-Vision's, and what follows is its head with the last layer applied to every place instead of to
     the mean of all, which is the same, since both are linear (Zhou et al., CVPR 2016): the means of the maps are the
-    logits. A frozen backbone, and frozen normalisation, keeps its statistics.
+    logits, as the Gauge shows them. A frozen backbone, and frozen normalisation, keep what they have.
     """
     from official.vision.modeling.backbones import factory
 
@@ -43,8 +43,8 @@ def build_network(recipe: Recipe, *, synchronized: bool = False) -> Any:
         config.num_classes, 1, kernel_initializer=config.kernel_initializer, kernel_regularizer=regularizer, name=HEAD
     )
     maps = head(features)
-    logits = tf_keras.layers.GlobalAveragePooling2D()(maps)
-    model = tf_keras.Model(inputs, {"logits": logits, "class_activation_maps": maps})
+    logits = Gauge(name=GAUGE)(tf_keras.layers.GlobalAveragePooling2D()(maps))
+    model = tf_keras.Model(inputs, {"logits": logits, "maps": maps})
     model.backbone = backbone
     if recipe.experiment.task.freeze_backbone:
         backbone.trainable = False
@@ -60,21 +60,35 @@ def preprocess(photos: Any) -> Any:
     return tf.cast(photos, tf.float32) * (2.0 / 255.0) - 1.0
 
 
+class Gauge(tf_keras.layers.Layer):  # type: ignore[misc]
+    """Logits moved and then scaled, by class: by 0 and 1 in training, and where it is judged, by what val says."""
+
+    def build(self, shape: Any) -> None:
+        """A number of each for every class."""
+        self.shift = self.add_weight("shift", shape[-1:], initializer="zeros", trainable=False)
+        self.factor = self.add_weight("factor", shape[-1:], initializer="ones", trainable=False)
+
+    def call(self, logits: Any) -> Any:
+        """Logits [B, classes]."""
+        return (logits + self.shift) * self.factor
+
+
 def class_maps(recipe: Recipe, model: Any, inputs: Any) -> Any:
     """Preprocessed photos to class activation maps [B, rows, columns, classes], float32, as when a part is judged.
 
     Their means over the places are the logits. One unit's map is that of the second class, and the first's is 0.
     """
-    return with_both(recipe, model(inputs, training=False)["class_activation_maps"])
+    return head_maps(recipe, model, model.backbone(inputs, training=False))
 
 
 def head_maps(recipe: Recipe, model: Any, endpoints: Any) -> Any:
     """What a backbone gives, by level, to class activation maps; see `class_maps`."""
-    features = endpoints[max(endpoints)]
-    for layer in model.layers[model.layers.index(model.backbone) + 1 :]:
-        if isinstance(layer, tf_keras.layers.BatchNormalization | tf_keras.layers.Conv2D):
-            features = layer(features)
-    return with_both(recipe, features)
+    features, (head, gauge) = endpoints[max(endpoints)], head_layers(model)
+    for layer in model.layers[model.layers.index(model.backbone) :]:
+        if isinstance(layer, tf_keras.layers.BatchNormalization):  # add_head_batch_norm
+            features = layer(features, training=False)
+    kernel, bias = head.kernel * gauge.factor, (head.bias + gauge.shift) * gauge.factor
+    return with_both(recipe, tf.nn.conv2d(features, kernel, 1, "VALID") + bias)
 
 
 def with_both(recipe: Recipe, logits: Any) -> Any:
@@ -83,9 +97,9 @@ def with_both(recipe: Recipe, logits: Any) -> Any:
     return tf.concat([tf.zeros_like(logits), logits], axis=-1) if recipe.one_unit else logits
 
 
-def last_layer(model: Any) -> Any:
-    """The 1x1 convolution that gives the maps."""
-    return model.get_layer(HEAD)
+def head_layers(model: Any) -> list[Any]:
+    """The 1x1 convolution that gives the maps, and the Gauge."""
+    return [layer for layer in model.layers if layer.name in (HEAD, GAUGE)]
 
 
 def scores(maps: Any) -> Any:

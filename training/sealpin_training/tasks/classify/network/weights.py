@@ -19,7 +19,7 @@ from ...task import WarmStart
 from ..recipe import Recipe, load_recipe
 from ..recipe.recipe import backbone_name
 from .keras_files import KERAS, KINDS, Tensor, in_our_input, read_keras
-from .model import build_network, last_layer
+from .model import build_network, head_layers
 
 PARTS = {"backbone/": "backbone", "head/": "last layer"}
 
@@ -59,9 +59,9 @@ def _from_run(recipe: Recipe, model: Any, folder: Path, everything: bool) -> War
         raise _of_another(folder, other_recipe.network, recipe)
     loaded = []
     pairs = list(zip(model.backbone.variables, other.backbone.variables, strict=True))
-    heads = list(zip(last_layer(model).weights, last_layer(other).weights, strict=True))
-    if everything and all(own.shape == theirs.shape for own, theirs in heads):
-        pairs += heads
+    heads = [[weight for layer in head_layers(one) for weight in layer.weights] for one in (model, other)]
+    if everything and [one.shape for one in heads[0]] == [one.shape for one in heads[1]]:
+        pairs += zip(*heads, strict=True)
     for own, theirs in pairs:
         own.assign(theirs)
         loaded.append(own.name)

@@ -10,11 +10,14 @@ from sealpin_edge.errors import InputError
 from sealpin_edge.files import write_whole
 
 from ....dataset.manifest import load_dataset
+from ....dataset.records import RecordFile
 from ...new import NewRecipe, check_free
 
 EPOCHS = 30
 LEAST_STEPS = 300
-RATE, FROZEN_RATE = 3e-4, 1e-3
+RATE, FROZEN_RATE = 5e-4, 1e-3
+# Of labelled places beside the photo's class: good places and the defects' weigh 1 each, as the photo does
+PLACES = 2.0
 # A recipe's own normalisation follows slowly: what was learned on ImageNet is kept for long
 MOMENTUM = 0.99
 
@@ -97,7 +100,15 @@ def write_new_recipe(
             "warmup": {"type": "linear", "linear": {"warmup_steps": max(1, steps // 20), "warmup_learning_rate": 0}},
         },
     }
-    content = {"task": task, "trainer": trainer, "sealpin": {"class_weights": "balanced"}}
+    placed = any(record.boxes and record.defects for record in RecordFile(dataset_path, "train", dataset.classes))
+    own = {
+        "class_weights": "balanced",
+        # What was learned on ImageNet is kept: batches of parts that look alike would tell other statistics
+        "frozen_normalisation": bool(start_from) and not frozen,
+        "places_weight": PLACES if placed else 0.0,
+        "vertical_flip": aug != "none",
+    }
+    content = {"task": task, "trainer": trainer, "sealpin": own}
     note = f"# For {dataset_path.name} ({', '.join(dataset.classes)}) by `sealpin recipe new`.\n"
     write_whole(out, (note + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)).encode())
     return NewRecipe(len(dataset.classes), steps, start_from)

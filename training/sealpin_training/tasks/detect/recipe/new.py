@@ -15,8 +15,9 @@ from ....dataset.manifest import load_dataset
 from ....dataset.records import RecordFile
 from ....pretrained import is_here
 from ...new import NewRecipe, check_free
+from ...recipe import shipped_recipes
 from ..anchors import Anchors
-from . import Recipe, load_recipe, shipped_recipes
+from . import Recipe, load_recipe
 from .recipe import fitting_decay
 from .schema import augment, layers, model, pipeline
 from .text import pipeline_text

@@ -234,12 +234,6 @@ def load_recipe(path: Path) -> Recipe:
     return Recipe.of(path.stem, read_pipeline(path), str(path))
 
 
-def shipped_recipes() -> Path:
-    """pipelines/ of a checkout, or the copy that an installed sealpin carries."""
-    package = Path(__file__).parents[3]
-    return next(folder for folder in (package / "pipelines", package.parents[1] / "pipelines") if folder.is_dir())
-
-
 def _squeezed(schedule: Schedule, share: float) -> Schedule:
     def scaled(steps: int) -> int:
         return round(steps * share)
