@@ -5,6 +5,7 @@ talking to each other; and the photos of the step at which a loss broke can be n
 buffer, which can do none of that; records and network stay TF-Vision's.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from .tf import no_autograph, tf
 
 # Decoded photos are kept up to this size and what memory allows, so that small datasets are decoded once
 CACHE_BYTES = 1 << 30
+# Batches that are ready before they are needed
+AHEAD = 2
 
 
 class Order:
@@ -152,5 +155,8 @@ def batches(
 
     numbers = tf.data.Dataset.range((recipe.num_steps - first_step) * own)
     per_replica = context.get_per_replica_batch_size(batch) if context else batch
-    mapped = numbers.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return mapped.batch(per_replica, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    mapped = numbers.map(example, num_parallel_calls=os.cpu_count() or 1, deterministic=True)
+    # Left to tune itself, it has a thread that looks up once a minute, and whoever frees the iterator waits for that
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return mapped.batch(per_replica, drop_remainder=True).prefetch(AHEAD).with_options(options)
