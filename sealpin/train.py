@@ -60,6 +60,9 @@ def train(
     **options: Any,
 ) -> None:
     """Train RECIPE (an Object Detection API pipeline.config) and evaluate it on val; tracked with MLflow."""
+    from sealpin_training.quiet import ask_for_onednn
+
+    ask_for_onednn()
     from sealpin_training.interrupt import Interrupted
     from sealpin_training.resume import resume
     from sealpin_training.train import Options
