@@ -12,7 +12,7 @@ import click
     type=click.Choice(["detect", "classify"]),
     default="detect",
     show_default=True,
-    help="Boxes around burrs, or good against bad from whole photos.",
+    help="Boxes around defects, or good against bad by the whole photo.",
 )
 def demo(out: Path, task: str) -> None:
     """Show the whole chain on rendered parts, in the folder OUT: from photos to the OK bit in a PLC."""

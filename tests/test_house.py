@@ -181,3 +181,29 @@ def test_only_burrs_are_called_burrs() -> None:
         for file in folder.rglob("*.py"):
             if file.name not in OF_BURRS and "synth" not in file.parts:
                 assert "burr" not in file.read_text().lower(), file
+
+
+def test_nothing_but_a_task_asks_which_one_it_is() -> None:
+    from sealpin_edge.tasks.task import TASKS
+
+    for folder in FOLDERS.values():
+        for file in folder.rglob("*.py"):
+            if "tasks" in file.relative_to(ROOT).parts[:-1]:
+                continue
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Compare | ast.Match):
+                    names = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)}
+                    assert not names & set(TASKS), f"{file}: {ast.unparse(node)}"
+
+
+def test_the_command_line_names_every_task() -> None:
+    from sealpin_edge.tasks.task import TASKS as ON_STATION
+    from sealpin_export.demo.show import SHOWS
+    from sealpin_training.tasks.task import TASKS as IN_TRAINING
+
+    assert list(ON_STATION) == list(IN_TRAINING) == list(SHOWS)
+    for path, command in all_commands():
+        for option in command.params:
+            if option.name == "task":
+                told = option.make_metavar(click.Context(command))
+                assert told == f"[{'|'.join(IN_TRAINING)}]", path

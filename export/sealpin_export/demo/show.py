@@ -52,7 +52,7 @@ SHOWS = {
     ),
     "classify": Show(
         "mobilenet_v2_demo.yaml",
-        ("--task", "classify", "--merge", "PR=burr", "--merge", "QA=burr"),
+        ("--task", "classify", "--merge", "PR=bad", "--merge", "QA=bad"),
         (),
         "AUROC",
         _auroc,
