@@ -17,6 +17,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # second of each program that a test starts
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# A test's process trains and looks at single photos in turns, and what it has begun, programs that it starts go on with
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 # As sealpin_training.quiet sets it before TensorFlow is loaded; the modules of tests load it first
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 

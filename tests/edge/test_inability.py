@@ -140,7 +140,7 @@ def test_one_photo_that_is_refused_while_others_are_taken_is_the_photos_own_trou
     from pyftpdlib.handlers import FTPHandler
 
     def picky(handler: Any, path: str, mode: str = "w") -> None:
-        handler.respond("553 Not that name.") if path.endswith("bad.jpg") else FTPHandler.ftp_STOR(handler, path, mode)
+        handler.respond("553 Not that name.") if "bad.jpg" in path else FTPHandler.ftp_STOR(handler, path, mode)
 
     uploader = make_uploader(serve({"ftp_STOR": picky}), 2.0)
     with pytest.raises(Refused, match="553"):

@@ -103,7 +103,7 @@ def run_demo(out: Path, task: str = "detect") -> None:
     click.echo(
         f"the training run:       cd {quote(out)} && mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db\n\n"
         "next, with your own photos and labelImg's XML beside them:\n"
-        f"  sealpin dataset convert PHOTOS DATASET --task {task}\n"
+        f"  sealpin dataset convert PHOTOS DATASET --task {quote(task)}\n"
         f"  sealpin train {quote(recipe)} --dataset DATASET --run NAME"
     )
 
