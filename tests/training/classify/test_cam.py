@@ -217,9 +217,11 @@ def test_the_page_shows_photos_by_how_they_were_judged_and_maps_side_by_side(pag
     page.click(widget("Methods"))
     page.type("LayerCAM")
     page.wait_for(says("two, LayerCAM: "), 60)
+    others = "/: (good|burr), (rightly|false)/.test(document.body.innerText)"
+    assert page.value(others)
     page.click(widget("How they were judged"))
     page.type("escape")
-    page.wait_for(f"{says('No photo was judged so')} || !{says('rightly OK')} || !{says(': ok, ')}", 60)
+    page.wait_for(f"!{others}", 60)
 
 
 def test_what_is_shown_is_changed_live_and_measured_against_labelled_boxes(page: Browser) -> None:
@@ -233,7 +235,7 @@ def test_what_is_shown_is_changed_live_and_measured_against_labelled_boxes(page:
     page.wait_for(says("mean IoU of boxes"), 120)
 
 
-def test_a_run_that_has_no_map_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_has_no_map_is_told() -> None:
     from dataclasses import dataclass
 
     from sealpin_edge.errors import InputError
