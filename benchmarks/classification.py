@@ -123,6 +123,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--frozen", action="store_true", help="train the last layer alone")
     parser.add_argument("--binary", action="store_true", help="fold all that is not good into one class")
     given = parser.parse_args()
     work = given.work / f"{given.name}{'-binary' if given.binary else ''}"
@@ -142,7 +143,7 @@ def main() -> None:
     recipe, run = work / f"{given.model}.yaml", f"{given.model}-{given.seed}"
     recipe.unlink(missing_ok=True)
     words = ["--model", given.model, "--aug", given.aug, "--size", given.size, "--batch-size", given.batch]
-    words += ["--start-from", given.weights.resolve()]
+    words += ["--start-from", given.weights.resolve(), *(["--frozen"] if given.frozen else [])]
     call("recipe", "new", work / "set", recipe, *words)
     store = ["--mlruns", work / "mlruns"]
     began = time.monotonic()
@@ -166,8 +167,8 @@ def main() -> None:
         files[kind] = {"bytes": file.stat().st_size, **judged(model, records, dataset.classes)}
         files[kind] |= {"pointing": round(hits / seen, 4), "pointed_at": seen} if seen else {}
     told = describe("tensorflow", "tf-models-official", "ai-edge-litert") | {
-        "set": given.name, "binary": given.binary, "model": given.model, "aug": given.aug, "size": given.size,
-        "batch": given.batch, "seed": given.seed, "steps": given.steps,
+        "set": given.name, "binary": given.binary, "model": given.model, "frozen": given.frozen, "aug": given.aug,
+        "size": given.size, "batch": given.batch, "seed": given.seed, "steps": given.steps,
         "photos": dict(dataset.counts), "training_s": round(took), "test": test, "files": files,
     }  # fmt: skip
     print(json.dumps(told, indent=1))
