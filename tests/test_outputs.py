@@ -5,23 +5,18 @@ import shlex
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from sealpin.cli import main
 from sealpin_edge.cli.main import main as edge
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import check_apart, new_folder
 from sealpin_training.dataset.formats import voc
 from sealpin_training.dataset.labels import Box
+from tests.commands import invoke
 
 from .conftest import SIDE, write_parts
 from .edge.test_config import GOOD
 from .test_next import fault
 from .training.dataset.corpus import write_clean
-
-
-def run(*words: object, program: object = main) -> Result:
-    return CliRunner().invoke(program, [str(word) for word in words])  # type: ignore[arg-type]
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -73,11 +68,11 @@ def test_no_command_writes_into_what_it_reads(toy_model: Path, tmp_path: Path, m
         ("bundle", "model.tflite", "--station", "station.toml", "--out", "model.tflite"),
         ("bundle", "model.tflite", "--station", "station.toml", "--out", "station.toml"),
     ):
-        done = run(*words)
+        done = invoke(*words)
         assert done.exit_code == 2, words
         assert re.search("this is the source itself|this lies inside its own source", done.output), done.output
         assert "rm " not in done.output
-    done = run("results", "export", "--config", "station.toml", "--csv", "station.toml", program=edge)
+    done = invoke("results", "export", "--config", "station.toml", "--csv", "station.toml", program=edge)
     assert (done.exit_code, "this is the source itself" in done.output) == (2, True)
     assert content(tmp_path) == before
 
@@ -96,19 +91,19 @@ def test_what_is_there_is_overwritten_by_force_alone_and_by_its_own_sort(
         (judge, r"marked/part_000.jpg, marked/part_001.jpg, marked/part_002.jpg and 2 more: these are in the way"),
         (pack, r"a.sealpin: this is in the way"),
     ):
-        assert run(*words).exit_code == 0
+        assert invoke(*words).exit_code == 0
         before = content(tmp_path)
-        refused = run(*words)
+        refused = invoke(*words)
         assert refused.exit_code == 2
         assert re.search(rf"{told}(.|\n)*--force", refused.output), refused.output
         assert content(tmp_path) == before
-        assert run(*words, "--force").exit_code == 0
+        assert invoke(*words, "--force").exit_code == 0
     drawn = [Path(f"labels/part_{number:03d}.xml") for number in (1, 4)]
     for path in drawn:
         voc.write(path, path.with_suffix(".jpg").name, SIDE, SIDE, [Box("PR", 1, 2, 30, 40)])
     before = content(tmp_path)
     for force in ((), ("--force",)):
-        refused = run("predict", "model.tflite", "parts", "--xml", "labels", *force)
+        refused = invoke("predict", "model.tflite", "parts", "--xml", "labels", *force)
         assert refused.exit_code == 2, refused.output
         assert "labels/part_001.xml, labels/part_004.xml: these are in the way" in refused.output
         assert "labels that a person has saved are never overwritten" in refused.output
@@ -116,7 +111,7 @@ def test_what_is_there_is_overwritten_by_force_alone_and_by_its_own_sort(
         (*pack[:-1], "dataset.json", "--force"),
         ("dataset", "stats", "parts", "--report", drawn[0], "--force"),
     ):
-        refused = run(*words)
+        refused = invoke(*words)
         assert refused.exit_code == 2, refused.output
         assert "in the way" in refused.output and "with --force that of a ." in refused.output
     assert content(tmp_path) == before
@@ -131,7 +126,7 @@ def test_commands_that_are_told_take_names_with_blanks(tmp_path: Path, monkeypat
         ("dataset", "convert", "my photos", "my set"),
         ("recipe", "new", "my set", "my recipe.config", "--size", "320"),
     ):
-        told = [line for line in run(*words).output.splitlines() if line.startswith("next: ")]
+        told = [line for line in invoke(*words).output.splitlines() if line.startswith("next: ")]
         assert told, words
         for command in re.split(" && |; ", told[0].removeprefix("next: ")):
             assert not fault(command), command

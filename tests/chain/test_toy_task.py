@@ -7,11 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import sealpin_edge.tasks.task as on_station
 import sealpin_training.tasks.task as in_training
-from sealpin.cli import main
+from tests.commands import call, invoke
 from tests.toy.station import Redness
 
 ROOT = Path(__file__).parents[2]
@@ -34,12 +33,6 @@ def tables(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     in_training.task_named.cache_clear()
 
 
-def call(*words: object) -> str:
-    done = CliRunner().invoke(main, [*map(str, words)])
-    assert done.exit_code == 0, done.output
-    return done.stdout
-
-
 def test_a_task_from_outside_goes_from_dataset_to_verdict(tables: None, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for number in range(48):
@@ -54,20 +47,20 @@ def test_a_task_from_outside_goes_from_dataset_to_verdict(tables: None, tmp_path
     call("recipe", "new", made, tmp_path / "toy.json", "--batch-size", 8)
     call("recipe", "check", tmp_path / "toy.json", "--dataset", made)
     call("train", tmp_path / "toy.json", "--dataset", made, "--run", "toy", "--evaluate-every", 30, *store)
-    judged = json.loads(call("evaluate", "toy", "--split", "test", "--json", *store))
+    judged = json.loads(call("evaluate", "toy", "--split", "test", "--json", *store).stdout)
     assert (judged["task"], judged["rightness"], judged["escapes"]) == ("redness", 1.0, 0)
     for kind in ("float32", "int8"):
         call("export", "toy", "--out", tmp_path / kind, "--quantize", kind, *store)
-        answer = json.loads(call("predict", tmp_path / kind / "model.tflite", photos, "--json"))["photos"]
+        answer = json.loads(call("predict", tmp_path / kind / "model.tflite", photos, "--json").stdout)["photos"]
         verdicts = {one["photo"]: one["verdict"] for one in answer}
         assert len(verdicts) == 48
         assert all((verdict == "NG") == ("red/" in name) for name, verdict in verdicts.items()), verdicts
-    shown = json.loads(call("model", "show", tmp_path / "int8/model.tflite", "--json"))
+    shown = json.loads(call("model", "show", tmp_path / "int8/model.tflite", "--json").stdout)
     assert (shown["task"], shown["good"]) == ("redness", ["ok"])
-    gone = CliRunner().invoke(main, ["recipe", "new", str(made), str(tmp_path / "b.json"), "--aug", "heavy"])
+    gone = invoke("recipe", "new", made, tmp_path / "b.json", "--aug", "heavy")
     assert gone.exit_code == 2 and "--aug is not for a dataset of task redness" in gone.output
 
 
 def test_a_model_of_a_task_that_nobody_knows_any_more_is_refused(tmp_path: Path) -> None:
-    wrong = CliRunner().invoke(main, ["dataset", "check", str(tmp_path), "--task", "redness"])
+    wrong = invoke("dataset", "check", tmp_path, "--task", "redness")
     assert wrong.exit_code == 2 and "there is no such task" in wrong.output and "detect, classify" in wrong.output

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from sealpin.cli import main
 from sealpin_edge.errors import InputError
 from sealpin_edge.model.card import read_card
 from sealpin_edge.model.photo import decode_photo
@@ -19,11 +18,8 @@ from sealpin_export.export import LEAST_SCORE, export, model_card, trained_netwo
 from sealpin_training.dataset.records import RecordFile
 from sealpin_training.evaluation.predict import predict_photos, trained_predictor
 from sealpin_training.run import Run
+from tests.commands import invoke
 from tests.edge.test_config import GOOD
-
-
-def sealpin(*words: object) -> Result:
-    return CliRunner().invoke(main, [str(word) for word in words])
 
 
 def photo_of(run: Run) -> tuple[bytes, Any]:
@@ -125,7 +121,7 @@ def test_a_badly_calibrated_file_is_refused_and_not_kept(
         yield {"images": image}
 
     monkeypatch.setattr(tflite, "calibration", black)
-    refused = sealpin("export", "small", "--out", tmp_path / "bad", "--json")
+    refused = invoke("export", "small", "--out", tmp_path / "bad", "--json")
     assert refused.exit_code == 1, refused.output
     assert "does not judge as the trained network does" in refused.stderr
     document = json.loads(refused.stdout)
@@ -140,7 +136,7 @@ def test_a_badly_calibrated_file_is_refused_and_not_kept(
 def test_the_rule_of_val_goes_into_the_card_and_is_what_the_file_is_judged_by(run: Run, tmp_path: Path) -> None:
     before = (run.folder / "evaluation_val.json").read_bytes()
     try:
-        noticed = sealpin("evaluate", "small", "--split", "val", "--notice", "QA", "--json")
+        noticed = invoke("evaluate", "small", "--split", "val", "--notice", "QA", "--json")
         assert noticed.exit_code == 0, noticed.output
         chosen = json.loads(noticed.stdout)
         card = model_card(run, "none")
@@ -156,11 +152,11 @@ def test_the_worst_layers_stay_float_when_asked_and_a_network_that_finds_nothing
     kept["metrics"]["AP50"], kept["boxes"]["QA"]["right"] = 0.016, 0
     monkeypatch.setattr(Run, "last_evaluation", lambda *_: kept)
     words = ("--quantize", "int8", "--quantize", "none", "--keep-float", "3", "--max-drop", "0.05", "--json")
-    done = sealpin("export", "small", "--out", tmp_path / "kept", *words)
+    done = invoke("export", "small", "--out", tmp_path / "kept", *words)
     assert done.exit_code == 0, done.output
     assert (tmp_path / "kept/model_float32.tflite").exists()
     shown = [
-        json.loads(sealpin("model", "show", folder / "model.tflite", "--json").stdout)
+        json.loads(invoke("model", "show", folder / "model.tflite", "--json").stdout)
         for folder in (exported, tmp_path / "kept")
     ]
     assert shown[1]["inputs"][0]["type"] == "uint8"
@@ -174,16 +170,16 @@ def test_the_worst_layers_stay_float_when_asked_and_a_network_that_finds_nothing
     for text in said:
         assert f"WARNING: {text}" in done.stderr
         assert f'<p class="warning">{text}</p>' in page
-    assert all(f"WARNING: {text}" in sealpin("promote", "small").stderr for text in said)
+    assert all(f"WARNING: {text}" in invoke("promote", "small").stderr for text in said)
 
 
 def test_mistakes_are_told_before_long_work(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/file").touch()
-    assert "in the way" in sealpin("export", "small", "--out", tmp_path / "taken").output
+    assert "in the way" in invoke("export", "small", "--out", tmp_path / "taken").output
     shutil.copytree(run.folder, run.folder.with_name("damaged"), ignore=shutil.ignore_patterns("checkpoints"))
     (run.folder.with_name("damaged") / "evaluation_val.json").write_text("")
-    damaged = sealpin("export", "damaged", "--out", tmp_path / "x")
+    damaged = invoke("export", "damaged", "--out", tmp_path / "x")
     assert (damaged.exit_code, "is damaged" in damaged.output) == (2, True), damaged.output
     with monkeypatch.context() as patched:
         patched.setattr(Run, "last_evaluation", lambda *_: {})
@@ -202,7 +198,7 @@ def test_predict_marks_labels_and_answers(run: Run, exported: Path, tmp_path: Pa
     (photos / "deep/part.jpg").write_bytes(data)
     (photos / "broken.jpg").write_bytes(data[:500])
     model, marked, xml = exported / "model.tflite", tmp_path / "marked", tmp_path / "xml"
-    told = sealpin("predict", model, photos, "--overlays", marked, "--xml", xml, "--threshold", "0.01", "--json")
+    told = invoke("predict", model, photos, "--overlays", marked, "--xml", xml, "--threshold", "0.01", "--json")
     assert told.exit_code == 0, told.output
     broken, part = json.loads(told.stdout)["photos"]
     assert (broken["photo"], broken["verdict"], broken["detections"]) == ("broken.jpg", "NOT INSPECTED", [])
@@ -210,19 +206,19 @@ def test_predict_marks_labels_and_answers(run: Run, exported: Path, tmp_path: Pa
     assert set(part["detections"][0]) == {"category", "score", "box", "outline"}
     assert decode_photo((marked / "deep/part.jpg").read_bytes()).shape == pixels.shape
     assert (xml / "deep/part.xml").read_text().count("<object>") == len(part["detections"])
-    assert sealpin("predict", model, tmp_path / "nothing").exit_code == 2
+    assert invoke("predict", model, tmp_path / "nothing").exit_code == 2
     for place in (photos, photos / "deep", photos / "new"):
-        assert sealpin("predict", model, photos, "--overlays", place).exit_code == 2
-    assert sealpin("predict", model, photos, "--threshold", "0.001").exit_code == 2
-    assert "--threshold: this is no threshold" in sealpin("predict", model, photos, "--threshold", "0").output
-    assert "--threshold: the model knows no such" in sealpin("predict", model, photos, "--threshold", "XX=0.5").output
-    by_name = sealpin("predict", model, photos, "--threshold", "PR=1", "--threshold", "QA=1", "--json")
+        assert invoke("predict", model, photos, "--overlays", place).exit_code == 2
+    assert invoke("predict", model, photos, "--threshold", "0.001").exit_code == 2
+    assert "--threshold: this is no threshold" in invoke("predict", model, photos, "--threshold", "0").output
+    assert "--threshold: the model knows no such" in invoke("predict", model, photos, "--threshold", "XX=0.5").output
+    by_name = invoke("predict", model, photos, "--threshold", "PR=1", "--threshold", "QA=1", "--json")
     assert [one["verdict"] for one in json.loads(by_name.stdout)["photos"]] == ["NOT INSPECTED", "OK"]
-    noticed = sealpin("predict", model, photos, "--threshold", "0.01", "--notice", "PR", "--notice", "", "--json")
+    noticed = invoke("predict", model, photos, "--threshold", "0.01", "--notice", "PR", "--notice", "", "--json")
     assert noticed.exit_code == 0, noticed.output
     (photos / "deep/part.png").write_bytes(data)
-    assert "differ only by their ending" in sealpin("predict", model, photos, "--xml", tmp_path / "two").output
-    assert sealpin("predict", model, photos, "--labels", model).exit_code == 2
+    assert "differ only by their ending" in invoke("predict", model, photos, "--xml", tmp_path / "two").output
+    assert invoke("predict", model, photos, "--labels", model).exit_code == 2
 
 
 def test_a_bundle_is_made_of_the_very_file_that_the_gate_has_proven(exported: Path, tmp_path: Path) -> None:
@@ -231,7 +227,7 @@ def test_a_bundle_is_made_of_the_very_file_that_the_gate_has_proven(exported: Pa
 
     def pack(model: Path) -> Result:
         words = ("bundle", "make", model, "--station", tmp_path / "station.toml", "--no-wheels", "--force")
-        return sealpin(*words, "--out", tmp_path / "one.sealpin")
+        return invoke(*words, "--out", tmp_path / "one.sealpin")
 
     assert pack(folder / "model.tflite").exit_code == 0
     data = bytearray((folder / "model.tflite").read_bytes())
@@ -260,18 +256,18 @@ def test_a_bundle_is_made_of_the_very_file_that_the_gate_has_proven(exported: Pa
 
 def test_show_and_benchmark_answer_scripts(exported: Path) -> None:
     model = exported / "model.tflite"
-    shown = json.loads(sealpin("model", "show", model, "--json").stdout)
+    shown = json.loads(invoke("model", "show", model, "--json").stdout)
     assert {"task", "inputs", "outputs", "labels", "quantisation", "metadata", "runs_on_station"} <= set(shown)
     assert (shown["task"], shown["labels"], shown["runs_on_station"]) == ("detect", ["PR", "QA"], True)
     assert {one["role"] for one in shown["outputs"]} == {"boxes", "classes", "scores", "count"}
-    text = sealpin("model", "show", model).stdout
+    text = invoke("model", "show", model).stdout
     assert "a station can run it" in text
     words = ("benchmark", model, "--against", exported / "model_float32.tflite", "--threads", "1,2", "--photos", "20")
-    timed = json.loads(sealpin(*words, "--json").stdout)
+    timed = json.loads(invoke(*words, "--json").stdout)
     assert {"load_ms", "p50_ms", "p95_ms", "p99_ms", "rss_mb", "threads", "machine"} <= set(timed)
     assert [(Path(one["model"]).name, one["threads"]) for one in timed["results"]] == [
         ("model.tflite", 1), ("model.tflite", 2), ("model_float32.tflite", 1), ("model_float32.tflite", 2),
     ]  # fmt: skip
     assert all(one["p50_ms"] <= one["p95_ms"] <= one["p99_ms"] for one in timed["results"])
-    assert sealpin("benchmark", model, "--threads", "0").exit_code == 2
-    assert sealpin("benchmark", exported / "gate.json").exit_code == 2
+    assert invoke("benchmark", model, "--threads", "0").exit_code == 2
+    assert invoke("benchmark", exported / "gate.json").exit_code == 2

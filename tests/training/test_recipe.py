@@ -10,9 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
-from sealpin.cli import main
 from sealpin_edge.errors import InputError
 from sealpin_training.dataset.manifest import Dataset
 from sealpin_training.tasks.detect.recipe import load_recipe
@@ -26,6 +24,7 @@ from sealpin_training.tasks.detect.recipe.schema.pipeline import (
 )
 from sealpin_training.tasks.detect.recipe.schema.treatment import FIXED, IDLE
 from sealpin_training.tasks.detect.recipe.text import pipeline_text, read_pipeline
+from tests.commands import invoke
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 DEMO = PIPELINES / "ssd_mobilenet_v2_fpnlite_320x320_demo.config"
@@ -327,22 +326,18 @@ def test_adam_is_an_optimiser_too() -> None:
     assert type(build_optimizer(recipe)).__name__.startswith("Adam")
 
 
-def run(*words: object) -> Result:
-    return CliRunner().invoke(main, [str(word) for word in words])
-
-
 def test_check_tells_what_happens_to_each_field(tmp_path: Path) -> None:
-    found = run("recipe", "check", PIPELINES / "ssd_mobilenet_v2_fpnlite_640x640_120k.config", "--json")
+    found = invoke("recipe", "check", PIPELINES / "ssd_mobilenet_v2_fpnlite_640x640_120k.config", "--json")
     assert found.exit_code == 0
     fields = {one["field"]: one for one in json.loads(found.stdout)["fields"]}
     assert fields["train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate.learning_rate_base"]["treatment"] == "honoured"  # fmt: skip  # noqa: E501
     assert fields["train_config.sync_replicas"]["treatment"] == "without effect"
-    bad = run("recipe", "check", changed(tmp_path, "num_classes: 2", "num_classes: 2 add_background_class: false"))
+    bad = invoke("recipe", "check", changed(tmp_path, "num_classes: 2", "num_classes: 2 add_background_class: false"))
     assert bad.exit_code == 1
     assert bad.stdout.splitlines()[1].startswith("problem: model.ssd.add_background_class = false: not followed: ")
     assert " = 320" not in bad.stdout
-    assert "  model.ssd.num_classes = 2\n" in run("recipe", "check", DEMO, "--all").stdout
-    assert run("recipe", "check", tmp_path / "none.config").exit_code == 2
+    assert "  model.ssd.num_classes = 2\n" in invoke("recipe", "check", DEMO, "--all").stdout
+    assert invoke("recipe", "check", tmp_path / "none.config").exit_code == 2
 
 
 def test_weights_that_are_not_there_are_told_first_and_not_called_honoured(
@@ -351,7 +346,7 @@ def test_weights_that_are_not_there_are_told_first_and_not_called_honoured(
     monkeypatch.chdir(tmp_path)
     path = PIPELINES / "ssd_mobilenet_v2_fpnlite_640x640_120k.config"
     weights = "ssd_mobilenet_v2_fpnlite_640x640_coco17_tpu-8"
-    found = json.loads(run("recipe", "check", path, "--json").stdout)
+    found = json.loads(invoke("recipe", "check", path, "--json").stdout)
     (problem,) = found["problems"]
     assert (problem["field"], problem["hint"]) == (
         "train_config.fine_tune_checkpoint",
@@ -359,36 +354,37 @@ def test_weights_that_are_not_there_are_told_first_and_not_called_honoured(
     )
     treated = {one["field"]: one["treatment"] for one in found["fields"]}
     assert treated["train_config.fine_tune_checkpoint"] == "not here"
-    text = run("recipe", "check", path).stdout
+    text = invoke("recipe", "check", path).stdout
     assert text.index("it is not here") < text.index("without effect")
     (tmp_path / "pretrained" / weights / "checkpoint").mkdir(parents=True)
     (tmp_path / "pretrained" / weights / "checkpoint" / "ckpt-0.index").touch()
-    assert json.loads(run("recipe", "check", path, "--json").stdout)["problems"] == []
+    assert json.loads(invoke("recipe", "check", path, "--json").stdout)["problems"] == []
 
 
 def test_a_learning_rate_that_does_not_fall_is_a_problem(tmp_path: Path) -> None:
     steps = load_recipe(DEMO).train.num_steps
-    assert "problem" not in run("recipe", "check", DEMO).stdout
+    assert "problem" not in invoke("recipe", "check", DEMO).stdout
     slow = changed(tmp_path, f"total_steps: {steps}", f"total_steps: {100 * steps}")
-    assert "the learning rate is still at 100% of its highest when training ends" in run("recipe", "check", slow).stdout
+    told = invoke("recipe", "check", slow).stdout
+    assert "the learning rate is still at 100% of its highest when training ends" in told
     text = COSINE.sub("constant_learning_rate { learning_rate: 0.01 }", DEMO.read_text())
     (tmp_path / "constant.config").write_text(text)
-    told = run("recipe", "check", tmp_path / "constant.config")
+    told = invoke("recipe", "check", tmp_path / "constant.config")
     assert (told.exit_code, "the learning rate never falls" in told.stdout) == (0, True)
 
 
 def test_show_fills_in_defaults_and_diff_compares_them(tmp_path: Path) -> None:
-    shown = run("recipe", "show", DEMO)
+    shown = invoke("recipe", "show", DEMO)
     assert "train_config.optimizer.moving_average_decay = 0.9999  (default)" in shown.stdout
     assert "model.ssd.num_classes = 2\n" in shown.stdout
     other = changed(tmp_path, "batch_size: 8", "sync_replicas: false batch_size: 16")
-    assert run("recipe", "diff", DEMO, other).stdout == "train_config.batch_size: 8 -> 16\n"
-    assert run("recipe", "diff", DEMO, DEMO).stdout == "the same\n"
+    assert invoke("recipe", "diff", DEMO, other).stdout == "train_config.batch_size: 8 -> 16\n"
+    assert invoke("recipe", "diff", DEMO, DEMO).stdout == "the same\n"
 
 
 def test_a_new_recipe_fits_its_dataset(tmp_path: Path, dataset: Dataset) -> None:
     out = tmp_path / "new.config"
-    made = run("recipe", "new", dataset.folder, out, "--size", "320", "--json")
+    made = invoke("recipe", "new", dataset.folder, out, "--size", "320", "--json")
     assert made.exit_code == 0, made.output
     told = json.loads(made.stdout)
     recipe = load_recipe(out)
@@ -396,18 +392,18 @@ def test_a_new_recipe_fits_its_dataset(tmp_path: Path, dataset: Dataset) -> None
     assert (recipe.ssd.num_classes, recipe.resizer.height, recipe.train.num_steps) == (2, 320, told["steps"])
     assert told["boxes_matched"] > 0.4, "half of the boxes are the small ones of the corner"
     assert recipe.train.fine_tune_checkpoint.startswith("ssd_mobilenet_v2_fpnlite_320x320_coco17_tpu-8/")
-    assert run("recipe", "check", out, "--dataset", dataset.folder).exit_code == 0
-    blank = run("recipe", "new", dataset.folder, tmp_path / "my new.config", "--size", "320")
+    assert invoke("recipe", "check", out, "--dataset", dataset.folder).exit_code == 0
+    blank = invoke("recipe", "new", dataset.folder, tmp_path / "my new.config", "--size", "320")
     fetch, train = blank.stdout.strip().rpartition("next: ")[2].split(" && ")
     assert shlex.split(fetch) == ["sealpin", "pretrained", "get", told["weights"]]
     assert shlex.split(train)[2] == str(tmp_path / "my new.config")
     (tmp_path / told["weights"] / "checkpoint").mkdir(parents=True)
-    assert "pretrained" not in run("recipe", "new", dataset.folder, tmp_path / "b.config", "--size", "320").stdout
-    itself = run("recipe", "new", dataset.folder, dataset.folder)
+    assert "pretrained" not in invoke("recipe", "new", dataset.folder, tmp_path / "b.config", "--size", "320").stdout
+    itself = invoke("recipe", "new", dataset.folder, dataset.folder)
     assert (itself.exit_code, "this is the source itself" in itself.output) == (2, True)
-    assert run("recipe", "new", dataset.folder, out).exit_code == 2, "it would overwrite"
-    assert run("recipe", "new", tmp_path, tmp_path / "x.config").exit_code == 2
-    resnet = run(
+    assert invoke("recipe", "new", dataset.folder, out).exit_code == 2, "it would overwrite"
+    assert invoke("recipe", "new", tmp_path, tmp_path / "x.config").exit_code == 2
+    resnet = invoke(
         "recipe", "new", dataset.folder, tmp_path / "r.config", "--backbone", "resnet50_v1", "--batch-size", "4"
     )
     assert resnet.exit_code == 0

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from sealpin.cli import main
 from sealpin_training.dataset.manifest import Dataset
 from sealpin_training.run import Run
 from sealpin_training.tasks.detect.recipe.schema import augment, layers
 from sealpin_training.tasks.detect.recipe.schema import pipeline as messages
 from sealpin_training.tasks.detect.recipe.schema.treatment import FIXED, IDLE, WITHIN, Range
 from sealpin_training.tasks.detect.recipe.text import pipeline_text, read_pipeline
+from tests.commands import invoke
 
 from .conftest import small_recipe
 
@@ -103,10 +102,6 @@ def recipe_with(folder: Path, number: Number, value: str) -> Path:
     return path
 
 
-def run(*words: object) -> Result:
-    return CliRunner().invoke(main, [str(word) for word in words])
-
-
 def test_every_number_that_is_honoured_has_a_range() -> None:
     assert len(NUMBERS) > 100
     without = {f"{number.owner.__name__}.{number.way[-1]}" for number in NUMBERS if number.range is None}
@@ -122,13 +117,13 @@ def test_the_apis_defaults_are_in_their_ranges() -> None:
 @pytest.mark.parametrize("number", NUMBERS, ids=str)
 def test_what_is_no_number_and_what_is_beyond_all_bounds_is_refused_by_name(number: Number, tmp_path: Path) -> None:
     for value in ("-99999999999", "99999999999") if number.kind is int else ("nan", "inf", "-inf", "1e39", "-1e39"):
-        found = run("recipe", "check", recipe_with(tmp_path, number, value))
+        found = invoke("recipe", "check", recipe_with(tmp_path, number, value))
         assert (found.exit_code, type(found.exception)) == (2, SystemExit), f"{value}: {found.output}"
         first = found.output.replace("[0]", "").splitlines()[0]
         assert f"said.config: {number}: " in first, f"{value}: {found.output}"
         assert "  allowed: " in found.output
     for value in ("nan", "inf", "9" * 400) if number.kind is int else ():
-        found = run("recipe", "check", recipe_with(tmp_path, number, value))
+        found = invoke("recipe", "check", recipe_with(tmp_path, number, value))
         assert found.exit_code == 2
         assert re.match(r"error: .*said\.config:\d+:\d+: this recipe cannot be read", found.output), found.output
 
@@ -142,11 +137,11 @@ def test_a_range_ends_where_it_says(number: Number, tmp_path: Path) -> None:
     else:
         outside = nextafter(least, -inf), nextafter(most, inf)
     for value in outside:
-        found = run("recipe", "check", recipe_with(tmp_path, number, repr(value)))
+        found = invoke("recipe", "check", recipe_with(tmp_path, number, repr(value)))
         assert f"{number}: this number is out of range" in found.output.replace("[0]", "")
         assert f"allowed: from {least:.12g} to {most:.12g}" in found.output
     for value in (least, most):
-        found = run("recipe", "check", recipe_with(tmp_path, number, repr(number.kind(value))))
+        found = invoke("recipe", "check", recipe_with(tmp_path, number, repr(number.kind(value))))
         assert found.exception is None or isinstance(found.exception, SystemExit), found.output
         out = f"{number}: this number is out of range" in found.output.replace("[0]", "")
         assert not out or "and no less than" in found.output, found.output
@@ -180,7 +175,7 @@ def test_the_field_itself_is_to_blame(tmp_path: Path, old: str, new: str, field:
     assert old in text
     path = tmp_path / "changed.config"
     path.write_text(text.replace(old, new, 1))
-    told = run("recipe", "check", path)
+    told = invoke("recipe", "check", path)
     first, second, third, fourth = told.output.splitlines()
     assert told.exit_code == 2
     assert first.startswith(f"error: {path}: ")
@@ -206,7 +201,7 @@ def test_the_field_itself_is_to_blame(tmp_path: Path, old: str, new: str, field:
 def test_an_augmentation_that_nothing_can_be_drawn_for_is_refused(step: str, told: str, tmp_path: Path) -> None:
     path = tmp_path / "changed.config"
     path.write_text(DEMO.read_text().replace("random_horizontal_flip {}", step, 1))
-    found = run("recipe", "check", path)
+    found = invoke("recipe", "check", path)
     assert found.exit_code == 2
     assert told in found.output
 
@@ -215,7 +210,7 @@ def test_a_padding_without_a_most_may_have_a_least(tmp_path: Path) -> None:
     path = tmp_path / "changed.config"
     step = "random_pad_image { min_image_height: 500 min_image_width: 500 pad_color: [114, 114, 114] }"
     path.write_text(DEMO.read_text().replace("random_horizontal_flip {}", step, 1))
-    assert run("recipe", "check", path).exit_code == 0
+    assert invoke("recipe", "check", path).exit_code == 0
 
 
 def test_steps_whose_rates_are_all_nothing_are_refused(tmp_path: Path) -> None:
@@ -225,7 +220,7 @@ def test_steps_whose_rates_are_all_nothing_are_refused(tmp_path: Path) -> None:
     for rate, code in (("0", 2), ("0.1", 0)):
         path = tmp_path / "changed.config"
         path.write_text(text[:start] + rates.replace("RATE", rate) + text[text.index("}", start) + 1 :])
-        found = run("recipe", "check", path)
+        found = invoke("recipe", "check", path)
         assert found.exit_code == code, found.output
         assert ("learning rates that are all 0" in found.output) == (code == 2)
 
@@ -250,7 +245,7 @@ def test_whoever_reads_a_recipe_refuses_it(tmp_path: Path, dataset: Dataset, mon
         ("evaluate", "old", "--split", "val"),
         ("export", "old", "--out", "export"),
     ):
-        found = run(*words)
+        found = invoke(*words)
         assert found.exit_code == 2, f"{words}: {found.output}"
         assert "batch_non_max_suppression.max_total_detections: this number is out of range" in found.output, words
     assert not (tmp_path / "mlruns/runs/new").exists()
@@ -268,7 +263,7 @@ def test_what_the_command_line_says_instead_has_the_same_range(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = small_recipe(tmp_path)
-    found = run("train", path, "--dataset", dataset.folder, "--run", "new", option, value)
+    found = invoke("train", path, "--dataset", dataset.folder, "--run", "new", option, value)
     assert found.exit_code == 2, found.output
     told = "no number that anything could be held against" if value in ("inf", "nan") else "this number is out of range"
     assert told in found.output
@@ -289,4 +284,4 @@ def test_numbers_as_the_zoo_has_them_pass(tmp_path: Path) -> None:
         text = text.replace(old, new)
     path = tmp_path / "zoo.config"
     path.write_text(text)
-    assert run("recipe", "check", path).exit_code == 0
+    assert invoke("recipe", "check", path).exit_code == 0

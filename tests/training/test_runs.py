@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sealpin.cli import main
 from sealpin_edge.cli.program import check_place
 from sealpin_edge.errors import InputError
 from sealpin_edge.files import new_folder
@@ -33,15 +32,12 @@ from sealpin_training.tasks.detect.recipe import load_recipe
 from sealpin_training.tasks.detect.recipe.text import pipeline_text
 from sealpin_training.tasks.detect.warmstart import warm_start
 from sealpin_training.tracking import mlflow_client, open_tracking, start_tracking
+from tests.commands import invoke
 
 from .conftest import small_recipe
 
 STEPS = 8
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
-
-
-def call(*words: object, given: str | None = None) -> Result:
-    return CliRunner().invoke(main, [str(word) for word in words], input=given)
 
 
 pytestmark = pytest.mark.usefixtures("shallow_networks")
@@ -200,7 +196,7 @@ def test_damaged_weights_are_told_wherever_they_are_used(store: Path) -> None:
     with pytest.raises(InputError, match="checkpoint is damaged"):
         promote(run)
     for words in (["evaluate", "first"], ["compare", "first"]):
-        told = call(*words)
+        told = invoke(*words)
         assert told.exit_code == 2, told.output
         assert "checkpoint is damaged" in told.stderr
 
@@ -217,8 +213,8 @@ def test_whatever_is_asked_of_a_run_that_trains_says_how_far_it_is(store: Path, 
     run = load_run("first")
     tell_progress(run, 2, 6)
     with locked("first", Path("mlruns"), TRAINING):
-        told = call(*words)
-        shown = call("runs", "show", "first")
+        told = invoke(*words)
+        shown = invoke("runs", "show", "first")
     assert told.exit_code == 2, told.output
     assert "first: still training\n" in told.stderr
     assert "step 6 of 8, about 4 s left" in told.stderr
@@ -229,22 +225,22 @@ def test_whatever_is_asked_of_a_run_that_trains_says_how_far_it_is(store: Path, 
 
 def test_a_run_that_is_being_set_up_is_told_as_well(store: Path) -> None:
     with locked("new", Path("mlruns"), TRAINING):
-        told = call("evaluate", "new")
+        told = invoke("evaluate", "new")
     assert (told.exit_code, "still training" in told.stderr, "being set up" in told.stderr) == (2, True, True)
 
 
 def test_the_list_says_what_became_of_a_run(store: Path) -> None:
     run = load_run("first")
-    assert "interrupted step       8 of       8  AP 0.250, weights of step 4" in call("runs", "list").stdout
+    assert "interrupted step       8 of       8  AP 0.250, weights of step 4" in invoke("runs", "list").stdout
     State().save(run)
     shutil.rmtree(run.checkpoints)
-    assert "interrupted step       0 of       8  not evaluated yet" in call("runs", "list").stdout
-    told = json.loads(call("runs", "list", "--json").stdout)["runs"][0]
+    assert "interrupted step       0 of       8  not evaluated yet" in invoke("runs", "list").stdout
+    told = json.loads(invoke("runs", "list", "--json").stdout)["runs"][0]
     assert (told["status"], told["step"], told["best_score"]) == ("interrupted", 0, None)
     State("finished", 8, 1.0, 8, 8, 0.0).save(run)
-    assert "finished    step       8 of       8  AP 0.000, weights of step 8" in call("runs", "list").stdout
+    assert "finished    step       8 of       8  AP 0.000, weights of step 8" in invoke("runs", "list").stdout
     with locked("first", Path("mlruns"), TRAINING):
-        assert "training    step       0 of" in call("runs", "list").stdout
+        assert "training    step       0 of" in invoke("runs", "list").stdout
 
 
 @pytest.mark.parametrize(
@@ -261,13 +257,13 @@ def test_in_another_folder_there_are_no_runs_and_one_can_name_theirs(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    told = call(*words)
+    told = invoke(*words)
     assert told.exit_code == 2
     assert "there is no mlruns/ here" in told.stderr
     assert "--mlruns DIR" in told.stderr
     assert list(elsewhere.iterdir()) == []
     with locked("first", store, TRAINING):
-        told = call(*words, "--mlruns", store)
+        told = invoke(*words, "--mlruns", store)
     if words[1] != "show" and words[1] != "sync":
         assert f"next:    sealpin runs show first --mlruns {store}" in told.stderr
     assert list(elsewhere.iterdir()) == []
@@ -275,8 +271,8 @@ def test_in_another_folder_there_are_no_runs_and_one_can_name_theirs(
 
 def test_the_list_elsewhere_says_that_there_are_none(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(store)
-    assert "there is no mlruns/ here" in call("runs", "list").stdout
-    assert "first" in call("runs", "list", "--mlruns", ".").stdout
+    assert "there is no mlruns/ here" in invoke("runs", "list").stdout
+    assert "first" in invoke("runs", "list", "--mlruns", ".").stdout
 
 
 def test_a_dataset_that_was_moved_is_named_and_must_be_the_same(store: Path, dataset: Dataset, tmp_path: Path) -> None:
@@ -287,7 +283,7 @@ def test_a_dataset_that_was_moved_is_named_and_must_be_the_same(store: Path, dat
         run.folder / "evaluation_val.json", {"step": STEPS, "threshold": 0.4, "threshold_chosen": "", "metrics": {}}
     )
     for words in (("evaluate", "first"), ("export", "first", "--out", "out"), ("train", "--run", "first", "--resume", "--extend", 9)):  # fmt: skip  # noqa: E501
-        told = call(*words)
+        told = invoke(*words)
         assert told.exit_code == 2, told.output
         assert f"{tmp_path / 'gone'}: the dataset of this run is not where it was" in told.stderr
         assert "--dataset" in told.stderr
@@ -296,7 +292,7 @@ def test_a_dataset_that_was_moved_is_named_and_must_be_the_same(store: Path, dat
     listed = moved / "dataset.json"
     listed.write_text(listed.read_text().replace(dataset.digest, "0" * 64))
     for words in (("evaluate", "first"), ("export", "first", "--out", "out"), ("train", "--run", "first", "--resume", "--extend", 9)):  # fmt: skip  # noqa: E501
-        told = call(*words, "--dataset", moved)
+        told = invoke(*words, "--dataset", moved)
         assert told.exit_code == 2
         assert f"found:   digest {'0' * 12}" in told.stderr
 
@@ -329,20 +325,20 @@ def test_a_run_is_renamed_and_removed_in_mlflow_too(store: Path, dataset: Datase
     }
     assert [file.path for file in client.list_artifacts(run.run_id, "export")] == ["export/report.html"]
 
-    assert call("runs", "rename", "first", "../x").exit_code == 2
+    assert invoke("runs", "rename", "first", "../x").exit_code == 2
     (store / "runs/taken").mkdir()
-    assert "there is a run of this name" in call("runs", "rename", "first", "taken").stderr
-    told = call("runs", "rename", "first", "second")
+    assert "there is a run of this name" in invoke("runs", "rename", "first", "taken").stderr
+    told = invoke("runs", "rename", "first", "second")
     assert told.exit_code == 0, told.output
     assert (load_run("second").name, client.get_run(run.run_id).info.run_name) == ("second", "second")
-    assert call("runs", "show", "first").exit_code == 2
+    assert invoke("runs", "show", "first").exit_code == 2
 
-    told = call("runs", "remove", "second", given="n\n")
+    told = invoke("runs", "remove", "second", given="n\n")
     assert told.exit_code != 0
     assert "remove mlruns/runs/second" in told.stderr
     assert load_run("second").folder.exists()
     client.set_tag(run.run_id, "deployed.line1", "3-abc")
-    told = call("runs", "remove", "second", "--yes")
+    told = invoke("runs", "remove", "second", "--yes")
     assert told.exit_code == 0, told.output
     assert "the network on line1" in told.stdout
     assert not (store / "runs/second").exists()
@@ -352,7 +348,7 @@ def test_a_run_is_renamed_and_removed_in_mlflow_too(store: Path, dataset: Datase
 
 def test_a_removed_run_is_deleted_in_mlflow(store: Path, dataset: Dataset) -> None:
     run = tracked(dataset)
-    assert call("runs", "remove", "first", given="y\n").exit_code == 0
+    assert invoke("runs", "remove", "first", given="y\n").exit_code == 0
     assert mlflow_client(store).get_run(run.run_id).info.lifecycle_stage == "deleted"
     assert [path.name for path in (store / "runs").iterdir() if path.is_dir()] == []
 
@@ -393,7 +389,7 @@ def test_outputs_that_are_there_are_overwritten_by_force_alone(tmp_path: Path) -
     labels.write_text("labels")
     for command in ("evaluate", "compare"):
         for words in (("--report", page), ("--report", labels), ("--report", labels, "--force")):
-            told = call(command, "x", *words)
+            told = invoke(command, "x", *words)
             assert (told.exit_code, "in the way" in told.stderr) == (2, True), told.stderr
         assert "or with --force that of a .html file\n" in told.stderr
     out = tmp_path / "out"
@@ -414,7 +410,7 @@ def test_outputs_that_are_there_are_overwritten_by_force_alone(tmp_path: Path) -
 
 def test_a_run_that_broke_does_not_lead_in_circles(store: Path) -> None:
     State("broken", 3, why="the loss broke at step 3").save(load_run("first"))
-    told = call("evaluate", "first", "--split", "val")
+    told = invoke("evaluate", "first", "--split", "val")
     assert "this run broke before there was anything to judge" in told.stderr
     assert "the loss broke at step 3" in told.stderr
     assert next_command(told).startswith("sealpin train RECIPE "), "--resume would break again"
@@ -476,12 +472,12 @@ def test_what_a_run_is_judged_and_exported_by_is_told_when_it_was_changed_and_pu
     assert old in text, text
     file.write_text(text.replace(old, new))
     for words in (("evaluate", "first", "--split", "val"), ("export", "first", "--out", "out"), ("compare", "first")):
-        told = call(*words)
+        told = invoke(*words)
         assert f"{file}: {problem}" in told.stderr
         command = next_command(told)
     subprocess.run(shlex.split(command), check=True)
     assert file.read_text() == text
-    assert call("evaluate", "first", "--split", "val").exit_code == 0
+    assert invoke("evaluate", "first", "--split", "val").exit_code == 0
 
 
 def test_an_evaluation_that_was_changed_or_cut_is_no_rule_and_is_made_anew_by_force(finished: Run) -> None:
@@ -497,16 +493,16 @@ def test_an_evaluation_that_was_changed_or_cut_is_no_rule_and_is_made_anew_by_fo
             ("promote", "first"),
             ("train", "--run", "first", "--resume", "--extend", 9),
         ):
-            told = call(*words)
+            told = invoke(*words)
             assert f"{file}: this file of a run is damaged" in told.stderr
             assert next_command(told) == "sealpin evaluate first --split val --force"
         assert file.read_text() == damaged
-    told = call(*shlex.split(next_command(told))[1:], "--json")
+    told = invoke(*shlex.split(next_command(told))[1:], "--json")
     assert told.exit_code == 0, told.output
     assert finished.evaluation("val")["thresholds"] == json.loads(told.stdout)["thresholds"]
     assert finished.evaluation("val")["choice"]["escape_cost"] is None, "nothing of it is believed"
     judge(finished, 0.5)
-    assert call("evaluate", "first", "--split", "val", "--force").exit_code == 0
+    assert invoke("evaluate", "first", "--split", "val", "--force").exit_code == 0
     assert finished.evaluation("val")["choice"]["escape_cost"] == 3, "a sound one is gone on from"
 
 
@@ -514,7 +510,7 @@ def test_an_evaluation_of_another_runs_weights_or_of_another_recipe_is_told(fini
     weights = finished.folder / f"weights/ckpt-{STEPS}.index"
     kept = weights.read_bytes()
     weights.write_bytes((finished.checkpoints / "ckpt-4.index").read_bytes())
-    told = call("export", "first", "--out", "out")
+    told = invoke("export", "first", "--out", "out")
     assert "was not evaluated on val, or not with these weights and this recipe" in told.stderr
     assert next_command(told) == "sealpin evaluate first --split val"
     weights.write_bytes(kept)
@@ -522,7 +518,7 @@ def test_an_evaluation_of_another_runs_weights_or_of_another_recipe_is_told(fini
     finished.evaluation("val")
     weights.write_bytes((finished.checkpoints / "ckpt-4.index").read_bytes())
     for words in (["export", "first", "--out", "out"], *(["evaluate", "first", "--split", one] for one in SPLITS)):
-        told = call(*words)
+        told = invoke(*words)
         assert told.exit_code == 2 and "not the weights that this run has kept as its best" in told.stderr
     weights.write_bytes(kept)
     finished.keep(finished.recipe().with_steps(STEPS + 1))
@@ -561,4 +557,4 @@ def test_a_run_of_an_earlier_sealpin_is_taken_as_it_is(store: Path) -> None:
     thresholds = dict.fromkeys(run.classes, 0.5)
     write_json(run.folder / "evaluation_val.json", {**JUDGED, "step": STEPS, "thresholds": thresholds})
     assert run.evaluation("val")["thresholds"] == thresholds
-    assert call("evaluate", "first", "--split", "val").exit_code == 0
+    assert invoke("evaluate", "first", "--split", "val").exit_code == 0

@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealpin.cli import main
 from sealpin_edge.model.photo import encode_jpeg, stretch
 from sealpin_edge.tasks.finding import Edges
 from sealpin_simulation.servers import free_port
@@ -24,14 +22,12 @@ from sealpin_training.tasks.classify.cam.look import Look
 from sealpin_training.tasks.classify.cam.methods import METHODS, Explainer
 from sealpin_training.tasks.classify.cam.places import best_overlap, points_at
 from tests.browser import CHROMIUM, Browser
+from tests.commands import call
 from tests.skips import not_installed
 
+from .small import write_small_recipe
+
 SIDE = 96
-
-
-def call(*words: object) -> None:
-    done = CliRunner().invoke(main, [*map(str, words)])
-    assert done.exit_code == 0, done.output
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +46,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         boxes = [Box("burr", x, y, x + 24, y + 24)] if bad else []
         voc.write(path.with_suffix(".xml"), path.name, SIDE, SIDE, boxes)
     call("dataset", "convert", root / "photos", root / "set", "--task", "classify", "--workers", 1)
-    words = ("--model", "mobilenet_v2", "--size", 64, "--batch-size", 8, "--aug", "light")
-    call("recipe", "new", root / "set", root / "one.yaml", *words)
+    write_small_recipe(root / "set", root / "one.yaml", "--aug", "light")
     (root / "two.yaml").write_text(
         (root / "one.yaml")
         .read_text()

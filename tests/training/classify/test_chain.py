@@ -7,20 +7,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
-from sealpin.cli import main
 from sealpin_edge.model.photo import read_photo
 from sealpin_edge.tasks.model import Model
+from tests.commands import call, invoke
 from tests.export.test_peers import PYTHON, needs_peers
 
+from .small import write_small_recipe
+
 SIDE = 64
-
-
-def call(*words: object) -> Result:
-    done = CliRunner().invoke(main, [*map(str, words)])
-    assert done.exit_code == 0, done.output
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +39,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(folder: Path) -> Path:
     """The run's store."""
     call("dataset", "convert", folder / "photos", folder / "set", "--task", "classify", "--workers", 1)
-    words = ("--model", "mobilenet_v2", "--size", SIDE, "--batch-size", 8, "--aug", "none")
-    call("recipe", "new", folder / "set", folder / "recipe.yaml", *words)
+    write_small_recipe(folder / "set", folder / "recipe.yaml", "--aug", "none")
     store = ("--mlruns", folder / "mlruns")
     call("train", folder / "recipe.yaml", "--dataset", folder / "set", "--run", "small", "--steps", 24, *store)
     return folder / "mlruns"
+
+
+@pytest.fixture(scope="module")
+def exported(folder: Path, trained: Path) -> dict[str, Path]:
+    """Its files, by what they were quantised to."""
+    files = {}
+    for kind in ("float32", "int8"):
+        out = folder / f"out_{kind}"
+        call("export", "small", "--out", out, "--quantize", kind, "--mlruns", trained)
+        (files[kind],) = out.glob("*.tflite")
+    return files
 
 
 def test_a_run_tells_its_task_and_its_figures(folder: Path, trained: Path) -> None:
@@ -63,11 +68,8 @@ def test_a_run_tells_its_task_and_its_figures(folder: Path, trained: Path) -> No
     assert "Is it right as often as it is sure?" in page.read_text()
 
 
-def test_its_files_judge_as_the_network_does(folder: Path, trained: Path) -> None:
-    for kind in ("float32", "int8"):
-        out = folder / f"out_{kind}"
-        call("export", "small", "--out", out, "--quantize", kind, "--mlruns", trained)
-        (file,) = out.glob("*.tflite")
+def test_its_files_judge_as_the_network_does(folder: Path, exported: dict[str, Path]) -> None:
+    for file in exported.values():
         shown = json.loads(call("model", "show", file, "--json").stdout)
         assert (shown["task"], shown["labels"], shown["good"]) == ("classify", ["burr", "ok"], ["ok"])
         assert [one["role"] for one in shown["outputs"]].count("scores") == 1
@@ -98,10 +100,10 @@ print(json.dumps({one.category_name: one.score for one in found.classifications[
 @needs_peers
 @pytest.mark.parametrize("program", [TASK_LIBRARY, MEDIAPIPE])
 @pytest.mark.parametrize("kind", ["float32", "int8"])
-def test_another_runtime_gives_the_same_scores(folder: Path, trained: Path, program: str, kind: str) -> None:
-    out = folder / f"peers_{kind}"
-    call("export", "small", "--out", out, "--quantize", kind, "--force", "--mlruns", trained)
-    (file,) = out.glob("*.tflite")
+def test_another_runtime_gives_the_same_scores(
+    folder: Path, exported: dict[str, Path], program: str, kind: str
+) -> None:
+    file = exported[kind]
     photo = read_photo(next((folder / "photos/burr").iterdir()))
     np.save(folder / "photo.npy", photo)
     words = [str(PYTHON), "-c", program, str(file), str(folder / "photo.npy")]
@@ -116,9 +118,7 @@ def test_a_recipe_of_another_task_is_refused(folder: Path, trained: Path) -> Non
     from sealpin_training.tasks.recipe import shipped_recipes
 
     recipe = next(shipped_recipes().glob("*.config"))
-    done = CliRunner().invoke(
-        main, ["train", str(recipe), "--dataset", str(folder / "set"), "--run", "other", "--mlruns", str(trained)]
-    )
+    done = invoke("train", recipe, "--dataset", folder / "set", "--run", "other", "--mlruns", trained)
     assert (done.exit_code, "different tasks" in done.output) == (2, True), done.output
 
 
