@@ -33,7 +33,7 @@ class ToyRecipe:
     words: ClassVar = Words("-", "batch", "steps", "-", "-", "-")
     network, precision, start_from = "one unit", "float32", ""
     height = width = SIDE
-    num_classes, use_xla, own_average, differences = 2, False, False, ()
+    num_classes, use_xla, own_average, balanced_sampling, differences = 2, False, False, False, ()
 
     @property
     def batch_size(self) -> int:

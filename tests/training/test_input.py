@@ -4,6 +4,7 @@ import json
 import shutil
 import struct
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +28,32 @@ from .conftest import small_recipe
 def test_every_epoch_has_every_photo_once(count: int, seed: int, epoch: int) -> None:
     from sealpin_training.input import Order
 
-    order = Order(count, seed)
+    order = Order([range(count)], seed)
     found = [order[epoch * count + place] for place in range(count)]
     assert sorted(found) == list(range(count))
-    assert [Order(count, seed)[epoch * count + place] for place in range(count)] == found
+    assert [Order([range(count)], seed)[epoch * count + place] for place in range(count)] == found
 
 
 def test_epochs_and_seeds_differ() -> None:
     from sealpin_training.input import Order
 
     def epoch(seed: int, number: int) -> list[int]:
-        return [Order(40, seed)[40 * number + place] for place in range(40)]
+        return [Order([range(40)], seed)[40 * number + place] for place in range(40)]
 
     assert len({tuple(epoch(seed, number)) for seed in range(3) for number in range(3)}) == 9
+
+
+@given(sizes=st.lists(st.integers(1, 20), min_size=1, max_size=5), seed=st.integers(0, 1 << 40))
+def test_groups_take_turns_and_show_all_their_own(sizes: list[int], seed: int) -> None:
+    from sealpin_training.input import Order
+
+    starts = np.cumsum([0, *sizes]).tolist()
+    groups = [range(first, last) for first, last in pairwise(starts)]
+    order = Order(groups, seed)
+    for place, group in enumerate(groups):
+        for epoch in range(3):
+            turns = range(epoch * len(group), (epoch + 1) * len(group))
+            assert sorted(order[turn * len(groups) + place] for turn in turns) == list(group)
 
 
 class Worker:

@@ -24,7 +24,7 @@ from .distribution import is_chief, on_all_workers, strategy, worker_count
 from .evaluation.evaluate import judge_photos
 from .evaluation.evaluation import Evaluation
 from .experiment import experiment_config
-from .input import Order, TrainingPhotos, telling_faults
+from .input import TrainingPhotos, telling_faults
 from .interrupt import Interrupted, Interrupts
 from .judging import Judge, Judged
 from .loop import EXPLODED, Loop
@@ -263,7 +263,7 @@ class Fit:
     def _broken(self, step: int) -> SealpinError:
         """What is known about a loss that is no number, or far too large."""
         assert self._run
-        order, batch = Order(len(self._photos), self._seed), self._recipe.batch_size
+        order, batch = self._photos.order(self._recipe, self._seed), self._recipe.batch_size
         names = [self._photos.name(order[number]) for number in range((step - 1) * batch, step * batch)]
         # The loss of step n + 1 tells how good the weights after step n are
         saved = {

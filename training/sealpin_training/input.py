@@ -30,22 +30,26 @@ AHEAD = 2
 
 
 class Order:
-    """Which photo is the n-th of the run: every epoch goes through all `count` photos in a new random order."""
+    """Which photo is the n-th of the run: groups take turns, each goes through its own photos epoch by epoch.
 
-    def __init__(self, count: int, seed: int) -> None:
-        """`count` photos; equal seeds give equal orders on every machine."""
-        self._count = count
+    Every epoch of a group has all its photos in a new random order.
+    """
 
-        @lru_cache(maxsize=2)
-        def epoch(number: int) -> npt.NDArray[np.int64]:
-            return np.random.Generator(np.random.Philox(key=[seed, number])).permutation(count)
+    def __init__(self, groups: Sequence[Sequence[int]], seed: int) -> None:
+        """`groups` of photos' indices, none empty; equal seeds give equal orders on every machine."""
+        self._groups = groups
+
+        @lru_cache(maxsize=2 * len(groups))
+        def epoch(group: int, number: int) -> npt.NDArray[np.int64]:
+            return np.random.Generator(np.random.Philox(key=[seed, number + (group << 32)])).permutation(groups[group])
 
         self._epoch = epoch
 
     def __getitem__(self, number: int) -> int:
-        """Index of the photo, 0..count-1."""
-        epoch, position = divmod(number, self._count)
-        return int(self._epoch(epoch)[position])
+        """Index of the photo."""
+        turn, group = divmod(number, len(self._groups))
+        epoch, position = divmod(turn, len(self._groups[group]))
+        return int(self._epoch(group, epoch)[position])
 
 
 class Examples(Protocol):
@@ -93,6 +97,16 @@ class TrainingPhotos:
         found = Counter(record.category for record in self._records)
         return [found[name] for name in self._classes]
 
+    def order(self, recipe: Recipe, seed: int) -> Order:
+        """In which they are trained with: all alike, or as many of each class as the recipe asks."""
+        everything = range(len(self._records))
+        if not recipe.balanced_sampling:
+            return Order([everything], seed)
+        groups: dict[str, list[int]] = {name: [] for name in self._classes}
+        for index in everything:
+            groups[self._records[index].category].append(index)
+        return Order([group for group in groups.values() if group], seed)
+
     def keep_at_most(self, size: float) -> None:
         """Keep no more than so many bytes of decoded photos, as far as none is kept yet."""
         self._room = max(0, min(self._room, int(size)))
@@ -137,7 +151,7 @@ def batches(
     if context:
         workers, worker = context.num_input_pipelines, context.input_pipeline_id
     own = batch // workers
-    order = Order(len(photos), seed)
+    order = photos.order(recipe, seed)
 
     def fetch(number: int) -> Sequence[Any]:
         try:

@@ -152,7 +152,7 @@ def test_boxes_follow_a_photo_that_is_turned_and_mirrored(turned: int, mirrored:
 
 def _with_classes(recipe: Any) -> Any:
     task = type("Task", (), {"train_data": None, "losses": type("Losses", (), {"label_smoothing": 0.0})})
-    recipe.experiment, recipe.num_classes, recipe.balanced = type("Experiment", (), {"task": task}), 2, False
+    recipe.experiment, recipe.num_classes, recipe.class_balance = type("Experiment", (), {"task": task}), 2, "none"
     return recipe
 
 

@@ -88,7 +88,7 @@ def test_each_augmentation_by_name_is_followed(tmp_path: Path, aug: str) -> None
         ("trainer.train_steps", 0, "trainer.train_steps"),
         ("trainer.optimizer_config.learning_rate.cosine.initial_learning_rate", 0.0, "learning_rate"),
         ("task.init_checkpoint_modules", "decoder", "task.init_checkpoint_modules"),
-        ("sealpin.class_weights", "some", "sealpin.class_weights"),
+        ("sealpin.class_balance", "some", "sealpin.class_balance"),
         ("task.losses.use_binary_cross_entropy", True, "task.losses.use_binary_cross_entropy"),
     ],
 )

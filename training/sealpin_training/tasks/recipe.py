@@ -123,6 +123,10 @@ class Recipe(Protocol):
         """Whether its optimiser keeps a moving average of the weights, which then is the network."""
 
     @property
+    def balanced_sampling(self) -> bool:
+        """Whether batches have as many photos of each class as of the others."""
+
+    @property
     def highest_learning_rate(self) -> float:
         """The highest rate of its schedule."""
 

@@ -24,6 +24,8 @@ Floats = npt.NDArray[np.float32]
 # Width divided by height of a crop (tf.image.sample_distorted_bounding_box's own in TF-Vision)
 _ASPECT = (0.75, 4 / 3)
 _ATTEMPTS = 10
+# What a crop leaves of a bad part's boxes: without its defect a photo would be taught as bad that shows a good part
+KEPT = 0.5
 # A place of the class activation map is the defect's from this share on that boxes cover of it, or where no place
 # is, from this share of the most; below, nobody knows, unless next to nothing is covered
 COVERED, SMALL_COVERED, LEAST_COVERED = 0.25, 0.7, 0.02
@@ -56,14 +58,14 @@ class ClassifyExamples:
         self.types = (tf.float32, tf.int32, tf.int32)
         smoothing, classes = recipe.experiment.task.losses.label_smoothing, recipe.num_classes
         targets = np.eye(classes, dtype=np.float32) * (1 - smoothing) + smoothing / classes
-        if recipe.balanced:
+        if recipe.class_balance == "weights":
             targets *= (sum(counts) / (classes * np.maximum(counts, 1)))[:, None]
         self._targets = targets.astype(np.float32)
 
     def make(self, photo: Any, *labels: Any, draw: Callable[[int], np.random.Generator]) -> Sequence[Any]:
         """Pixels float32 [height, width, 3] of 0..255, the class's number, and that of each place's class."""
         own, outside, boxes = labels
-        view = self.view(photo, draw)
+        view = self.view(photo, draw, boxes)
         pixels = view.render(self._recipe.height, self._recipe.width)
         return self.colour(pixels.astype(np.float32), draw), own, self._classes_of_places(view, own, outside, boxes)
 
@@ -88,11 +90,11 @@ class ClassifyExamples:
         found[(share > 0) & (share >= min(COVERED, SMALL_COVERED * float(share.max())))] = own
         return found
 
-    def view(self, photo: Any, draw: Callable[[int], np.random.Generator]) -> PhotoView:
-        """What of a photo is seen."""
+    def view(self, photo: Any, draw: Callable[[int], np.random.Generator], boxes: Floats) -> PhotoView:
+        """What of a photo is seen: of `boxes` [N, 4] with defects, where there are any, at least KEPT."""
         view, data = PhotoView(photo), self._data
         if data.aug_crop and data.crop_area_range:
-            _crop(view, data.crop_area_range, draw(0))
+            _crop(view, data.crop_area_range, draw(0), boxes)
         if data.aug_rand_hflip and draw(1).random() < 0.5:
             view.move([[-1, 0, view.width - 1], [0, 1, 0]], view.height, view.width)
         if self._recipe.vertical_flip and draw(4).random() < 0.5:
@@ -108,16 +110,23 @@ class ClassifyExamples:
         return pixels
 
 
-def _crop(view: PhotoView, area_range: Sequence[float], random: np.random.Generator) -> None:
-    """Look at a rectangle of so large a share of the photo, as far as one fits in it."""
+def _crop(view: PhotoView, area_range: Sequence[float], random: np.random.Generator, boxes: Floats) -> None:
+    """Look at a rectangle of so large a share of the photo, as far as one fits in it and has the defects in it."""
     for _ in range(_ATTEMPTS):
         area = random.uniform(area_range[0], area_range[1]) * view.height * view.width
         aspect = random.uniform(*_ASPECT)
         width, height = round(sqrt(area * aspect)), round(sqrt(area / aspect))
         if 0 < width <= view.width and 0 < height <= view.height:
             left, top = random.integers(0, view.width - width + 1), random.integers(0, view.height - height + 1)
-            view.move([[1, 0, left], [0, 1, top]], int(height), int(width))
-            return
+            corners = np.array([left, top, left + width, top + height], np.float32)
+            if _area(np.clip(boxes, corners[[0, 1, 0, 1]], corners[[2, 3, 2, 3]])) >= KEPT * _area(boxes):
+                view.move([[1, 0, left], [0, 1, top]], int(height), int(width))
+                return
+
+
+def _area(boxes: Floats) -> float:
+    """Of boxes [N, 4] together."""
+    return float(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1).sum())
 
 
 def _jitter(pixels: Floats, most: float, random: np.random.Generator) -> Floats:

@@ -34,7 +34,8 @@ class Look:
         Of a turned box that is the box around it.
         """
         examples = ClassifyExamples(recipe, [1] * recipe.num_classes)
-        view = PhotoView(photo) if self.seed is None else examples.view(photo, self._draw)
+        edges = np.array(boxes, np.float32).reshape(-1, 4)
+        view = PhotoView(photo) if self.seed is None else examples.view(photo, self._draw, edges)
         self._turn(view)
         untouched = np.array_equal(view.matrix, np.eye(2, 3)) and (view.height, view.width) == photo.shape[:2]
         # As the station resizes, so that nothing done is nothing changed

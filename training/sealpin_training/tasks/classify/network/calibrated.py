@@ -27,6 +27,8 @@ def calibrate(recipe: Recipe, model: Any, predictor: Any, records: Sequence[Reco
     if not told:
         return
     truth, logits = np.array([one for one, _ in told]), np.array([one for _, one in told], np.float64)
-    shift, factor = fit_gauge(logits, truth, balanced=recipe.balanced, shifted=bool(recipe.places_weight))
+    shift, factor = fit_gauge(
+        logits, truth, balanced=recipe.class_balance != "none", shifted=bool(recipe.places_weight)
+    )
     gauge.shift.assign(shift[-gauge.shift.shape[0] :])
     gauge.factor.assign(np.full(gauge.factor.shape, factor))

@@ -102,7 +102,7 @@ def write_new_recipe(
     }
     placed = any(record.boxes and record.defects for record in RecordFile(dataset_path, "train", dataset.classes))
     own = {
-        "class_weights": "balanced",
+        "class_balance": "sampling",
         # What was learned on ImageNet is kept: batches of parts that look alike would tell other statistics
         "frozen_normalisation": bool(start_from) and not frozen,
         "places_weight": PLACES if placed else 0.0,

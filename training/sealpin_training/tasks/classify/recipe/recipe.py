@@ -1,7 +1,7 @@
 """An experiment's YAML as a recipe: TF-Vision's own configuration classes hold it, and every value is checked.
 
-Beside TF-Vision's fields there are some of our own, below `sealpin`. `class_weights`: "balanced" makes each class weigh
-as much as the others, however rare it is. `places_weight`: how much, beside the photo's class, the class of each place
+Beside TF-Vision's fields there are some of our own, below `sealpin`. `class_balance`: each class is worth as much as the
+others, however rare it is, by the "weights" of its photos, or by "sampling" them as often. `places_weight`: how much, beside the photo's class, the class of each place
 weighs where boxes or masks tell the defects' places. `frozen_normalisation`: the backbone's batch normalisation stays
 as it was loaded. `vertical_flip`: half of the photos are turned over.
 """
@@ -23,8 +23,8 @@ from ...recipe import FIXED, HONOURED, Difference, Setting, Words
 from .treatment import BACKBONES, treatment
 
 EXPERIMENT = "image_classification"
-WEIGHTS = ("none", "balanced")
-OWN = {"class_weights": "none", "places_weight": 0.0, "frozen_normalisation": False, "vertical_flip": False}
+BALANCES = ("none", "weights", "sampling")
+OWN = {"class_balance": "none", "places_weight": 0.0, "frozen_normalisation": False, "vertical_flip": False}
 _RATES = ("learning_rate", "initial_learning_rate", "base_lr", "warmup_learning_rate")
 
 
@@ -96,9 +96,14 @@ class Recipe:
         return int(self.experiment.trainer.train_steps)
 
     @property
-    def balanced(self) -> bool:
-        """Whether each class weighs as much as the others."""
-        return bool(self._own["class_weights"] == "balanced")
+    def class_balance(self) -> str:
+        """Of BALANCES: how each class is made worth as much as the others."""
+        return str(self._own["class_balance"])
+
+    @property
+    def balanced_sampling(self) -> bool:
+        """Whether batches have as many photos of each class as of the others."""
+        return self.class_balance == "sampling"
 
     @property
     def places_weight(self) -> float:
@@ -405,8 +410,7 @@ def _check(recipe: Recipe, where: str) -> None:
         rates,
         "rates above 0",
     )
-    weights = recipe._own["class_weights"]
-    require(weights in WEIGHTS, "sealpin.class_weights", weights, " or ".join(WEIGHTS))
+    require(recipe.class_balance in BALANCES, "sealpin.class_balance", recipe.class_balance, " or ".join(BALANCES))
     require(0 <= recipe.places_weight <= 100, "sealpin.places_weight", recipe.places_weight, "0 to 100")
     strided = getattr(model.backbone.get(), "output_stride", None)
     require(

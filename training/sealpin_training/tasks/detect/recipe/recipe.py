@@ -129,6 +129,11 @@ class Recipe:
         return bool(self.train.optimizer and self.train.optimizer.use_moving_average)
 
     @property
+    def balanced_sampling(self) -> bool:
+        """The API takes photos as they come."""
+        return False
+
+    @property
     def schedule_told(self) -> Mapping[str, Any]:
         """The learning rate's schedule, for whoever compares runs."""
         return {"kind": type(self.schedule).__name__, **asdict(self.schedule)}
