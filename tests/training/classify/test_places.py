@@ -59,8 +59,8 @@ def test_places_are_the_boxes_wherever_they_are_moved(
     pixels, own, places = ClassifyExamples(recipe, [1, 1, 1]).make(photo, *given, draw=draw)
     assert own == 2 and places.shape == (4, 3)
     seen = (pixels[..., 0] > 127).mean() * 300 * 200
-    # Of a crop, the photo's pixels are magnified by up to 2: what is seen of the boxes is no less than half of them
-    assert not boxes or seen >= 0.45 * (photo[..., 0] > 127).sum()
+    # A crop leaves half of the boxes' area, of which some may be that of two boxes, and shows it no smaller
+    assert seen >= 0.3 * (photo[..., 0] > 127).sum()
     white = pixels[..., 0].reshape(4, 32, 3, 32).mean(axis=(1, 3)) / 255
     if not boxes:
         assert (places == UNKNOWN).all(), "nobody told where"

@@ -1,9 +1,10 @@
 """An experiment's YAML as a recipe: TF-Vision's own configuration classes hold it, and every value is checked.
 
-Beside TF-Vision's fields there are some of our own, below `sealpin`. `class_balance`: each class is worth as much as the
-others, however rare it is, by the "weights" of its photos, or by "sampling" them as often. `places_weight`: how much, beside the photo's class, the class of each place
-weighs where boxes or masks tell the defects' places. `frozen_normalisation`: the backbone's batch normalisation stays
-as it was loaded. `vertical_flip`: half of the photos are turned over.
+Beside TF-Vision's fields there are some of our own, below `sealpin`. `class_balance`: each class is worth as much as
+the others, however rare it is, by the "weights" of its photos or by "sampling" them as often. `places_weight`: how
+much, beside the photo's class, the class of each place weighs where boxes or masks tell the defects' places.
+`frozen_normalisation`: the backbone's batch normalisation stays as it was loaded. `vertical_flip`: half of the photos
+are turned over.
 """
 
 from collections.abc import Iterator, Mapping
