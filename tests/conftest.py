@@ -43,6 +43,8 @@ SLOW_FIRST = (
     "chain/test_readme.py",
     "training/test_workers.py",
     "training/test_judging.py",
+    "training/classify/test_cam.py",
+    "training/classify/test_chain.py",
     "chain/test_site.py",
     "chain/test_scl.py",
     "training/test_runs.py",
