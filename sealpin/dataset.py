@@ -190,12 +190,14 @@ def stats(
 
     check_place(report, force=force, ending=".html")
     anchors = [Anchors.of(load_recipe(recipe))] if recipe else [Anchors(), Anchors(320, 320)]
+    rules = _rules("", None, task, good)
     with processes(workers) as pool:
-        found = survey(src, _rules("", None, task, good), pool)
+        found = survey(src, rules, pool)
     inputs = [statistics(found, one) for one in anchors]
     told = []
     if found.count("error"):
-        told.append(f"{found.count('error')} errors, whose boxes are not counted: sealpin dataset check {quote(src)}")
+        check = f"sealpin dataset check {quote(src)}{rules.words}"
+        told.append(f"{found.count('error')} errors, whose boxes are not counted: {check}")
     if report:
         write_report(found, inputs, report)
         told.append(f"charts: {report}")
@@ -291,6 +293,7 @@ def convert(
     plan = Plan(_pairs(merge, "--merge"), seed, group, keep, unlabelled == "good", _rules(classes, None, task, good))
     result, found = convert_folder(src, out, plan, processes=workers)
     counts = ", ".join(f"{count} {split}" for split, count in result.counts.items())
+    check = f"sealpin dataset check {quote(src)}{plan.rules.words}"
     told, good_parts = [], sum(result.counts.values()) - len(result.bad)
     waiting = found.unlabelled & found.unplaced
     if waiting:
@@ -303,14 +306,14 @@ def convert(
             else f"{len(without)} photos without labels are good parts now, by --unlabelled good: {some}"
         )
     if warnings := found.count("warning"):
-        told.append(f"{warnings} warnings: sealpin dataset check {quote(src)}")
+        told.append(f"{warnings} warnings: {check}")
     if keep:
         told += result.changes(load_dataset(keep))
     following = f"next: sealpin train RECIPE --dataset {quote(out)} --run NAME"
     if empty := [split for split in ("train", "val") if not result.counts[split]]:
         told.append(f"no photo is in {' and '.join(empty)}, so that nothing can be trained: label more")
         ours = found.source.format == "voc"  # else what drew these boxes draws more of them
-        following = f"next: sealpin label {quote(src)}" if ours else f"next: sealpin dataset check {quote(src)}"
+        following = f"next: sealpin label {quote(src)}" if ours else f"next: {check}"
     elif not result.counts["test"]:
         told.append(
             "no photo is in test: val chooses checkpoint and thresholds, so that its figures flatter; label more"

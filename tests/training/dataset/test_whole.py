@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from sealpin.cli import main
 from sealpin_training.dataset.manifest import load_dataset
 from sealpin_training.dataset.records import read_records
-from sealpin_training.dataset.whole.folders import class_folder
+from sealpin_training.dataset.whole.folders import class_folders
 
 SIDE = 64
 # Kinds of faults that labels of whole photos alone have; each is found below
@@ -78,7 +78,7 @@ def told(found: Mapping[str, Sequence[Any]]) -> Counter[str]:
     [("train/ok/1.jpg", "ok"), ("PR/Imgs/1.jpg", "PR"), ("test/crack/images/deep/1.jpg", "deep"), ("train/1.jpg", "")],
 )
 def test_the_nearest_folder_that_says_something_is_the_class(name: str, folder: str) -> None:
-    assert class_folder(name) == folder
+    assert (class_folders(name) or [""])[0] == folder
 
 
 def test_folders_are_classes_at_any_depth(tmp_path: Path) -> None:
@@ -122,6 +122,33 @@ def test_the_same_shot_in_two_classes_is_an_error_when_one_is_good(tmp_path: Pat
     tree(tmp_path, {"ok": 4, "PR": 4})
     (tmp_path / "ok/again.jpg").write_bytes((tmp_path / "PR/PR1.jpg").read_bytes())
     assert kinds(tmp_path) == {"photo-good-and-bad"}
+
+
+@pytest.mark.parametrize("folder", ["PR/ok", "ng/ok", "Not OK/photos/ok"])
+def test_a_good_folder_within_a_bad_one_is_no_good_part(tmp_path: Path, folder: str) -> None:
+    tree(tmp_path / "photos", {"ok": 4, "PR": 4, folder: 2})
+    assert kinds(tmp_path / "photos") == {"class-differs"}
+    done = call("fix", tmp_path / "photos", tmp_path / "fixed", "--task", "classify", "--workers", 1)
+    assert done.exit_code == 0, done.output
+    assert told(classes(tmp_path / "fixed", tmp_path / "out")) == {"ok": 4, "PR": 4}
+
+
+def test_a_table_in_an_encoding_of_its_own_is_not_read(tmp_path: Path) -> None:
+    tree(tmp_path, {"photos": 4})
+    rows = ["file,class", *(f"photos{number}.jpg,{'für gut' if number else 'PR'}" for number in range(4)), ""]
+    (tmp_path / "classes.csv").write_bytes("\n".join(rows).encode("cp1252"))
+    answer = call("check", tmp_path, "--task", "classify", "--good", "für gut", "--workers", 1)
+    assert answer.exit_code == 2 and "save it as CSV UTF-8" in answer.output
+
+
+def test_photos_without_labels_are_good_parts_when_told_so(tmp_path: Path) -> None:
+    assert call("synth", tmp_path / "photos", "--parts", "40").exit_code == 0
+    for xml in (tmp_path / "photos").glob("*.xml"):
+        if "<object>" not in xml.read_text():
+            xml.unlink()
+    assert kinds(tmp_path / "photos") == {"good-missing"}
+    found = classes(tmp_path / "photos", tmp_path / "out", "--unlabelled", "good")
+    assert told(found)["good"] >= 4
 
 
 def test_masks_tell_where_and_folders_tell_what(tmp_path: Path) -> None:
@@ -174,6 +201,36 @@ def test_mvtec_as_it_comes(tmp_path: Path) -> None:
     found = classes(root, tmp_path / "out")
     assert told(found) == {"good": 9, "broken": 3}
     assert all(one[2] == [(2, 2, 20, 20)] for one in found.values() if one[0] == "broken")
+
+
+@pytest.mark.parametrize(
+    ("value", "ending"),
+    [(1, ".png"), (7, ".png"), (127, ".bmp"), (np.uint16(1), ".png"), (np.uint16(300), ".tif"), ((0, 0, 90), ".png")],
+)
+def test_whatever_value_marks_a_place_it_is_marked(tmp_path: Path, value: Any, ending: str) -> None:
+    for number in range(8):
+        picture(tmp_path / f"photos/{number}.jpg", number)
+        pixels = np.zeros((64, 64, *np.shape(value)), np.asarray(value).dtype if np.ndim(value) == 0 else np.uint8)
+        pixels = pixels.astype(np.uint8) if pixels.dtype == np.int64 else pixels
+        pixels[10:20, 8:30] = value if number % 2 else 0
+        (tmp_path / "photos/masks").mkdir(exist_ok=True)
+        assert cv2.imwrite(str(tmp_path / f"photos/masks/{number}{ending}"), pixels)
+    found = classes(tmp_path / "photos", tmp_path / "out")
+    assert told(found) == {"good": 4, "defect": 4}
+    assert found["1.jpg"][2] == [(8, 10, 30, 20)]
+
+
+def test_a_mask_that_may_mark_something_makes_no_good_part(tmp_path: Path) -> None:
+    for number in range(8):
+        picture(tmp_path / f"{number}.jpg", number)
+        mask(tmp_path / f"masks/{number}.png", *[(5, 5, 30, 9)] * (number % 2))
+    for stem in ("0", "2"):
+        (tmp_path / f"masks/{stem}.png").unlink()
+    mask(tmp_path / "masks/0.jpg", (5, 5, 30, 40), grey=60)  # a class's number, as JPEG
+    clear = np.zeros((64, 64, 4), np.uint8)
+    clear[5:9, 5:30, 3] = 255
+    cv2.imwrite(str(tmp_path / "masks/2.png"), clear)
+    assert kinds(tmp_path) == {"labels-not-read"}
 
 
 def test_a_mask_without_its_photo_is_an_error(tmp_path: Path) -> None:

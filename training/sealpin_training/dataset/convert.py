@@ -47,7 +47,7 @@ def convert(src: Path, out: Path, plan: Plan | None = None, *, processes: int | 
     plan = plan or Plan()
     kept = load_dataset(plan.keep).splits if plan.keep else {}
     with new_folder(out, src) as partial, workers(processes) as pool:
-        found = survey(src, plan.rules, pool)
+        found = survey(src, plan.rules, pool, unlabelled_good=plan.unlabelled_good)
         errors = [one.as_error(src) for one in found.findings if one.severity == "error"]
         raise_all(errors, hint=f"sealpin dataset check {quote(src)}{plan.rules.words}")
         categories = _categories(found, plan)

@@ -307,7 +307,8 @@ KINDS: dict[str, Kind] = {
         "error",
         "no class is called as good parts are",
         "a class of good parts, by which a part is OK",
-        'name it: --good CLASS; with --good "" no part is ever OK',
+        'name it: --good CLASS; with --good "" no part is ever OK; convert takes photos without labels as good parts by'
+        " --unlabelled good",
     ),
     "good-none": Kind(
         "warning", "no class is good: every part will be NG", "a class of good parts", "name it: --good CLASS"

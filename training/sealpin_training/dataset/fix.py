@@ -114,7 +114,7 @@ def fix(
 def _orders(found: Survey, rename: Mapping[str, str], *, whole: bool) -> Orders:
     left_out: dict[str, tuple[str, str]] = {}
     for one in found.findings:
-        if one.kind in ("photo-duplicate", "photo-good-and-bad", "good-marked"):
+        if one.kind in ("photo-duplicate", "photo-good-and-bad", "good-marked", "class-differs"):
             left_out[one.file] = (one.kind, one.found)
     left_out |= _one_split_each(found)
     classes = {name: rename.get(instead, instead) for name, (_, instead) in found.wrong.items() if instead} | dict(

@@ -21,6 +21,8 @@ GOOD = {
     "gut",
     "io",
 }
+BAD = {"bad", "ng", "nok", "notok", "defect", "defects", "defective", "faulty", "fail", "failed", "reject", "rejects",
+       "rejected", "scrap", "schlecht", "nio"}  # fmt: skip
 SHORTEST_WORD = 4  # names this long differ by one letter by mistake; PR and QA do not
 
 
@@ -67,6 +69,11 @@ def check_classes(counts: Mapping[str, int], allowed: Sequence[str] = ()) -> dic
 def sounds_good(name: str) -> bool:
     """Is a class called as good parts are?"""
     return _key(name) in GOOD
+
+
+def sounds_bad(name: str) -> bool:
+    """Is a folder called as one of bad parts is?"""
+    return _key(name) in BAD
 
 
 def _key(name: str) -> str:

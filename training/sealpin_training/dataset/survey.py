@@ -112,8 +112,11 @@ class Looked(NamedTuple):
     lost: tuple[str, ...] = ()
 
 
-def survey(src: Path, rules: Rules, pool: Workers) -> Survey:
-    """Look at everything below `src`. Raises InputError when it holds no photos, or no labels."""
+def survey(src: Path, rules: Rules, pool: Workers, *, unlabelled_good: bool = False) -> Survey:
+    """Look at everything below `src`; `unlabelled_good`: photos without labels will be taken for good parts.
+
+    Raises InputError when it holds no photos, or no labels.
+    """
     source = open_source(src, (*(rules.good or ()), GOOD)[0] if rules.whole else "")
     result = Survey(source, findings=list(source.findings))
     grey = []
@@ -135,7 +138,11 @@ def survey(src: Path, rules: Rules, pool: Workers) -> Survey:
                         result.unplaced.add(one.photo.name)
             bar.update(len(looked))
         split = _check_split(result)
-        classes = _check_whole(result, rules) if rules.whole else _check_classes(result, rules)
+        classes = (
+            _check_whole(result, rules, unlabelled_good=unlabelled_good)
+            if rules.whole
+            else _check_classes(result, rules)
+        )
         known = Known(result.photos, result.unlabelled, result.unplaced, result.folder_split, result.good)
         pairs = find_twins(known, prints)
         result.unplaced |= copies_of_bad_parts(known, pairs)
@@ -325,12 +332,10 @@ def _check_classes(result: Survey, rules: Rules) -> list[Fault]:
     return findings
 
 
-def _check_whole(result: Survey, rules: Rules) -> list[Fault]:
+def _check_whole(result: Survey, rules: Rules, *, unlabelled_good: bool) -> list[Fault]:
     counts = {name: len(photos) for name, photos in result.named.items()}
-    others = sum(
-        not photo.category and photo.name not in result.unlabelled and photo.name not in result.unplaced
-        for photo in result.photos
-    )
+    left_out = result.unplaced if unlabelled_good else result.unplaced | result.unlabelled
+    others = sum(not photo.category and photo.name not in left_out for photo in result.photos)
     result.wrong, result.good, findings = check_whole(counts, rules.good, others=others, allowed=rules.classes)
     return [*findings, *contradictions(result.photos, result.good)]
 

@@ -7,7 +7,7 @@ from ...progress import progress
 from ..faults import Fault
 from ..files import Files
 from ..labels import RawLabels
-from .folders import class_folder
+from .folders import class_folders, outer_class
 from .masks import read_mask, take_masks
 from .table import take_tables
 
@@ -27,13 +27,18 @@ def find_whole(files: Files, good: str) -> dict[str, list[RawLabels]]:
     marked = {photo: read_mask(files, masks[photo]) for photo in progress(list(masks), "masks", "mask")}
     if tables:
         return {photo: [_with_boxes(one, marked.get(photo)) for one in given] for photo, given in tables.items()}
-    folders = {photo: class_folder(photo) for photo in files.photos}
+    above = {photo: class_folders(photo) for photo in files.photos}
+    folders = {photo: (found or [""])[0] for photo, found in above.items()}
     names = set(folders.values()) - {""}
     if len(names) < 2:
         return {photo: [labels] for photo, labels in marked.items()}
     if all(_is_product(name, folders, marked) for name in names):
         files.findings.append(Fault(".", "folders-mixed", ", ".join(sorted(names)[:SHOWN])))
         return {photo: [labels] for photo, labels in marked.items()}
+    for photo, found in above.items():
+        if outer := outer_class(found, names):
+            told = f"{found[0]} by its folder, {outer} by one around it"
+            files.findings.append(Fault(photo, "class-differs", told))
     return {
         photo: [_with_boxes(RawLabels(f"{photo.rpartition('/')[0]}/", category=folder), marked.get(photo))]
         for photo, folder in folders.items()

@@ -1,4 +1,6 @@
-"""Masks beside photos: pictures that are white where a defect is, as DAGM, KolektorSDD, MVTec and others have them.
+"""Masks beside photos: black pictures that are white, coloured or of a class's number where a defect is.
+
+As DAGM, KolektorSDD, MVTec and others have them:
 
 Class1/Train/0576.PNG          Class1/Train/Label/0576_label.PNG          (DAGM 2007)
 kos01/Part0.jpg                kos01/Part0_label.bmp                      (KolektorSDD)
@@ -10,8 +12,11 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sealpin_edge.errors import InputError
 from sealpin_edge.model.photo import read_photo
@@ -24,8 +29,11 @@ from ..labels import RawLabels, RawObject
 SUFFIX = re.compile(r"[-_. ](?:label|labels|mask|masks|gt|ground_?truth|seg)$", re.IGNORECASE)
 FOLDERS = re.compile(r"^(?:labels?|masks?|ground_?truth|gt|segmentations?|annotations?)$", re.IGNORECASE)
 LOSSLESS = (".png", ".bmp", ".tif", ".tiff", ".gif")
-# Anti-aliased edges are grey: from here on a place is marked
-MARKED = 128
+# A mask with so few values beside 0 has numbers of classes, all of which mark; with more, edges are anti-aliased, and
+# marked from half of its brightest
+NUMBERS = 8
+# JPEG leaves nothing of small numbers, and something where nothing was
+LEAST_IN_JPEG = 128
 # Of a mask's pixels, black or white with what JPEG and anti-aliasing make of them
 PLAIN_SHARE, PLAIN = 0.9, 32
 # Pixels
@@ -68,18 +76,20 @@ def take_masks(files: Files) -> dict[str, str]:
 
 
 def read_mask(files: Files, name: str) -> RawLabels:
-    """What a mask marks: a box around each of its white places, called DEFECT. An unreadable one is a finding."""
+    """What a mask marks: a box around each of its places that are not black, called DEFECT.
+
+    One that cannot be read, or does not say plainly what it marks, is a finding.
+    """
     import cv2
 
     labels = RawLabels(name)
     try:
-        pixels = read_photo(files.root / name)
+        marked = _marked(files.root / name)
     except InputError as error:
         labels.findings.append(Fault(name, "labels-not-read", error.found or error.problem))
         return labels
-    height, width = pixels.shape[:2]
+    height, width = marked.shape
     labels.size = (width, height)
-    marked = (pixels.max(axis=2) >= MARKED).astype(np.uint8)
     _, _, places, _ = cv2.connectedComponentsWithStats(marked, connectivity=8)
     boxes = [Edges(x, y, x + across, y + down) for x, y, across, down, _ in places[1:].tolist()]
     # A speck is what anti-aliasing or JPEG left, unless there is nothing else: then it says that the part is bad
@@ -90,6 +100,32 @@ def read_mask(files: Files, name: str) -> RawLabels:
         large = [Edges(xmin - 1, ymin - 1, xmax + 1, ymax + 1)]
     labels.objects += [RawObject(number, DEFECT, box) for number, box in enumerate(large, start=1)]
     return labels
+
+
+def _marked(path: Path) -> npt.NDArray[np.uint8]:
+    """1 where a mask marks a place, else 0, [height, width]. Raises InputError when nobody can tell."""
+    import cv2
+
+    read_photo(path)  # which refuses what is damaged, or too large
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    pixels: npt.NDArray[Any] = np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED))
+    channels = pixels if pixels.ndim == 3 else pixels[..., None]
+    # In 16 bits, a class's number would be lost as a colour; what is transparent marks nothing, whatever colour it has
+    values = channels[..., :3].max(axis=2)
+    if channels.shape[2] == 4:
+        values = values * (channels[..., 3] > 0)
+        if not values.any() and channels[..., 3].any() and not channels[..., 3].all():
+            raise InputError("this mask is not clear", where=str(path), found="a mask of transparency alone")
+    most = values.max(initial=0)
+    if path.suffix.lower() not in LOSSLESS:
+        if 0 < most < LEAST_IN_JPEG:
+            raise InputError("this mask is not clear", where=str(path), found=f"a JPEG whose brightest value is {most}")
+        marked = values >= LEAST_IN_JPEG
+    elif len(np.unique(values)) <= NUMBERS + 1:
+        marked = values > 0
+    else:
+        marked = values >= most / 2
+    return np.asarray(marked, np.uint8)
 
 
 def _pair(files: Files, name: str, namesakes: Sequence[str]) -> list[str]:

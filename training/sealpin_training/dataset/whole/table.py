@@ -4,7 +4,7 @@ import csv
 import io
 
 from ..faults import Fault
-from ..files import TABLES, Files, PhotoNames, read_label_text
+from ..files import TABLES, Files, PhotoNames, read_label_text, undecoded
 from ..labels import RawLabels
 from .masks import DEFECT
 
@@ -50,6 +50,9 @@ def _csv(files: Files, file: str) -> list[tuple[int, str, str]] | None:
         columns = [cell.strip().casefold() for cell in next(lines, [])]
         files_at = [at for at, name in enumerate(columns) if name in FILE_COLUMNS]
         classes_at = [at for at, name in enumerate(columns) if name in CLASS_COLUMNS]
+        if files_at and classes_at and (wrong := undecoded(text)):
+            files.findings.append(Fault(file, "labels-not-read", f"{wrong}: save it as CSV UTF-8"))
+            return []
         if len(files_at) != 1 or len(classes_at) != 1 or len(columns) > len(set(columns)) or len(columns) > 4:
             return None
         rows = []
