@@ -189,8 +189,10 @@ def stats(
     from sealpin_training.tasks.detect.recipe import load_recipe
 
     check_place(report, force=force, ending=".html")
-    anchors = [Anchors.of(load_recipe(recipe))] if recipe else [Anchors(), Anchors(320, 320)]
     rules = _rules("", None, task, good)
+    if recipe and rules.whole:
+        raise click.UsageError("--recipe tells the anchors of boxes: it is not for --task classify")
+    anchors = [Anchors.of(load_recipe(recipe))] if recipe else [Anchors(), Anchors(320, 320)]
     with processes(workers) as pool:
         found = survey(src, rules, pool)
     inputs = [statistics(found, one) for one in anchors]

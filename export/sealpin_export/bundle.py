@@ -25,7 +25,7 @@ from sealpin_edge.release.preflight import VERSIONS
 from sealpin_edge.release.signature import sign
 from sealpin_edge.tasks.model import Model
 from sealpin_edge.tasks.verdict import Verdict, departures
-from sealpin_training.tasks.detect.boxes import shortcomings
+from sealpin_training.tasks.task import task_named
 
 from .gate import GATE, check_proven
 from .metadata import with_labels
@@ -104,9 +104,13 @@ def _doubts(contents: Contents, config: StationConfig, golden: Mapping[str, byte
     if not proven:
         yield f"nothing says that this model file judges as its network does: there is no {GATE} of it beside it"
     model = Model(contents.model, labels=contents.labels, good=config.model.good)
-    ap50 = model.card.metrics.get("val/AP50")
-    if isinstance(ap50, int | float):  # a model of someone else's may carry anything
-        yield from shortcomings({"split": "val", "metrics": {"AP50": ap50}})
+    metrics = {
+        name.removeprefix("val/"): value
+        for name, value in model.card.metrics.items()
+        if isinstance(value, int | float)  # a model of someone else's may carry anything
+    }
+    if metrics:
+        yield from task_named(model.card.task).shortcomings({"split": "val", "metrics": metrics})
     rule = model.rule(config.model.threshold, config.model.notice, where="[model] {}")
     yield from departures(rule, model.rule())
     if not golden:

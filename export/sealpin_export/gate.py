@@ -18,8 +18,9 @@ from sealpin_edge.model.photo import decode_photo
 from sealpin_edge.model.runtime import read_model
 from sealpin_edge.tasks.finding import Finding, overlap
 from sealpin_edge.tasks.model import Model
-from sealpin_edge.tasks.verdict import Rule, Verdict, counted, judge
+from sealpin_edge.tasks.verdict import Rule, Verdict, counted, judge, weighed
 from sealpin_training.dataset.records import Record
+from sealpin_training.evaluation.line import bad_parts
 from sealpin_training.progress import progress
 from sealpin_training.quiet import tensorflow
 from sealpin_training.tasks.task import Task, task_named
@@ -54,8 +55,9 @@ class Gate:
     `figures` are those of the network and of the file by the task's `metric`, `by_category` the first of each category.
     Differences are the largest and the mean, of scores in 0..1 and of box edges in pixels of the photo, over findings
     that count or nearly do; `lost` of them have no counterpart. `counting` has, by category, how many of the network's
-    findings count, and how many of those the file has lost: none of its own there counts or nearly does. `sha256` is
-    the file's; gates of an earlier sealpin have none.
+    findings count, and how many of those the file has lost: none of its own there counts or nearly does. `rejected` are
+    the bad parts that are not OK by the network, and those of them that are by the file. `sha256` is the file's; gates
+    of an earlier sealpin have none.
     """
 
     file: str
@@ -68,6 +70,7 @@ class Gate:
     compared: int
     lost: int
     counting: Mapping[str, tuple[int, int]]
+    rejected: tuple[int, int]
     flips: tuple[Flip, ...]
     max_drop: float
     sha256: str = ""
@@ -99,6 +102,9 @@ class Gate:
             for name, (count, lost) in self.counting.items()
             if lost > max(1, MAX_SHARE_LOST * count)
         ]
+        caught, escaped = self.rejected
+        if escaped > max(1, MAX_SHARE_LOST * caught):
+            found.append(f"{escaped} of {caught} bad parts that the network rejects are OK by the file")
         found += [
             f"{flip.photo}: {flip.file} instead of {flip.network},"
             f" score {flip.scores[1]:.2f} instead of {flip.scores[0]:.2f}"
@@ -164,6 +170,7 @@ def judge_file(
         len(scores) + lost,
         lost,
         _counting(network, found, rule),
+        rejected(records, network, found, rule),
         tuple(flip for flip in flips if flip),
         task.allowed_drop(len(records)) if max_drop is None else max_drop,
         model.sha256,
@@ -227,8 +234,8 @@ def margin(found: Sequence[Finding], rule: Rule) -> float:
 
 
 def _rejecting(found: Sequence[Finding], rule: Rule) -> list[Finding]:
-    """The findings that could reject a part, whatever their score."""
-    return [one for one in found if one.category not in rule.notice]
+    """The findings that could reject a part, whatever their score, as `judge` weighs them."""
+    return [one for one in weighed(found, rule.notice) if one.category not in rule.notice]
 
 
 def _log_odds(score: float) -> float:
@@ -252,11 +259,24 @@ def _counting(
     """Of each category: how many of the network's findings count, and how many of those the file has lost."""
     counts = dict.fromkeys(rule.thresholds, (0, 0))
     for ones, twos in zip(network, file, strict=True):
-        near = [two for two in twos if two.score >= rule.thresholds[two.category] / 2]
+        near = [two for two in weighed(twos, rule.notice) if two.score >= rule.thresholds[two.category] / 2]
         for one in counted(ones, rule):
             count, lost = counts[one.category]
             counts[one.category] = count + 1, lost + (_peer(one, near) is None)
     return counts
+
+
+def rejected(
+    records: Sequence[Record], network: Sequence[Sequence[Finding]], file: Sequence[Sequence[Finding]], rule: Rule
+) -> tuple[int, int]:
+    """How many bad parts are not OK by the network, and how many of those are by the file."""
+    truth = bad_parts(records, rule.notice)
+    caught = [
+        twos
+        for bad, ones, twos in zip(truth, network, file, strict=True)
+        if bad and judge(ones, rule)[0] is not Verdict.OK
+    ]
+    return len(caught), sum(judge(twos, rule)[0] is Verdict.OK for twos in caught)
 
 
 def _peer(one: Finding, among: Sequence[Finding]) -> Finding | None:

@@ -34,7 +34,8 @@ def network(*, mapped: bool = True, wrong_map: bool = False, units: int = 3, log
         )
         summed = tf.reduce_mean(places, axis=(1, 2)) + tf.reduce_mean(photo) * 1e-6  # which loses no NaN, as ReLU does
         if units == 1:
-            return tf.sigmoid(summed[:, 1:2] - summed[:, :1])
+            difference = summed[:, 1:2] - summed[:, :1]
+            return difference if logits else tf.sigmoid(difference)
         scores = summed if logits else tf.nn.softmax(summed)
         flat = tf.reshape(places[..., ::-1] if wrong_map else places, [1, -1])
         return {"a_scores": scores, "b_map": flat} if mapped else scores

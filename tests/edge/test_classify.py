@@ -21,7 +21,7 @@ from sealpin_edge.model.photo import encode_jpeg, read_photo
 from sealpin_edge.tasks.finding import Finding
 from sealpin_edge.tasks.heat import hot_boxes
 from sealpin_edge.tasks.model import Model
-from sealpin_edge.tasks.verdict import UNSURE, Rule, Verdict, check_rule, judge
+from sealpin_edge.tasks.verdict import MOST_DOUBT, UNSURE, Rule, Verdict, check_rule, judge, named_from
 from tests.conftest import CELL, SIDE, part_photo, toy_card, write_parts
 from tests.edge.classifiers import CLASSES, converted, network, own
 
@@ -142,6 +142,42 @@ def test_one_unit_tells_the_second_of_two_classes(tmp_path: Path) -> None:
     scores = {one.category: one.score for one in model.read(part_photo()).findings}
     assert scores["PR"] == pytest.approx(scores[UNSURE])
     assert model.card.classes == ("ok", "PR")
+
+
+def test_one_unit_without_a_sigmoid_is_refused_whatever_it_says_of_a_black_photo(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.tflite"
+    path.write_bytes(converted(network(mapped=False, units=1, logits=True)))
+    with pytest.raises(InputError, match="one unit without a sigmoid"):
+        Model(path, labels=["ok", "PR"], good=["ok"])
+
+
+@pytest.mark.parametrize("units", [1, 3])
+def test_a_quantised_file_ends_in_what_it_ended_in(tmp_path: Path, units: int) -> None:
+    path = tmp_path / "foreign.tflite"
+    path.write_bytes(converted(network(mapped=False, units=units), int8=True))
+    assert Model(path, labels=CLASSES[: max(2, units)], good=["ok"]).card.good == ("ok",)
+
+
+@pytest.mark.parametrize(("said", "doubt"), [(0.9, 0.1), (0.5, 0.5), (0.2, 0.5), (1.0, 0.0001)])
+def test_the_score_from_which_a_class_is_named_leaves_the_rest_to_doubt(said: float, doubt: float) -> None:
+    """A class that is named from 0.9 on: a part that is good by 0.15 is no good part."""
+    thresholds = named_from(["PR", UNSURE], said)
+    assert thresholds == {"PR": said, UNSURE: pytest.approx(doubt)}
+    findings = [Finding("PR", 0.85), Finding(UNSURE, 0.85)]
+    assert judge(findings, Rule(thresholds))[0] is Verdict.NG
+
+
+def test_no_threshold_lets_a_part_pass_that_is_rather_bad(classifier: Path) -> None:
+    model = Model(classifier)
+    assert model.rule(1.0).thresholds == {"PR": 1.0, "QA": 1.0, UNSURE: MOST_DOUBT}
+    with pytest.raises(InputError, match="rather bad than good"):
+        model.rule({UNSURE: 0.51})
+    assert model.rule({UNSURE: 0.02, "PR": 0.9}).thresholds[UNSURE] == 0.02
+
+
+def test_good_classes_are_taken_once(tmp_path: Path) -> None:
+    path = in_bytes(network(mapped=False), tmp_path)
+    assert Model(path, good=["ok", "ok"]).card.good == ("ok",)
 
 
 def test_a_model_that_tells_its_good_classes_takes_no_others(classifier: Path, toy_model: Path) -> None:

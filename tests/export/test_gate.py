@@ -19,8 +19,8 @@ from sealpin_edge.errors import InputError
 from sealpin_edge.model.photo import decode_photo, encode_jpeg
 from sealpin_edge.tasks.finding import Edges, Finding
 from sealpin_edge.tasks.model import Model
-from sealpin_edge.tasks.verdict import Rule, Verdict
-from sealpin_export.gate import GATE, Flip, Gate, check_proven, judge_file, margin, network_findings
+from sealpin_edge.tasks.verdict import UNSURE, Rule, Verdict
+from sealpin_export.gate import GATE, Flip, Gate, check_proven, judge_file, margin, network_findings, rejected
 from sealpin_export.metadata import add_metadata
 from sealpin_export.report import TILE, _pairs
 from sealpin_training.dataset.labels import Box
@@ -29,7 +29,7 @@ from sealpin_training.tasks.detect.task import Detect
 from sealpin_training.tasks.task import task_named
 from tests.conftest import CELL, SIDE, part_photo, toy_card, write_parts
 
-SOUND = Gate("model.tflite", 4, "AP", (0.9, 0.9), {}, (0.0, 0.0), (0.0, 0.0), 0, 0, {}, (), 0.01)
+SOUND = Gate("model.tflite", 4, "AP", (0.9, 0.9), {}, (0.0, 0.0), (0.0, 0.0), 0, 0, {}, (2, 0), (), 0.01)
 
 
 def test_a_verdict_that_turns_is_refused_when_it_was_certain(toy_model: Path, tmp_path: Path) -> None:
@@ -114,6 +114,24 @@ def test_a_file_may_lose_a_hundredth_of_ap_and_less_where_there_is_little(
     assert (told["passed"], told["drop"]) == (passes, round(before - after, 5))
     assert json.loads(json.dumps(told))["figures"] == [before, after]
     assert replace(SOUND, figures=(1 / 3, 0.0)).as_dict()["drop"] == 0.33333
+
+
+def test_parts_that_the_network_rejects_are_not_ok_by_the_file() -> None:
+    """Doubt counts from 0.1: 0.15 by the network and 0.08 by the file is no certain verdict, and still an escape."""
+    records = [Record(f"{number}.jpg", b"", SIDE, SIDE, (), "PR", number >= 20) for number in range(24)]
+    network, file = ([[Finding("PR", 0.0), Finding(UNSURE, one)]] * 24 for one in (0.15, 0.08))
+    rule = Rule({"PR": 0.1, UNSURE: 0.1})
+    assert rejected(records, network, file, rule) == (20, 20)
+    assert rejected(records, network, network, rule) == (20, 0) and rejected(records, file, file, rule) == (0, 0)
+    gate = replace(SOUND, rejected=(20, 3))
+    assert gate.faults == ["3 of 20 bad parts that the network rejects are OK by the file"]
+    assert replace(SOUND, rejected=(20, 2)).faults == [] == replace(SOUND, rejected=(1, 1)).faults
+
+
+def test_what_is_only_shown_is_no_doubt_in_the_margin() -> None:
+    rule = Rule({"PR": 0.5, "QA": 0.5, UNSURE: 0.5}, {"QA"})
+    found = [Finding("PR", 0.02), Finding("QA", 0.48), Finding(UNSURE, 0.5)]
+    assert margin(found, rule) == pytest.approx(log(0.02 / 0.98))
 
 
 @given(st.integers(10, 5000))

@@ -6,10 +6,9 @@ buffer, which can do none of that; records and network stay TF-Vision's.
 """
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -91,20 +90,23 @@ class TrainingPhotos:
         """How many photos there are."""
         return len(self._records)
 
+    @cached_property
+    def _categories(self) -> list[str]:
+        """Each photo's class as a whole. To know them, all of the dataset is read once."""
+        return [record.category for record in self._records]
+
     @property
     def counts(self) -> list[int]:
         """Photos by class, where each has one as a whole."""
-        found = Counter(record.category for record in self._records)
-        return [found[name] for name in self._classes]
+        return [self._categories.count(name) for name in self._classes]
 
     def order(self, recipe: Recipe, seed: int) -> Order:
         """In which they are trained with: all alike, or as many of each class as the recipe asks."""
-        everything = range(len(self._records))
         if not recipe.balanced_sampling:
-            return Order([everything], seed)
+            return Order([range(len(self))], seed)
         groups: dict[str, list[int]] = {name: [] for name in self._classes}
-        for index in everything:
-            groups[self._records[index].category].append(index)
+        for index, category in enumerate(self._categories):
+            groups[category].append(index)
         return Order([group for group in groups.values() if group], seed)
 
     def keep_at_most(self, size: float) -> None:

@@ -1,7 +1,7 @@
 """sealpin.json: what a model file tells about itself beyond the standard metadata, and what stands in for it."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
@@ -120,13 +120,13 @@ def card_for_foreign(
     task: str,
     classes: tuple[str, ...],
     good: tuple[str, ...],
-    categories: Sequence[str],
+    thresholds: Callable[[float], Mapping[str, float]],
     height: int,
     width: int,
     input_type: str,
     name: str,
 ) -> ModelCard:
-    """A card for a model of someone else's, whose findings are of these `categories`.
+    """A card for a model of someone else's; `thresholds` are the task's, for the score from which a class is named.
 
     Raises InputError when its metadata tell a threshold that is none.
     """
@@ -142,7 +142,7 @@ def card_for_foreign(
         colour="RGB",
         resize="stretch",
         interpolation="bilinear_tf1",
-        thresholds=dict.fromkeys(categories, said[0] if said else DEFAULT_THRESHOLD),
+        thresholds=dict(thresholds(said[0] if said else DEFAULT_THRESHOLD)),
         threshold_chosen="by the model's metadata" if said else "the model tells none",
         run="",
         run_id="",
@@ -184,7 +184,7 @@ def good_classes(
     def refuse(problem: str, found: str, allowed: str, advice: str) -> InputError:
         return InputError(problem, where=name, found=found, allowed=allowed, advice=advice)
 
-    named, told = tuple(given or ()), ", ".join(given or ())
+    named, told = tuple(dict.fromkeys(given or ())), ", ".join(given or ())
     if own is not None and (given is None or set(own) == set(named)):
         return tuple(own)
     if not has_good:

@@ -62,11 +62,12 @@ class TensorMetadata:
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator of the graph: `custom` is its name when it is no built-in; tensors by index.
+    """One operator of the graph: `code` is its number in schema.fbs's BuiltinOperator; tensors by index.
 
-    `options` are a custom operator's.
+    `custom` is its name when it is no built-in, `options` are a custom operator's.
     """
 
+    code: int
     custom: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
@@ -117,7 +118,7 @@ def read_tflite(data: bytes, name: str) -> TfliteFile:
     try:
         model = _Record.root(data)
         graph = model.records(2)[0]
-        custom = [code.text(1) for code in model.records(1)]
+        codes = [(max(one.octet(0), one.number(3, numbers.Int32Flags)), one.text(1)) for one in model.records(1)]
         metadata = _metadata(model)
         return TfliteFile(
             inputs=graph.integers(1),
@@ -125,7 +126,7 @@ def read_tflite(data: bytes, name: str) -> TfliteFile:
             shapes=tuple(tensor.integers(0) for tensor in graph.records(0)),
             operators=tuple(
                 Operator(
-                    custom[one.number(0, numbers.Uint32Flags)],
+                    *codes[one.number(0, numbers.Uint32Flags)],
                     one.integers(1),
                     one.integers(2),
                     _options(one.octets(5)),
@@ -154,6 +155,10 @@ class _Record(Table):  # type: ignore[misc]
     def number(self, field: int, kind: Any) -> int:
         place = self._place(field)
         return int(self.Get(kind, self.Pos + place)) if place else 0
+
+    def octet(self, field: int) -> int:
+        place = self._place(field)
+        return int(self.Get(numbers.Int8Flags, self.Pos + place)) if place else 0
 
     def real(self, field: int) -> float:
         place = self._place(field)

@@ -24,6 +24,8 @@ _MAP = re.compile(r"class activation map ([1-9]\d{0,3})x([1-9]\d{0,3})")
 # maps to steps of up to a half, which no other class or network comes near
 SUM_TOLERANCE, LOGIT_TOLERANCE = 0.02, 1.0
 _STEP = 1 / 256
+# BuiltinOperator of schema.fbs: LOGISTIC, and what leaves numbers as they are: DEQUANTIZE, RESHAPE, QUANTIZE
+_LOGISTIC, _PASSING = 14, (6, 22, 114)
 
 
 class Classify:
@@ -46,6 +48,8 @@ class Classify:
         if len(scores) != 1:
             raise model_refused(name, f"{len(scores)} outputs that may be scores", self.takes)
         self._scores = scores[0]
+        if file.shapes[self._scores][-1] == 1 and not _is_sigmoid(file, self._scores):
+            raise model_refused(name, "one unit without a sigmoid", "one that ends in a sigmoid, or a score a class")
         # One unit is a sigmoid: it tells the second of two classes
         self.classes = max(2, file.shapes[self._scores][-1])
         self._map: int | None = None
@@ -99,7 +103,7 @@ class Classify:
         others = good or [place for place in bad if place != first]
         second = max(others, key=lambda place: scores[place])
         heat = np.maximum(0.0, of_class[..., first] - of_class[..., second])
-        return np.asarray(heat / max(float(heat.max()), 1e-9) * (1 - scores[good].sum()), np.float32)
+        return np.asarray(heat / max(float(heat.max()), 1e-9) * max(0.0, 1 - scores[good].sum()), np.float32)
 
 
 def reading(scores: npt.NDArray[Any], classes: Sequence[str], good: Sequence[str]) -> list[Finding]:
@@ -113,6 +117,14 @@ def reading(scores: npt.NDArray[Any], classes: Sequence[str], good: Sequence[str
 def _probabilities(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The scores of all classes, where a sigmoid gives that of the second alone."""
     return np.array([1 - scores[0], scores[0]]) if scores.size == 1 else scores
+
+
+def _is_sigmoid(file: TfliteFile, output: int) -> bool:
+    """Whether an output is a logistic operator's, be it quantised behind that."""
+    made = {index: one for one in file.operators for index in one.outputs}
+    while (one := made.get(output)) and one.code in _PASSING and one.inputs:
+        output = one.inputs[0]
+    return bool(one and one.code == _LOGISTIC)
 
 
 def _belongs(logits: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) -> bool:

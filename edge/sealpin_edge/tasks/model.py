@@ -7,6 +7,7 @@ import hashlib
 import os
 import time
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ..model.runtime import Runtime, model_refused, read_model
 from ..model.tflite_file import TfliteFile, read_tflite
 from .finding import Reading
 from .task import TASKS, task_of
-from .verdict import Rule, Thresholds, check_rule, with_thresholds
+from .verdict import Rule, Thresholds, check_rule, named_from, with_thresholds
 
 # What runtime, NumPy and our own look-ups raise on a file whose parts do not fit together
 _UNUSABLE = (ValueError, RuntimeError, TypeError, KeyError, OverflowError, MemoryError)
@@ -78,7 +79,7 @@ class Model:
         good = good_classes(classes, own.good if own else None, good, has_good=task.has_good, name=name)
         categories = task.categories(classes, good)
         self.card: ModelCard = own or card_for_foreign(
-            file, kind, classes, good, categories, height, width, runtime.input_type, name
+            file, kind, classes, good, partial(named_from, categories), height, width, runtime.input_type, name
         )
         if (self.card.input_height, self.card.input_width) != (height, width):
             raise model_refused(name, f"input {[1, height, width, 3]}, and {CARD_NAME} tells another size")

@@ -12,6 +12,8 @@ Thresholds = float | Mapping[str, float]
 """What a user may give: one score for all categories, or some by their name; the others keep their own."""
 UNSURE = "unsure"
 """What a part is called by a task that is not sure that it is good; its score is how little."""
+MOST_DOUBT = 0.5
+"""The highest threshold of doubt that is chosen for anybody: above it, a part would be OK that is rather bad."""
 # Not 0: a part without any box would be bad by the number and good by the rule
 ALLOWED_THRESHOLD = "a score above 0, at most 1"
 
@@ -83,16 +85,31 @@ def is_threshold(score: float) -> bool:
 def with_thresholds(own: Mapping[str, float], given: Thresholds, where: str) -> dict[str, float]:
     """A model's `own` thresholds with those that a user gave in their place.
 
-    Raises InputError for a category that there is not, or a number that is no threshold; `where` is how messages call
-    the place of it.
+    Of doubt, one score for all means no more than MOST_DOUBT. Raises InputError for a category that there is not, or a
+    number that is no threshold, as above MOST_DOUBT none is of doubt; `where` is how messages call the place of it.
     """
     by_name = given if isinstance(given, Mapping) else dict.fromkeys(own, given)
+    if not isinstance(given, Mapping) and UNSURE in own and is_threshold(given):
+        by_name = {**by_name, UNSURE: min(given, MOST_DOUBT)}
     for name, score in by_name.items():
         if name not in own:
             raise InputError("the model knows no such category", where=where, found=name, allowed=", ".join(own))
         if not is_threshold(score):
             raise InputError("this is no threshold", where=where, found=f"{score:g}", allowed=ALLOWED_THRESHOLD)
+        if name == UNSURE and score > MOST_DOUBT:
+            raise InputError(
+                "with this a part would be OK that is rather bad than good",
+                where=where,
+                found=f"{UNSURE} from {percent(score)}",
+                allowed=f"a score above 0, at most {MOST_DOUBT:g}",
+            )
     return {**own, **by_name}
+
+
+def named_from(categories: Sequence[str], score: float) -> dict[str, float]:
+    """Thresholds where a class is named from `score` on: doubt counts from what that leaves, or from MOST_DOUBT."""
+    doubt = min(max(1 - score, 0.0001), MOST_DOUBT)
+    return {name: doubt if name == UNSURE else score for name in categories}
 
 
 def check_rule(rule: Rule, where: str) -> None:

@@ -90,6 +90,29 @@ def test_each_augmentation_by_name_is_followed(tmp_path: Path, aug: str) -> None
         ("task.init_checkpoint_modules", "decoder", "task.init_checkpoint_modules"),
         ("sealpin.class_balance", "some", "sealpin.class_balance"),
         ("task.losses.use_binary_cross_entropy", True, "task.losses.use_binary_cross_entropy"),
+        ("task.model.input_size", [32, 32, 3], "one of them above 32"),
+        ("task", None, "of another kind"),
+        ("task.model.num_classes", None, "of another kind"),
+        ("task.train_data.global_batch_size", None, "of another kind"),
+        ("task.train_data.crop_area_range", ["a", "b"], "of another kind"),
+        ("task.train_data.random_erasing", {"probability": 5.0}, "task.train_data.random_erasing"),
+        ("task.train_data.random_erasing", {"min_count": 3, "max_count": 1}, "task.train_data.random_erasing"),
+        ("task.train_data.random_erasing", {"min_aspect": 0.0}, "task.train_data.random_erasing"),
+        ("task.train_data.random_erasing", {"min_aspect": "x"}, "task.train_data.random_erasing"),
+        ("task.model.backbone", {"type": "mobilenet", "mobilenet": {"model_id": "V9"}}, "mobilenet.model_id"),
+        ("task.model.backbone", {"type": "resnet", "resnet": {"model_id": 51}}, "resnet.model_id"),
+        ("task.model.backbone", {"type": "efficientnet", "efficientnet": {"model_id": "b9"}}, "efficientnet.model_id"),
+        ("task.model.backbone.mobilenet", {"filter_size_scale": 0.0}, "filter_size_scale"),
+        ("task.model.norm_activation.norm_momentum", 5.0, "norm_momentum"),
+        ("task.model.norm_activation.activation", "nope", "norm_activation.activation"),
+        ("task.model.kernel_initializer", "nope", "kernel_initializer"),
+        ("runtime", {"mixed_precision_dtype": "float8"}, "runtime.mixed_precision_dtype"),
+        ("trainer.train_steps", 10**30, "trainer.train_steps"),
+        (
+            "trainer.optimizer_config.learning_rate",
+            {"type": "stepwise", "stepwise": {"boundaries": [1, 2], "values": [0.1]}},
+            "trainer.optimizer_config",
+        ),
     ],
 )
 def test_what_cannot_be_trained_is_refused_by_its_field(tmp_path: Path, field: str, value: Any, told: str) -> None:
@@ -120,9 +143,11 @@ def test_what_is_not_followed_is_told(tmp_path: Path, field: str, value: Any) ->
     assert any(one.treatment == "not followed" for one in problems(recipe, path))
 
 
-def test_a_frozen_backbone_without_weights_is_told(tmp_path: Path) -> None:
-    path = written(tmp_path, changed("task.freeze_backbone", True))
-    assert any("random" in one.problem for one in problems(load_recipe(path), path))
+def test_what_is_frozen_without_weights_is_told(tmp_path: Path) -> None:
+    for field, told in (("task.freeze_backbone", "random"), ("sealpin", "learned nothing")):
+        value: Any = {"frozen_normalisation": True} if field == "sealpin" else True
+        path = written(tmp_path, changed(field, value))
+        assert any(told in one.problem for one in problems(load_recipe(path), path))
 
 
 def test_overrides_scale_the_schedule() -> None:

@@ -1,5 +1,8 @@
 """A classifier's figures against scikit-learn's, and what they are when there is nothing to count."""
 
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,8 +10,10 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from sealpin_edge.tasks.classify import reading
-from sealpin_edge.tasks.verdict import UNSURE, Rule
+from sealpin_edge.tasks.verdict import MOST_DOUBT, UNSURE, Rule, Verdict, judge
 from sealpin_training.dataset.records import Record
+from sealpin_training.evaluation.choice import AS_CHOSEN, Choice, choose_rule
+from sealpin_training.run import Run
 from sealpin_training.tasks.classify.calibration import calibrate
 from sealpin_training.tasks.classify.score import ClassifyScore, auroc, average_precision
 
@@ -53,6 +58,32 @@ def test_rankings_are_those_of_the_field(parts: list[tuple[int, bool]]) -> None:
         return
     assert auroc(scores, bad) == pytest.approx(metrics.roc_auc_score(bad, scores))
     assert average_precision(scores, bad) == pytest.approx(metrics.average_precision_score(bad, scores))
+
+
+def test_what_is_no_number_is_never_right() -> None:
+    rows, truth = [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 0.0]], ["PR", "ok", "QA"]
+    good = scored(rows, truth).metrics
+    assert (good["accuracy"], good["auroc"]) == (1.0, 1.0)
+    for place in range(3):
+        broken = [list(row) for row in rows]
+        broken[place] = [np.nan] * 3
+        found = scored(broken, truth).metrics
+        assert all(np.isfinite(value) for value in found.values())
+        assert found["accuracy"] == pytest.approx(2 / 3) and found["auroc"] < 1.0
+        assert found["likelihood"] < 0.01 and found["balanced_accuracy"] == pytest.approx(2 / 3)
+
+
+def test_no_val_puts_doubt_above_an_even_chance() -> None:
+    """One bad part scores less than many good ones: what is cheapest on val would let all pass that is rather bad."""
+    rows = [[0.95, 0.0, 0.05]] * 30 + [[0.01, 0.0, 0.99]] * 170 + [[1.0, 0.0, 0.0]] * 3 + [[0.1, 0.0, 0.9]]
+    truth = ["ok"] * 200 + ["PR"] * 4
+    score = scored(rows, truth)
+    run = cast(Run, SimpleNamespace(categories=("PR", "QA", UNSURE), dataset="plates", name="one"))
+    for choice in (AS_CHOSEN, Choice(max_false_rejects=0)):
+        rule, how = choose_rule(run, "val", choice, score, score.records, score.found)
+        assert rule.thresholds["PR"] > 0.95 and rule.thresholds[UNSURE] == MOST_DOUBT
+        assert "unsure from 50%" in how
+        assert all(judge(found, rule)[0] is Verdict.NG for found in score.found[:30])
 
 
 def test_a_photo_twice_weighs_twice() -> None:

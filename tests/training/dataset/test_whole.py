@@ -12,9 +12,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sealpin.cli import main
+from sealpin_edge.errors import InputError
+from sealpin_training.dataset.labels import Box
 from sealpin_training.dataset.manifest import load_dataset
 from sealpin_training.dataset.records import read_records
+from sealpin_training.dataset.whole.check import class_of
 from sealpin_training.dataset.whole.folders import class_folders
+from sealpin_training.tasks.recipe import shipped_recipes
 
 SIDE = 64
 # Kinds of faults that labels of whole photos alone have; each is found below
@@ -313,6 +317,65 @@ def test_merged_classes_stay_good_or_bad(tmp_path: Path) -> None:
     assert load_dataset(tmp_path / "out").good == ("ok",)
 
 
+@pytest.mark.parametrize("merge", ["burr=ok", "ok=burr", "burr=fine"])
+def test_no_merge_makes_good_parts_of_bad_ones(tmp_path: Path, merge: str) -> None:
+    tree(tmp_path / "photos", {"ok": 5, "burr": 5, "dent": 5, "fine": 5})
+    words = ("--task", "classify", "--good", "ok", "--good", "fine", "--workers", 1)
+    done = call("convert", tmp_path / "photos", tmp_path / "out", *words, "--merge", merge)
+    assert done.exit_code == 2 and "this would make good parts of bad ones" in done.output, done.output
+    done = call("fix", tmp_path / "photos", tmp_path / "fixed", *words, "--rename", merge)
+    assert done.exit_code == 2 and "this would make good parts of bad ones" in done.output, done.output
+    assert not (tmp_path / "out").exists() and not (tmp_path / "fixed").exists()
+
+
+def test_a_dataset_whose_classes_are_all_good_is_none(tmp_path: Path) -> None:
+    tree(tmp_path / "photos", {"ok": 5, "burr": 5})
+    classes(tmp_path / "photos", tmp_path / "out")
+    manifest = tmp_path / "out/dataset.json"
+    manifest.write_text(manifest.read_text().replace('"ok"\n ]', '"ok", "burr"\n ]', 1))
+    told = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(told | {"good": ["ok", "burr"]}))
+    with pytest.raises(InputError, match="not a converted dataset"):
+        load_dataset(tmp_path / "out")
+
+
+def test_marks_speak_against_a_good_class_however_it_is_spelled(tmp_path: Path) -> None:
+    tree(tmp_path / "photos", {"ok": 6, "PR": 6, "OK": 2})
+    for number in range(2):
+        mask(tmp_path / f"photos/OK/OK{number}_mask.png", (10, 10, 40, 40))
+    assert kinds(tmp_path / "photos") == {"class-spelling", "good-marked"}
+    done = call("fix", tmp_path / "photos", tmp_path / "fixed", "--task", "classify", "--workers", 1)
+    assert done.exit_code == 0 and not list((tmp_path / "fixed").rglob("OK*")), done.output
+    assert told(classes(tmp_path / "fixed", tmp_path / "out")) == {"ok": 6, "PR": 6}
+
+
+def test_of_boxes_none_that_is_called_good_outweighs_a_bad_one() -> None:
+    boxes = [Box("OK", 0, 0, 60, 60), Box("PR", 1, 1, 5, 5)]
+    for good in (None, ("ok",), ("o-k",)):
+        assert class_of("", boxes, good) == "PR"
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_a_mask_speaks_for_a_photo_that_nothing_else_tells_of(tmp_path: Path, table: bool) -> None:
+    tree(tmp_path / "photos", {"ok": 6, "PR": 6})
+    picture(tmp_path / "photos/loose.png", 99)
+    mask(tmp_path / "photos/loose_mask.png", (10, 10, 30, 30))
+    if table:
+        rows = [f"{name}/{name}{number}.jpg,{name}" for name in ("ok", "PR") for number in range(6)]
+        (tmp_path / "photos/classes.csv").write_text("\n".join(["file,class", *rows, ""]))
+    found = classes(tmp_path / "photos", tmp_path / "out", "--unlabelled", "good")
+    assert told(found) == {"ok": 6, "PR": 6, "defect": 1} and found["loose.png"][1] == ("defect",)
+
+
+def test_photos_without_a_class_need_a_good_one(tmp_path: Path) -> None:
+    assert call("synth", tmp_path / "photos", "--parts", "40").exit_code == 0
+    assert kinds(tmp_path / "photos", "--good", "") == {"good-missing"}
+    words = ("--task", "classify", "--good", "", "--workers", 1)
+    for command in (("convert", tmp_path / "photos", tmp_path / "out"), ("fix", tmp_path / "photos", tmp_path / "out")):
+        assert not isinstance(call(*command, *words).exception, IndexError)
+    assert not isinstance(call("stats", tmp_path / "photos", *words).exception, IndexError)
+
+
 def test_good_belongs_to_whole_photos(tmp_path: Path) -> None:
     done = call("check", tmp_path, "--good", "ok")
     assert (done.exit_code, "--task classify" in done.output) == (2, True)
@@ -324,5 +387,9 @@ def test_stats_and_preview_tell_the_classes(tmp_path: Path) -> None:
     answer = json.loads(call("stats", tmp_path / "photos", *words, "--json").stdout)
     assert answer["whole"] == {"PR": 3, "ok": 5}
     assert (answer["photos"]["good"], answer["photos"]["bad"]) == (5, 3)
+    shown = call("stats", tmp_path / "photos", *words).stdout
+    assert "ok: 5 photos" in shown and "3 of bad ones" in shown and "anchor" not in shown
+    recipe = shipped_recipes() / "ssd_mobilenet_v2_fpnlite_320x320_demo.config"
+    assert "not for --task classify" in call("stats", tmp_path / "photos", *words, "--recipe", recipe).output
     done = call("preview", tmp_path / "photos", tmp_path / "sheets", *words)
     assert done.exit_code == 0 and (tmp_path / "sheets/sheet-001.png").exists(), done.output

@@ -19,6 +19,7 @@ from .names import check_classes
 from .records import write_shards
 from .split import SPLITS, Part, same_part, split
 from .survey import Rules, Survey, survey
+from .whole.check import check_still_bad
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def convert(src: Path, out: Path, plan: Plan | None = None, *, processes: int | 
         raise_all(errors, hint=f"sealpin dataset check {quote(src)}{plan.rules.words}")
         categories = _categories(found, plan)
         members = _members(found, categories, plan, kept)
+        if plan.rules.whole:
+            check_still_bad(categories, found.good, "--merge")
         good = tuple(dict.fromkeys(categories.get(name, name) for name in found.good))
         content = Content(found.photos, members, categories, plan.rules.task, plan.rules.whole, good)
         check_sums = write_shards(partial, src, content, pool)

@@ -317,7 +317,7 @@ KINDS: dict[str, Kind] = {
         "error",
         "several classes are called as good parts are",
         "one, or those that are named",
-        "name each that is good: --good CLASS; or make them one: --merge OLD=NEW",
+        "name each that is good: --good CLASS; or make them one: dataset fix --rename OLD=NEW",
     ),
     "good-unknown": Kind(
         "error", "no photo has a class that is said to be good", "a class of this folder", "correct --good"

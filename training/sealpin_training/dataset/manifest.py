@@ -110,8 +110,8 @@ def load_dataset(folder: Path) -> Dataset:
             str(summary.get("task", "detect")),  # an earlier sealpin knew no other
             good,
         )
-        if not set(good) <= set(dataset.classes):
-            raise ValueError("good classes that there are not")
+        if not set(good) <= set(dataset.classes) or set(good) == set(dataset.classes):
+            raise ValueError("good classes that there are not, or no other")
         label_map = read_text(folder / "label_map.pbtxt")
     except (OSError, ValueError, OverflowError, KeyError, TypeError):
         raise InputError(

@@ -66,6 +66,11 @@ def check_classes(counts: Mapping[str, int], allowed: Sequence[str] = ()) -> dic
     return wrong
 
 
+def same_for_the_eye(one: str, other: str) -> bool:
+    """Are two names one, but for case, blanks and hyphens?"""
+    return _key(one) == _key(other)
+
+
 def sounds_good(name: str) -> bool:
     """Is a class called as good parts are?"""
     return _key(name) in GOOD

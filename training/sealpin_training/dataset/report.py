@@ -28,7 +28,11 @@ def table(inputs: Sequence[Stats]) -> str:
     """The figures as plain text, for each of some inputs of a model."""
     tables = [(HEAD, *_rows(stats)) for stats in inputs]
     widths = [max(len(row[column]) for rows in tables for row in rows) for column in range(len(HEAD))]
-    lines = [_summary(inputs[0]), _MEANING]
+    first = inputs[0]
+    lines = [_summary(first), *(f"  {name}: {count} photos" for name, count in first.whole.items())]
+    if first.whole and not first.classes:
+        return "\n".join(lines)
+    lines.append(_MEANING)
     for stats, rows in zip(inputs, tables, strict=True):
         lines += ["", _input(stats)]
         lines += [
@@ -62,8 +66,9 @@ def write_report(found: Survey, inputs: Sequence[Stats], path: Path) -> None:
 
 
 def _summary(stats: Stats) -> str:
+    bad = "of bad ones" if stats.whole else "with boxes"
     return (
-        f"{stats.photos} photos: {stats.good} of good parts, {stats.bad} with boxes, {stats.unlabelled} without "
+        f"{stats.photos} photos: {stats.good} of good parts, {stats.bad} {bad}, {stats.unlabelled} without "
         f"labels; {sum(len(one.edges) for one in stats.classes.values())} boxes"
     )
 

@@ -129,10 +129,16 @@ def statistics(found: Survey, anchors: Anchors) -> Stats:
         classes={name: ClassStats(photos_of[name], rows, anchors.best_overlap(rows)) for name, rows in arrays.items()},
         heat=heat,
         anchors=anchors,
-        whole=dict(sorted(Counter(photo.category or found.good[0] for photo in labelled).items()))
-        if found.good
-        else {},
+        whole=_whole(labelled, found.good),
     )
+
+
+def _whole(labelled: Sequence[LabelledPhoto], good: Sequence[str]) -> dict[str, int]:
+    """Photos by their class as a whole, those of none by the first good one; empty where they have none."""
+    if not good and not any(photo.category for photo in labelled):
+        return {}
+    classes = Counter(photo.category or next(iter(good), "") for photo in labelled)
+    return {name: count for name, count in sorted(classes.items()) if name}
 
 
 def _is_good(photo: LabelledPhoto, found: Survey) -> bool:

@@ -6,7 +6,15 @@ from typing import Any
 
 from sealpin_edge.errors import InputError, in_words
 from sealpin_edge.tasks.finding import Finding
-from sealpin_edge.tasks.verdict import Rule, Thresholds, check_rule, with_thresholds
+from sealpin_edge.tasks.verdict import (
+    MOST_DOUBT,
+    UNSURE,
+    Rule,
+    Thresholds,
+    check_rule,
+    percent,
+    with_thresholds,
+)
 
 from ..dataset.records import Record
 from ..run import Run
@@ -127,4 +135,9 @@ def _chosen(
         movable = {place for place, name in enumerate(run.categories) if name in labelled - notice}
         thresholds = dict(zip(run.categories, map(float, thresholds_by_class(scores, bad, movable, cost)), strict=True))
         how = f"least cost on val, an escape counted as {cost:g} false rejects"
-    return Rule({**thresholds, **{name: of_its_own[name] for name in notice & set(of_its_own)}}, notice), how
+    thresholds |= {name: of_its_own[name] for name in notice & set(of_its_own)}
+    if thresholds.get(UNSURE, 0.0) > MOST_DOUBT:
+        # However few that costs on val: what is rather bad than good is never OK
+        thresholds[UNSURE] = MOST_DOUBT
+        how += f"; {UNSURE} from {percent(MOST_DOUBT)}, where that would allow more"
+    return Rule(thresholds, notice), how

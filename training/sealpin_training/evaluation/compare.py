@@ -139,15 +139,25 @@ class Comparison:
         return "\n".join([*table, *self.told])
 
 
+def _kind(run: Run) -> tuple[str, tuple[str, ...], frozenset[str]]:
+    """What runs must have in common: the task, the classes, and which of them are good."""
+    return run.task, run.classes, frozenset(run.good)
+
+
+def _kind_told(run: Run) -> str:
+    good = f", of which good: {', '.join(run.good)}" if run.good else ""
+    return f"{run.task}, {', '.join(run.classes)}{good}"
+
+
 def compare_runs(names: Sequence[str], split: str, store: Path = STORE) -> Comparison:
     """Judge each run on the split and time them in turns. Raises InputError when they were not trained for one task."""
     runs = [trained_run(name, store) for name in dict.fromkeys(names)]
-    odd = [run.name for run in runs if (run.task, run.classes) != (runs[0].task, runs[0].classes)]
+    odd = [run.name for run in runs if _kind(run) != _kind(runs[0])]
     if odd:
         raise InputError(
             "runs of other tasks or classes cannot be compared",
             where=", ".join(odd),
-            found="; ".join(f"{run.name}: {run.task}, {', '.join(run.classes)}" for run in runs),
+            found="; ".join(f"{run.name}: {_kind_told(run)}" for run in runs),
         )
     task = task_named(runs[0].task)
     predictors = [trained_predictor(run) for run in runs]

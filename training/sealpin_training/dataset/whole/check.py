@@ -1,13 +1,14 @@
 """Are the classes of whole photos in order: which are good, is any of them alone or rare, do marks contradict them?"""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from sealpin_edge.errors import InputError, quote
 from sealpin_edge.tasks.verdict import UNSURE
 
 from ..faults import Fault
 from ..labels import Box, LabelledPhoto
-from ..names import check_classes, sounds_good
+from ..names import check_classes, same_for_the_eye, sounds_good
 
 GOOD = "good"
 """What good parts are called where labels only tell of defects, and nobody gave another name."""
@@ -30,7 +31,7 @@ def class_of(category: str, boxes: Sequence[Box], good: Sequence[str] | None) ->
 
 def is_good(name: str, good: Sequence[str] | None) -> bool:
     """Whether a class is one of those that were named as good, or where nobody did, is called as good parts are."""
-    return sounds_good(name) if good is None else name in good
+    return sounds_good(name) if good is None else any(same_for_the_eye(name, one) for one in good)
 
 
 def good_classes(names: Mapping[str, str], good: Sequence[str] | None, *, others: bool) -> tuple[str, ...]:
@@ -63,7 +64,7 @@ def check_whole(
     found = good_classes({name: wrong.get(name, ("", ""))[1] or name for name in counts}, good, others=bool(others))
     if others and found:
         merged[found[0]] += others
-    findings += _about_good(merged, found, good)
+    findings += _about_good(merged, found, good, others=bool(others))
     findings += [
         Fault(".", "class-rare", f"{name}: {count} photos")
         for name, count in sorted(merged.items())
@@ -76,7 +77,9 @@ def check_whole(
     return wrong, found, findings
 
 
-def _about_good(counts: Mapping[str, int], found: Sequence[str], good: Sequence[str] | None) -> Iterator[Fault]:
+def _about_good(
+    counts: Mapping[str, int], found: Sequence[str], good: Sequence[str] | None, *, others: bool
+) -> Iterator[Fault]:
     told = ", ".join(sorted(counts))
     if unknown := [name for name in found if name not in counts]:
         yield Fault(".", "good-unknown", ", ".join(unknown), allowed=told)
@@ -85,11 +88,31 @@ def _about_good(counts: Mapping[str, int], found: Sequence[str], good: Sequence[
     if good is None and len(found) > 1:
         yield Fault(".", "good-ambiguous", ", ".join(found))
     elif not found:
-        yield Fault(".", "good-none" if good == () else "good-missing", told)
+        yield Fault(".", "good-none" if good == () and not others else "good-missing", told)
+
+
+def check_still_bad(renamed: Mapping[str, str], good: Collection[str], option: str) -> None:
+    """Raise InputError when an `option` gives a class that is not good the name of a good one, or the reverse.
+
+    `renamed` are all classes, by what they were called.
+    """
+    of_new: dict[str, set[str]] = defaultdict(set)
+    for old, new in renamed.items():
+        of_new[new].add(old)
+    for new, olds in of_new.items():
+        bad = sorted(olds - set(good))
+        if bad and (olds & set(good) or new in good):
+            raise InputError(
+                "this would make good parts of bad ones",
+                where=f"{option} {bad[0]}={new}",
+                found=f"{bad[0]} is not good, {', '.join(sorted((olds & set(good)) | ({new} & set(good))))} is",
+                allowed="classes that are all good, or all bad",
+                advice=f"name what is good, --good {quote(bad[0])} too, when its parts are",
+            )
 
 
 def contradictions(photos: Sequence[LabelledPhoto], good: Sequence[str]) -> Iterator[Fault]:
-    """Photos of a good class on which something is marked."""
+    """Photos of a good class, however it is spelled, on which something is marked."""
     for photo in photos:
-        if photo.category in good and photo.boxes:
+        if photo.category and photo.boxes and is_good(photo.category, good):
             yield Fault(photo.name, "good-marked", f"{photo.category}, with {len(photo.boxes)} marked places")

@@ -25,8 +25,11 @@ def find_whole(files: Files, good: str) -> dict[str, list[RawLabels]]:
     masks = take_masks(files)
     tables = take_tables(files, good)
     marked = {photo: read_mask(files, masks[photo]) for photo in progress(list(masks), "masks", "mask")}
+    # A mask speaks for itself of a photo of which nothing else says what it is
+    alone = {photo: [labels] for photo, labels in marked.items() if labels.objects or labels.findings}
     if tables:
-        return {photo: [_with_boxes(one, marked.get(photo)) for one in given] for photo, given in tables.items()}
+        listed = {photo: [_with_boxes(one, marked.get(photo)) for one in given] for photo, given in tables.items()}
+        return alone | listed
     above = {photo: class_folders(photo) for photo in files.photos}
     folders = {photo: (found or [""])[0] for photo, found in above.items()}
     names = set(folders.values()) - {""}
@@ -39,7 +42,7 @@ def find_whole(files: Files, good: str) -> dict[str, list[RawLabels]]:
         if outer := outer_class(found, names):
             told = f"{found[0]} by its folder, {outer} by one around it"
             files.findings.append(Fault(photo, "class-differs", told))
-    return {
+    return alone | {
         photo: [_with_boxes(RawLabels(f"{photo.rpartition('/')[0]}/", category=folder), marked.get(photo))]
         for photo, folder in folders.items()
         if folder

@@ -49,7 +49,7 @@ def labels(record: Record, classes: Sequence[str], good: Sequence[str]) -> tuple
 
 
 class ClassifyExamples:
-    """See input.Examples. `counts` are training photos by class, for weights that make rare ones weigh as much."""
+    """See input.Examples. `counts` are training photos by class, for weights of classes."""
 
     def __init__(self, recipe: Recipe, counts: Sequence[int]) -> None:
         """By the recipe's augmentation, smoothing and weights."""

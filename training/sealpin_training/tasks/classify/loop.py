@@ -22,7 +22,8 @@ class ClassifyLoop(Loop, image_classification.ImageClassificationTask):  # type:
         # Labels come as one weight for each class
         losses = config.losses.replace(one_hot=False, soft_labels=False, use_binary_cross_entropy=False)
         config = config.replace(losses=losses, init_checkpoint=None)
-        super().__init__(recipe, config, ClassifyExamples(recipe, photos.counts), photos, seed, first_step)
+        counts = photos.counts if recipe.class_balance == "weights" else ()
+        super().__init__(recipe, config, ClassifyExamples(recipe, counts), photos, seed, first_step)
         self._classify = recipe
 
     def build_model(self) -> Any:

@@ -44,7 +44,7 @@ class ClassifyScore:
 
     @cached_property
     def probabilities(self) -> Floats:
-        """[photos, names]."""
+        """[photos, names]; a photo of which the network says what is no number is given nothing at all."""
         table = np.zeros((len(self.found), len(self.names)))
         for row, photo in zip(table, self.found, strict=True):
             for one in photo:
@@ -52,7 +52,7 @@ class ClassifyScore:
                     row[-1] = 1 - one.score if self._has_good else row[-1]
                 else:
                     row[self.names.index(one.category)] = one.score
-        return table
+        return np.where(np.isfinite(table).all(axis=1, keepdims=True), table, 0.0)
 
     @cached_property
     def truth(self) -> npt.NDArray[np.int64]:
@@ -63,8 +63,9 @@ class ClassifyScore:
 
     @cached_property
     def taken(self) -> npt.NDArray[np.int64]:
-        """[photos]: which of names is the likeliest."""
-        return np.asarray(self.probabilities.argmax(axis=1), np.int64)
+        """[photos]: which of names is the likeliest; of a photo that was given none, another than its own."""
+        likeliest, another = self.probabilities.argmax(axis=1), (self.truth + 1) % len(self.names)
+        return np.asarray(np.where(self.probabilities.any(axis=1), likeliest, another), np.int64)
 
     @cached_property
     def confusion(self) -> npt.NDArray[np.int64]:
@@ -89,6 +90,7 @@ class ClassifyScore:
         recalls = self.confusion.diagonal()[seen > 0] / seen[seen > 0]
         bad = np.array([bool(record.defects) for record in self.records])
         doubt = 1 - self.probabilities[:, -1] if self._has_good else np.ones(len(bad))
+        doubt = np.where(self.probabilities.any(axis=1), doubt, ~bad)
         return {
             "likelihood": self.resampled(np.ones(len(self.found), np.int64)),
             "accuracy": float((self.taken == self.truth).mean()) if len(self.truth) else -1.0,

@@ -75,7 +75,7 @@ def told(counts: Mapping[str, BoxCount], rule: Rule) -> str:
 def shortcomings(evaluation: Mapping[str, Any]) -> list[str]:
     """What must be said loudly of a network, by its evaluation as it is kept; one of an earlier sealpin says less."""
     said, split = [], evaluation["split"]
-    ap50 = evaluation["metrics"]["AP50"]
+    ap50 = evaluation["metrics"].get("AP50", -1)
     if 0 <= ap50 < ALMOST_NOTHING:
         said.append(f"this network finds almost nothing: AP50 {ap50:.3f} on {split}")
     never = [

@@ -35,11 +35,13 @@ def warm_start(recipe: Recipe, model: Any, path: Path) -> WarmStart:
     if path.suffix in (".h5", ".keras"):
         loaded = _from_keras(recipe, model, path)
         return _told(model, path, "Keras weights", loaded)
-    checkpoint = tf.train.Checkpoint(backbone=model.backbone)
     before = [variable.numpy() for variable in model.backbone.variables]
     try:
-        prefix = tf.train.latest_checkpoint(str(path)) if path.is_dir() else str(path)
-        checkpoint.read(prefix or str(path)).expect_partial().assert_existing_objects_matched()
+        prefix = (tf.train.latest_checkpoint(str(path)) if path.is_dir() else None) or str(path)
+        checkpoint = tf.train.Checkpoint(backbone=model.backbone)
+        if any(name.startswith("model/") for name, _ in tf.train.list_variables(prefix)):
+            checkpoint = tf.train.Checkpoint(model=checkpoint)  # a training's own, with the optimiser's beside it
+        checkpoint.read(prefix).expect_partial().assert_existing_objects_matched()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
         for variable, value in zip(model.backbone.variables, before, strict=True):
             variable.assign(value)
@@ -59,7 +61,8 @@ def _from_run(recipe: Recipe, model: Any, folder: Path, everything: bool) -> War
         raise _of_another(folder, other_recipe.network, recipe)
     loaded = []
     pairs = list(zip(model.backbone.variables, other.backbone.variables, strict=True))
-    heads = [[weight for layer in head_layers(one) for weight in layer.weights] for one in (model, other)]
+    # The gauge is set on val before anything is judged, and leaves the training alone
+    heads = [head_layers(one)[0].weights for one in (model, other)]
     if everything and [one.shape for one in heads[0]] == [one.shape for one in heads[1]]:
         pairs += zip(*heads, strict=True)
     for own, theirs in pairs:

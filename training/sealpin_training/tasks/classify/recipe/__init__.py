@@ -1,5 +1,6 @@
 """Recipes: TF-Vision's (Model Garden's) experiment YAML for image classification, read and checked."""
 
-from .recipe import Recipe, load_recipe
+from .load import load_recipe
+from .recipe import Recipe
 
 __all__ = ["Recipe", "load_recipe"]

@@ -13,13 +13,12 @@ def problems(recipe: Recipe, path: Path) -> list[Problem]:
         Problem(one.field, one.found, f"not followed: {one.instead}", "not followed") for one in recipe.differences
     ]
     found += start_problems("task.init_checkpoint", recipe.start_from, path.parent)
-    if recipe.experiment.task.freeze_backbone and not recipe.start_from:
-        found.append(
-            Problem(
-                "task.freeze_backbone",
-                "true",
-                "the backbone's weights are random, and stay so",
-                advice="name weights: task.init_checkpoint, or sealpin train ... --start-from",
-            )
-        )
+    advice = "name weights: task.init_checkpoint, or sealpin train ... --start-from"
+    started = recipe.start_from not in ("", "scratch")
+    if recipe.experiment.task.freeze_backbone and not started:
+        told = "the backbone's weights are random, and stay so"
+        found.append(Problem("task.freeze_backbone", "true", told, advice=advice))
+    elif recipe.frozen_normalisation and not started:
+        told = "the backbone's normalisation has learned nothing, and stays so"
+        found.append(Problem("sealpin.frozen_normalisation", "true", told, advice=advice))
     return found

@@ -78,6 +78,7 @@ def write_new_recipe(
     if out.suffix.lower() not in (".yaml", ".yml"):
         raise InputError("a recipe for whole photos is YAML", where=str(out), allowed="a name that ends in .yaml")
     dataset = load_dataset(dataset_path)
+    start_from = "" if start_from == "scratch" else start_from
     steps = max(LEAST_STEPS, ceil(EPOCHS * dataset.counts["train"] / batch_size))
     binary = len(dataset.classes) == 2
     rate = FROZEN_RATE if frozen else RATE

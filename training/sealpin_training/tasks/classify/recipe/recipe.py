@@ -1,4 +1,4 @@
-"""An experiment's YAML as a recipe: TF-Vision's own configuration classes hold it, and every value is checked.
+"""An experiment's YAML as a recipe: TF-Vision's own configuration classes hold it.
 
 Beside TF-Vision's fields there are some of our own, below `sealpin`. `class_balance`: each class is worth as much as
 the others, however rare it is, by the "weights" of its photos or by "sampling" them as often. `places_weight`: how
@@ -11,26 +11,17 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
 
-from sealpin_edge.errors import InputError
-from sealpin_edge.files import read_text
-
-from ....plain_yaml import PlainNodes
 from ...recipe import FIXED, HONOURED, Difference, Setting, Words
-from .treatment import BACKBONES, treatment
+from .treatment import treatment
 
 EXPERIMENT = "image_classification"
 BALANCES = ("none", "weights", "sampling")
 OWN = {"class_balance": "none", "places_weight": 0.0, "frozen_normalisation": False, "vertical_flip": False}
 _RATES = ("learning_rate", "initial_learning_rate", "base_lr", "warmup_learning_rate")
-
-
-class _Loader(PlainNodes, yaml.SafeLoader):  # type: ignore[misc]
-    """YAML without aliases, no deeper or longer than a recipe is."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +44,7 @@ class Recipe:
     @cached_property
     def experiment(self) -> Any:
         """TF-Vision's ExperimentConfig, defaults filled in."""
-        return _experiment(self.given, self.name)
+        return experiment_of(self.given, self.name)
 
     @property
     def model(self) -> Any:
@@ -149,7 +140,7 @@ class Recipe:
     @property
     def highest_learning_rate(self) -> float:
         """The highest rate of its schedule."""
-        return max(_rates(self.schedule_told))
+        return max(rates_of(self.schedule_told))
 
     @property
     def schedule_told(self) -> Mapping[str, Any]:
@@ -171,9 +162,9 @@ class Recipe:
 
     def settings(self) -> Iterator[Setting]:
         """Every value, defaults filled in."""
-        defaults = dict(_leaves(_experiment({}, self.name).as_dict()))
+        defaults = dict(_leaves(experiment_of({}, self.name).as_dict()))
         # Which fields a part has depends on its kind; where there is none by default, all of a part is said
-        of_kind = dict(_leaves(_experiment(_types(self.given), self.name).as_dict()))
+        of_kind = dict(_leaves(experiment_of(types_of(self.given), self.name).as_dict()))
         absent = tuple(f"{field}." for field, value in defaults.items() if value is None)
         for field, value in _leaves(self.experiment.as_dict()):
             known = of_kind if field not in defaults and not field.startswith(absent) else defaults
@@ -233,33 +224,6 @@ class Recipe:
         return Recipe(self.name, changed)
 
 
-def load_recipe(path: Path) -> Recipe:
-    """Read and check an experiment's YAML. Raises InputError, which names the field."""
-    try:
-        given = yaml.load(read_text(path), Loader=_Loader)  # noqa: S506  a SafeLoader with limits
-    except OSError as error:
-        raise InputError("this recipe cannot be read", where=str(path), found=str(error.strerror)) from None
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InputError(
-            "this recipe is no YAML",
-            where=f"{path}:{mark.line + 1}" if mark else str(path),
-            found=str(getattr(error, "problem", error)),
-            allowed="an experiment of TF-Vision for image classification",
-        ) from None
-    if not isinstance(given, dict):
-        raise InputError(
-            "this recipe is no experiment",
-            where=str(path),
-            found=f"a {type(given).__name__}",
-            allowed="task, trainer, runtime",
-        )
-    recipe = Recipe(path.stem, given)
-    _check_given(given, str(path))
-    _check(recipe, str(path))
-    return recipe
-
-
 def backbone_name(model: Any) -> str:
     """A backbone in a word or two: EfficientNet-Lite0, MobileNetV2, ResNet50."""
     kind, config = model.backbone.type, model.backbone.get()
@@ -269,7 +233,8 @@ def backbone_name(model: Any) -> str:
     return f"ResNet{config.model_id}" if kind == "resnet" else str(config.model_id)
 
 
-def _experiment(given: Mapping[str, Any], name: str) -> Any:
+def experiment_of(given: Mapping[str, Any], name: str) -> Any:
+    """TF-Vision's ExperimentConfig with what is given in place of its defaults; `name` is for its messages."""
     from ....quiet import tensorflow
 
     tensorflow()
@@ -289,140 +254,15 @@ def _experiment(given: Mapping[str, Any], name: str) -> Any:
     return hyperparams.override_params_dict(config, content, is_strict=True) if content else config
 
 
-def _check_given(given: Mapping[str, Any], where: str) -> None:
-    """Raise InputError for a field that nobody knows, or a value of another kind than its default's."""
-    try:
-        known = _experiment(_types(given), where).as_dict() | {"sealpin": dict(OWN)}
-    except KeyError as error:
-        raise InputError("nobody knows this field", where=where, found=str(error)[:200]) from None
-    except (TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            "this recipe is no experiment for image classification", where=where, found=str(error)[:200]
-        ) from None
-
-    def look(part: Any, allowed: Any, field: str) -> None:
-        if isinstance(part, dict) and isinstance(allowed, dict):
-            for key, value in part.items():
-                if key not in allowed:
-                    raise InputError(
-                        "nobody knows this field",
-                        where=f"{where}: {field}{key}",
-                        allowed=", ".join(map(str, list(allowed)[:20])),
-                    )
-                look(value, allowed[key], f"{field}{key}.")
-        elif not _fits(part, allowed):
-            raise InputError(
-                "this value is of another kind",
-                where=f"{where}: {field.removesuffix('.')}",
-                found=str(part)[:60],
-                allowed=type(allowed).__name__ if not isinstance(allowed, float) else "a number",
-            )
-
-    look(given, known, "")
-
-
-def _types(given: Mapping[str, Any]) -> dict[str, Any]:
+def types_of(given: Mapping[str, Any]) -> dict[str, Any]:
     """Of what is given only which kind each part is of: it tells which fields there are."""
-    parts = {key: _types(value) for key, value in given.items() if isinstance(value, dict)}
+    parts = {key: types_of(value) for key, value in given.items() if isinstance(value, dict)}
     kind = {"type": given["type"]} if "type" in given else {}
     return {key: value for key, value in parts.items() if value} | kind
 
 
-def _fits(value: Any, default: Any) -> bool:
-    if default is None or value is None:
-        return True
-    if isinstance(default, bool) or isinstance(value, bool):
-        return type(value) is type(default)
-    if isinstance(default, float):
-        return isinstance(value, int | float)
-    if isinstance(default, list | tuple):
-        return isinstance(value, list)
-    return isinstance(value, type(default))
-
-
-def _check(recipe: Recipe, where: str) -> None:
-    try:
-        experiment = recipe.experiment
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            "this recipe is no experiment for image classification", where=where, found=str(error)[:200]
-        ) from None
-
-    def require(right: bool, field: str, found: Any, allowed: str) -> None:
-        if not right:
-            raise InputError(
-                "this recipe cannot be trained", where=f"{where}: {field}", found=str(found), allowed=allowed
-            )
-
-    model, size = experiment.task.model, list(experiment.task.model.input_size)
-    require(model.backbone.type in BACKBONES, "task.model.backbone.type", model.backbone.type, ", ".join(BACKBONES))
-    whole = len(size) == 3 and all(type(side) is int for side in size)
-    require(
-        whole and size[2] == 3 and min(size[:2]) >= 32 and max(size[:2]) <= 1024,
-        "task.model.input_size",
-        size,
-        "[height, width, 3], 32 to 1024 pixels",
-    )
-    binary = experiment.task.losses.use_binary_cross_entropy
-    require(
-        model.num_classes >= 2 or (model.num_classes == 1 and binary),
-        "task.model.num_classes",
-        model.num_classes,
-        "2 and more; or 1 with losses.use_binary_cross_entropy, for two classes",
-    )
-    require(
-        not binary or model.num_classes == 1,
-        "task.losses.use_binary_cross_entropy",
-        binary,
-        "false, or one unit: task.model.num_classes: 1",
-    )
-    require(recipe.batch_size >= 1, recipe.words.batch_size, recipe.batch_size, "1 and more")
-    require(recipe.num_steps >= 1, recipe.words.steps, recipe.num_steps, "1 and more")
-    require(0 <= model.dropout_rate < 1, "task.model.dropout_rate", model.dropout_rate, "0 to below 1")
-    require(
-        0 <= experiment.task.losses.label_smoothing < 1,
-        "task.losses.label_smoothing",
-        experiment.task.losses.label_smoothing,
-        "0 to below 1",
-    )
-    area = experiment.task.train_data.crop_area_range
-    require(
-        len(area) == 2 and 0 < area[0] <= area[1] <= 1,
-        "task.train_data.crop_area_range",
-        area,
-        "[least, most], above 0, at most 1",
-    )
-    require(
-        0 <= experiment.task.train_data.color_jitter <= 1,
-        "task.train_data.color_jitter",
-        experiment.task.train_data.color_jitter,
-        "0 to 1",
-    )
-    require(
-        experiment.task.init_checkpoint_modules in ("all", "backbone"),
-        "task.init_checkpoint_modules",
-        experiment.task.init_checkpoint_modules,
-        "all or backbone",
-    )
-    rates = _rates(recipe.schedule_told)
-    require(
-        bool(rates) and all(0 <= one < 1e3 for one in rates) and max(rates) > 0,
-        "trainer.optimizer_config.learning_rate",
-        rates,
-        "rates above 0",
-    )
-    require(recipe.class_balance in BALANCES, "sealpin.class_balance", recipe.class_balance, " or ".join(BALANCES))
-    require(0 <= recipe.places_weight <= 100, "sealpin.places_weight", recipe.places_weight, "0 to 100")
-    strided = getattr(model.backbone.get(), "output_stride", None)
-    require(
-        not (recipe.places_weight and strided),
-        "sealpin.places_weight",
-        recipe.places_weight,
-        f"0 with task.model.backbone.{model.backbone.type}.output_stride",
-    )
-
-
-def _rates(schedule: Any) -> list[float]:
+def rates_of(schedule: Any) -> list[float]:
+    """The learning rates above 0 of a schedule as `Recipe.schedule_told` has it."""
     found = []
     for field, value in _leaves(schedule):
         last = field.rpartition(".")[2]
