@@ -32,11 +32,13 @@ OF_A_NEW_RUN = ("steps", "epochs", "batch_size", "learning_rate", "seed", "start
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Random seed.")
 @click.option(
-    "--start-from", metavar="PATH", help="Override the recipe's fine_tune_checkpoint: a checkpoint, a run; or: scratch."
+    "--start-from",
+    metavar="PATH",
+    help="Override the recipe: begin with a checkpoint or a run; or: scratch.",
 )
 @click.option("--keep-predictor", is_flag=True, help="With --start-from RUN: also its predictor, for the same classes.")
-@click.option("--evaluate-every", type=click.IntRange(min=1), metavar="STEPS", help="AP on val every so many steps.")
-@click.option("--patience", type=click.IntRange(min=1), help="Stop after so many evaluations without a better AP.")
+@click.option("--evaluate-every", type=click.IntRange(min=1), metavar="STEPS", help="Judge on val every so many steps.")
+@click.option("--patience", type=click.IntRange(min=1), help="Stop after so many evaluations without a better one.")
 @click.option("--max-hours", type=Number(min=0, min_open=True), help="Stop after so many hours of training.")
 @click.option("--resume", "go_on", is_flag=True, help="Go on with the run where its last checkpoint stands.")
 @click.option("--extend", type=click.IntRange(min=1), metavar="STEPS", help="With --resume: train to so many in all.")
@@ -59,7 +61,7 @@ def train(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train RECIPE (an Object Detection API pipeline.config) and evaluate it on val; tracked with MLflow."""
+    """Train RECIPE and evaluate it on val; tracked with MLflow."""
     from sealpin_training.quiet import ask_for_onednn
 
     ask_for_onednn()

@@ -104,6 +104,8 @@ def _doubts(contents: Contents, config: StationConfig, golden: Mapping[str, byte
     if not proven:
         yield f"nothing says that this model file judges as its network does: there is no {GATE} of it beside it"
     model = Model(contents.model, labels=contents.labels, good=config.model.good)
+    if model.assumes_range:
+        yield "nothing in the model file says how it wants its pixels: it is given -1..1"
     metrics = {
         name.removeprefix("val/"): value
         for name, value in model.card.metrics.items()

@@ -22,6 +22,7 @@ driver_option = click.option(
 @click.command(short_help="Run a whole site, servers and all, on this machine.")
 @click.option("--model", type=PLACE, required=True, help="A model that the station runs.")
 @click.option("--photos", type=PLACE, required=True, help="Photos that play camera, in name order, then again.")
+@click.option("--good", multiple=True, metavar="CLASS", help="A class of good parts, where the model does not tell.")
 @driver_option
 @click.option("--parts", default=50, show_default=True, help="How many parts to place.")
 @click.option("--interval", type=Number(0), default=0.05, show_default=True, help="Seconds between parts.")
@@ -37,6 +38,7 @@ driver_option = click.option(
 def simulate(
     model: Path,
     photos: Path,
+    good: tuple[str, ...],
     driver: str,
     parts: int,
     interval: float,
@@ -53,16 +55,20 @@ def simulate(
     Exit code 1 when a rule of the handshake was broken, a part was not inspected, or something that the station had
     stored did not arrive.
     """
+    from sealpin_edge.tasks.model import Model
+
     from .rehearsal import rehearse
     from .site import BUSY_MS, Site
 
     if keep and keep.exists():
         raise InputError("this is in the way", where=str(keep), allowed="a name that is free")
+    Model(model, good=good or None)  # what no station runs is told here, and not waited for
     with tempfile.TemporaryDirectory() as folder:
         site = Site(
             keep or Path(folder, "site"),
             model,
             photos,
+            good=good,
             driver=driver,
             first=first,
             store_mb=store_mb,

@@ -74,6 +74,7 @@ class Site:
         model: Path,
         photos: Path,
         *,
+        good: Sequence[str] = (),
         driver: str = "s7",
         first: str = "store",
         store_mb: int = 4096,
@@ -95,11 +96,13 @@ class Site:
             (folder / name).touch(0o600)
             (folder / name).write_text(secret)
         sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+        # JSON's texts are TOML's, except for what is beyond 16 bits
+        named = f"good = {json.dumps(list(good), ensure_ascii=False)}\n" if good else ""
         self.config.write_text(
             f'[station]\nname = "simulated"\nmode = "full"\nstore_mb = {store_mb}\n'
             f'[plc]\ndriver = "{driver}"\nhost = "127.0.0.1"\nport = {self.plc_port}\n{PLACES[driver]}\n'
             f'[camera]\ndriver = "folder"\npath = "{self.photos}"\nchecks = "off"\n'
-            f'[model]\nfile = "{model.resolve()}"\nsha256 = "{sha256}"\n'
+            f'[model]\nfile = "{model.resolve()}"\nsha256 = "{sha256}"\n{named}'
             f'[photos]\nurl = "ftp://station@127.0.0.1:{self.ftp.port}/line"\npassword_file = "ftp.secret"\n'
             f'first = "{first}"\n'
             f'[results]\nurl = "http://127.0.0.1:{self.api.port}/results"\ntoken_file = "api.secret"\n'

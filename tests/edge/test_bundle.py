@@ -38,6 +38,7 @@ from sealpin_export.gate import GATE
 from sealpin_export.metadata import add_metadata
 from sealpin_export.wheels import edge_wheel, extras_for
 from tests.conftest import part_photo, toy_card, write_parts
+from tests.edge.classifiers import CLASSES, converted, network, own
 
 from .peers import program
 
@@ -339,6 +340,13 @@ def test_what_could_let_a_bad_part_pass_is_told_when_a_bundle_is_made(
     for ap50, said in ((0.016, ["this network finds almost nothing: AP50 0.016 on val"]), (0.9, []), ("0", [])):
         (tmp_path / "other.tflite").write_bytes(add_metadata(toy_tflite, toy_card(metrics={"val/AP50": ap50})))
         assert told(model=tmp_path / "other.tflite")[1:] == said
+    for auroc, said in ((0.5, ["this network hardly tells bad parts from good ones: AUROC 0.500 on val"]), (0.99, [])):
+        classifier = own(converted(network()), tmp_path, metrics={"val/auroc": auroc})
+        assert told(model=classifier, golden=None)[1:-1] == said
+    (tmp_path / "foreign.tflite").write_bytes(converted(network(mapped=False)))
+    contents.station.write_text(TEMPLATE + '[model]\ngood = ["ok"]\n')
+    foreign = told(model=tmp_path / "foreign.tflite", labels=CLASSES, golden=None)
+    assert "nothing in the model file says how it wants its pixels: it is given -1..1" in foreign
     contents.station.write_text(TEMPLATE + "[model]\nthreshold = 1\n")
     assert [one.partition(":")[0] for one in told()] == [
         "PR counts from 100%, QA counts from 100%, above the model's own score",

@@ -236,6 +236,21 @@ def test_a_whole_site_runs_with_it(classifier: Path, tmp_path: Path) -> None:
     assert (told["verdicts"]["OK"], told["verdicts"]["NG"]) == (8, 4)
 
 
+def test_a_site_runs_a_model_of_someone_elses_with_its_good_class_and_refuses_it_without(tmp_path: Path) -> None:
+    write_parts(tmp_path / "photos", [[]])
+    words = [
+        "simulate",
+        "--model",
+        str(in_bytes(network(mapped=False), tmp_path)),
+        "--photos",
+        str(tmp_path / "photos"),
+    ]
+    answer = CliRunner().invoke(edge, [*words, "--parts", "2", "--json", "--good", "ok"])
+    assert answer.exit_code == 0 and json.loads(answer.stdout)["verdicts"]["OK"] == 2, answer.output
+    refused = CliRunner().invoke(edge, words)
+    assert refused.exit_code == 2 and "which of this model's classes are good" in refused.output
+
+
 shares = st.lists(st.floats(0, 1), min_size=3, max_size=3).filter(lambda given: sum(given) > 0)
 
 

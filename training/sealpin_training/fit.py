@@ -311,7 +311,9 @@ class Fit:
             self._tracker.log(told, step)
             controller.eval_summary_manager.write_summaries(told)
             controller.eval_summary_manager.flush()
-        better = metrics[key] > self._state.best_score
+        improved = metrics[key] > self._state.highest
+        # Of what val cannot tell apart, the later is kept: it has learned more, and an early best may be luck
+        better = improved or metrics[key] > self._state.highest - metrics.get(f"{key}_error", 0.0)
         # Of a step that is taken once more, after a kill, the weights are written once more
         kept_now = better or step == self._state.best_step
         if better:
@@ -322,8 +324,9 @@ class Fit:
             best_weights=judged.weights if better else self._state.best_weights,
             best_sha256=sha256_of(weights / f"ckpt-{step}.index") if kept_now else self._state.best_sha256,
             metric=key,
-            best_score=max(metrics[key], self._state.best_score),
-            not_better=0 if better else self._state.not_better + 1,
+            best_score=metrics[key] if better else self._state.best_score,
+            highest=max(metrics[key], self._state.highest),
+            not_better=0 if improved else self._state.not_better + 1,
         )
         kept = {f"ckpt-{self._state.best_step}", f"ckpt-{step}"}
         for file in weights.glob("ckpt-*"):

@@ -266,8 +266,9 @@ class State:
     """How far a run is. `status` is running, finished, stopped or broken; `seconds` count training, not evaluations.
 
     `best_score` is the task's key `metric` on val, which may be -1 where nothing is labelled; below that, no evaluation
-    was made yet. `not_better` evaluations in a row were no better. `best_weights` is RAW or AVERAGED, `best_sha256` the
-    hash of their index; both are empty in runs of an earlier sealpin.
+    was made yet. `highest` is the highest of all, which `not_better` evaluations in a row did not exceed.
+    `best_weights` is RAW or AVERAGED, `best_sha256` the hash of their index; both are empty in runs of an earlier
+    sealpin.
     """
 
     status: str = "running"
@@ -276,6 +277,7 @@ class State:
     evaluated_step: int = 0
     best_step: int = 0
     best_score: float = -2.0
+    highest: float = -2.0
     not_better: int = 0
     why: str = ""
     best_weights: str = ""
@@ -294,6 +296,8 @@ class State:
             content = read_json(path := run.folder / "state.json")
             if "best_ap" in content:  # of an earlier sealpin
                 content["best_score"] = content.pop("best_ap")
+            if "best_score" in content:
+                content.setdefault("highest", content["best_score"])
             if odd := sorted(name for name, value in content.items() if type(value) not in _KINDS.get(name, ())):
                 raise _damaged(path, f"{odd[0]} = {str(content[odd[0]])[:60]}")
         except FileNotFoundError:

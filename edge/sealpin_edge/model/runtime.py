@@ -27,7 +27,8 @@ Tensor = Callable[[int], npt.NDArray[Any]]
 class Runtime:
     """A loaded model file with one photo as its input. Not thread-safe.
 
-    `height` and `width` are its input's, pixels; `input_type` is one of INPUT_TYPES.
+    `height` and `width` are its input's, pixels; `input_type` is one of INPUT_TYPES; `assumes_range`: nothing in the
+    file says how it wants its pixels, and it is given -1..1.
     """
 
     def __init__(self, data: bytes, file: TfliteFile, name: str, threads: int, *, keep_all: bool) -> None:
@@ -46,6 +47,7 @@ class Runtime:
         self._input = entry["index"]
         self._scales = {one["index"]: one["quantization"] for one in self._interpreter.get_output_details()}
         self._table = _byte_table(file, self.input_type, entry["quantization"], name)
+        self.assumes_range = self._table is not None and not any(one.mean for one in file.input_metadata)
 
     def prepare(self, photo: Photo) -> npt.NDArray[Any]:
         """A photo as the input, [1, height, width, 3] of its type."""

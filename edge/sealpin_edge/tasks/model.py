@@ -93,6 +93,11 @@ class Model:
         self.read(np.zeros((height, width, 3), np.uint8))
         self.warm_up_s = time.perf_counter() - began
 
+    @property
+    def assumes_range(self) -> bool:
+        """Whether its photos are given as -1..1 since nothing in the file says how it wants them."""
+        return self._runtime.assumes_range
+
     def rule(
         self, threshold: Thresholds | None = None, notice: Collection[str] | None = None, *, where: str = "{}"
     ) -> Rule:

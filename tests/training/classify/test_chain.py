@@ -1,6 +1,7 @@
 """From folders of photos to a judged photo, as a user would: dataset, recipe, training, evaluation, export, predict."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,13 @@ import pytest
 
 from sealpin_edge.model.photo import read_photo
 from sealpin_edge.tasks.model import Model
+from sealpin_edge.tasks.verdict import Verdict, judge
+from sealpin_export.gate import judge_file
+from sealpin_training.dataset.split import SPLITS
+from sealpin_training.evaluation.evaluate import found_on
+from sealpin_training.run import load_run
+from sealpin_training.tasks.classify.network.weights import warm_start
+from sealpin_training.tasks.classify.recipe import load_recipe
 from tests.commands import call, invoke
 from tests.export.test_peers import PYTHON, needs_peers
 
@@ -68,8 +76,19 @@ def test_a_run_tells_its_task_and_its_figures(folder: Path, trained: Path) -> No
     assert "Is it right as often as it is sure?" in page.read_text()
 
 
-def test_its_files_judge_as_the_network_does(folder: Path, exported: dict[str, Path]) -> None:
-    for file in exported.values():
+def test_its_files_judge_as_the_network_does(folder: Path, trained: Path, exported: dict[str, Path]) -> None:
+    run = load_run("small", trained)
+    records, wanted = [], []
+    for split in SPLITS:
+        of_split, found = found_on(run, split)
+        records += list(of_split)
+        wanted += found
+    assert len(wanted) == len(records) == 60
+    for kind, file in exported.items():
+        model, gate = Model(file), judge_file(file, records, wanted).gate
+        assert gate.score_difference[0] < (1e-4 if kind == "float32" else 0.1), kind
+        assert gate.certain_flips == 0 and gate.rejected[0] > 20 and gate.rejected[1] <= 1
+        assert {judge(one, model.rule())[0] for one in wanted} == {Verdict.OK, Verdict.NG}
         shown = json.loads(call("model", "show", file, "--json").stdout)
         assert (shown["task"], shown["labels"], shown["good"]) == ("classify", ["burr", "ok"], ["ok"])
         assert [one["role"] for one in shown["outputs"]].count("scores") == 1
@@ -122,7 +141,68 @@ def test_a_recipe_of_another_task_is_refused(folder: Path, trained: Path) -> Non
     assert (done.exit_code, "different tasks" in done.output) == (2, True), done.output
 
 
-def test_it_goes_on_from_where_it_stopped_and_starts_another(folder: Path, trained: Path) -> None:
-    words = ("--dataset", folder / "set", "--mlruns", trained, "--steps", 4)
+def taken_by_val(folder: Path) -> int:
+    """The step whose weights a run kept: the last that val cannot tell from the best so far."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    judged = {line["step"]: line["metrics"] for line in lines if "val/likelihood" in line["metrics"]}
+    assert len(judged) > 1
+    taken, highest = 0, -1.0
+    for step, metrics in sorted(judged.items()):
+        if metrics["val/likelihood"] > highest - metrics["val/likelihood_error"]:
+            taken = step
+        highest = max(highest, metrics["val/likelihood"])
+    state = json.loads((folder / "state.json").read_text())
+    assert (state["best_step"], state["best_score"]) == (taken, judged[taken]["val/likelihood"])
+    assert state["highest"] == highest
+    return taken
+
+
+def test_it_goes_on_from_where_it_stopped(folder: Path, trained: Path) -> None:
+    """Its time is over at once, and it goes on to the weights of a run that was not stopped."""
+    import tensorflow as tf
+
+    words = ("--dataset", folder / "set", "--mlruns", trained)
+    steps = (*words, "--steps", 6, "--evaluate-every", 2)
+    call("train", folder / "recipe.yaml", "--run", "whole", *steps)
+    call("train", folder / "recipe.yaml", "--run", "cut", *steps, "--max-hours", 1e-9)
+    before = json.loads((trained / "runs/cut/state.json").read_text())["step"]
+    call("train", "--run", "cut", *words, "--resume", "--max-hours", 1)
+    after = [json.loads((trained / f"runs/{name}/state.json").read_text())["step"] for name in ("cut", "whole")]
+    assert before < 6 and after == [6, 6]
+    assert len({taken_by_val(trained / f"runs/{name}") for name in ("cut", "whole")}) == 1
+    whole, cut = (tf.train.load_checkpoint(str(load_run(name, trained).weights("last"))) for name in ("whole", "cut"))
+    names = [name for name in whole.get_variable_to_shape_map() if name.startswith("model/")]
+    assert len(names) > 20
+    for name in names:
+        np.testing.assert_array_equal(whole.get_tensor(name), cut.get_tensor(name), err_msg=name)
+
+
+def test_runs_whose_good_classes_differ_are_not_compared(folder: Path, trained: Path) -> None:
+    shutil.copytree(trained / "runs/small", trained / "runs/twisted")
+    about = json.loads((trained / "runs/twisted/run.json").read_text())
+    (trained / "runs/twisted/run.json").write_text(json.dumps(about | {"name": "twisted", "good": ["burr"]}))
+    done = invoke("compare", "small", "twisted", "--mlruns", trained)
+    assert done.exit_code == 2 and "of which good: burr" in done.output, done.output
+
+
+@pytest.mark.parametrize("kind", ["run", "weights", "checkpoint"])
+def test_another_starts_from_it(folder: Path, trained: Path, kind: str) -> None:
+    from sealpin_training.tasks.classify.network.model import build_network, head_layers
+
+    run = load_run("small", trained)
+    last = max(run.checkpoints.glob("ckpt-*.index"), key=lambda path: path.stat().st_mtime).with_suffix("")
+    path = {"run": run.folder, "weights": run.weights("best"), "checkpoint": last}[kind]
+    recipe = load_recipe(folder / "recipe.yaml").starting_with_all()
+    network = build_network(recipe)
+    before = [variable.numpy() for variable in network.backbone.variables]
+    warm_start(recipe, network, path)
+    loaded = [not np.array_equal(one, two) for one, two in zip(before, network.backbone.variables, strict=True)]
+    assert sum(loaded) > len(loaded) / 2
+    _, gauge = head_layers(network)
+    assert not np.any(gauge.shift) and np.all(np.asarray(gauge.factor) == 1), "val has said nothing of this run"
+
+
+def test_a_start_is_told(folder: Path, trained: Path) -> None:
+    words = ("--dataset", folder / "set", "--mlruns", trained, "--steps", 2, "--keep-predictor")
     started = call("train", folder / "recipe.yaml", "--run", "second", "--start-from", "small", *words)
     assert "run small" in started.output

@@ -45,6 +45,9 @@ def test_figures_are_those_of_the_field(photos: list[tuple[list[float], str]]) -
     assert score.metrics["balanced_accuracy"] == pytest.approx(recall)
     loss = metrics.log_loss(truth, score.probabilities, labels=list(CLASSES))
     assert score.metrics["likelihood"] == pytest.approx(np.exp(-loss), rel=1e-4)
+    own = np.log(score.probabilities[np.arange(len(truth)), score.truth])
+    error = np.exp(own.mean()) * own.std() / len(own) ** 0.5
+    assert score.metrics["likelihood_error"] == pytest.approx(error, rel=1e-4, abs=1e-6)
     for name, row in score.by_category.items():
         wanted = metrics.precision_recall_fscore_support(truth, taken, labels=[name], zero_division=0)
         assert [row["precision"], row["recall"], row["f1"], row["photos"]] == pytest.approx([one[0] for one in wanted])

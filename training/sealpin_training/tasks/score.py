@@ -69,6 +69,7 @@ class Score(Protocol):
 
 def grid(metrics: Mapping[str, float], columns: int = 3) -> Iterable[str]:
     """Metrics for a terminal, some in a row."""
-    cells = [f"{name:>9} {'-' if value < 0 else f'{value:.3f}':>6}" for name, value in metrics.items()]
+    width = max(map(len, metrics), default=0)
+    cells = [f"{name:>{width}} {'-' if value < 0 else f'{value:.3f}':>6}" for name, value in metrics.items()]
     for start in range(0, len(cells), columns):
-        yield "  " + "".join(cells[start : start + columns])
+        yield "  " + "  ".join(cells[start : start + columns])

@@ -84,7 +84,8 @@ class ClassifyScore:
         """Figures in 0..1.
 
         `likelihood` is the geometric mean of what each photo's own class was given, which falls as the cross entropy
-        rises. `auroc` and `ap` rank bad parts before good ones; they are -1 where one kind is missing.
+        rises, and `likelihood_error` its standard error (that of the mean logarithm, by the delta method). `auroc` and
+        `ap` rank bad parts before good ones; they are -1 where one kind is missing.
         """
         seen = self.confusion.sum(axis=1)
         recalls = self.confusion.diagonal()[seen > 0] / seen[seen > 0]
@@ -93,6 +94,7 @@ class ClassifyScore:
         doubt = np.where(self.probabilities.any(axis=1), doubt, ~bad)
         return {
             "likelihood": self.resampled(np.ones(len(self.found), np.int64)),
+            "likelihood_error": self._likelihood_error,
             "accuracy": float((self.taken == self.truth).mean()) if len(self.truth) else -1.0,
             "balanced_accuracy": float(recalls.mean()) if len(recalls) else -1.0,
             "auroc": auroc(doubt, bad),
@@ -128,6 +130,14 @@ class ClassifyScore:
             f"  of {int(row['photos'])} photos"
             for name, row in self.by_category.items()
         ]
+
+    @property
+    def _likelihood_error(self) -> float:
+        own = self.probabilities[np.arange(len(self.truth)), self.truth]
+        if not len(own):
+            return 0.0
+        told = np.log(np.maximum(own, LEAST))
+        return float(np.exp(told.mean()) * told.std() / np.sqrt(len(told)))
 
     def resampled(self, times: npt.NDArray[np.int64]) -> float:
         """The likelihood with each photo there so many `times` [photos]."""
