@@ -39,6 +39,7 @@ HELD = {
     f"{EDGE}/tasks/verdict.py": ("edge/test_verdict.py",),
     f"{EDGE}/tasks/finding.py": ("edge/test_verdict.py", "training/dataset/test_boxes.py"),
     f"{EDGE}/tasks/detect.py": ("edge/test_model.py", "edge/test_foreign.py"),
+    f"{EDGE}/tasks/classify.py": ("edge/test_classify.py",),
     f"{EDGE}/release/golden.py": ("edge/test_golden.py",),
     f"{EDGE}/delivery/store_schema.py": ("edge/test_store_schema.py", "edge/test_outbox.py"),
     f"{EDGE}/delivery/outbox.py": ("edge/test_outbox_health.py", "edge/test_outbox.py"),

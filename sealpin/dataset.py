@@ -315,7 +315,11 @@ def convert(
     if empty := [split for split in ("train", "val") if not result.counts[split]]:
         told.append(f"no photo is in {' and '.join(empty)}, so that nothing can be trained: label more")
         ours = found.source.format == "voc"  # else what drew these boxes draws more of them
-        following = f"next: sealpin label {quote(src)}" if ours else f"next: {check}"
+        following = (
+            f"next: sealpin label {quote(src)}"
+            if ours
+            else f"next: sealpin dataset check {quote(src)}{plan.rules.words}"
+        )
     elif not result.counts["test"]:
         told.append(
             "no photo is in test: val chooses checkpoint and thresholds, so that its figures flatter; label more"

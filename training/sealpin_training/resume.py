@@ -60,7 +60,10 @@ def resume(
         if is_chief():
             check_tracking(run.store)
         now = environment()
-        session = {"step": state.step, "command": command_line()}
+        from .checkpoints import newest_whole
+
+        # state.json may have been written after the checkpoint that training goes on from
+        session = {"step": newest_whole(run.checkpoints).step, "command": command_line()}
         session |= {key: value for key, value in now.items() if value != run.environment.get(key)}
         run = replace(
             run,

@@ -328,6 +328,31 @@ def test_no_merge_makes_good_parts_of_bad_ones(tmp_path: Path, merge: str) -> No
     assert not (tmp_path / "out").exists() and not (tmp_path / "fixed").exists()
 
 
+@pytest.mark.parametrize("merges", [["dent=burr", "ok=burr"], ["burr=unsure"]])
+def test_a_merge_leaves_classes_that_can_be_trained(tmp_path: Path, merges: list[str]) -> None:
+    tree(tmp_path / "photos", {"ok": 5, "burr": 5, "dent": 5})
+    words = [word for one in merges for word in ("--merge", one)]
+    done = call("convert", tmp_path / "photos", tmp_path / "out", "--task", "classify", "--workers", 1, *words)
+    assert done.exit_code == 2 and "nothing could be trained of these classes" in done.output, done.output
+
+
+def test_a_table_and_a_folder_that_differ_are_an_error(tmp_path: Path) -> None:
+    tree(tmp_path / "photos", {"ok": 4, "ng": 4, "other": 2})
+    rows = ["file,class", *(f"{name}/{name}{number}.jpg,{name}" for name in ("ok", "ng") for number in range(4))]
+    rows += ["other/other0.jpg,ok", "other/other1.jpg,ng"]
+    (tmp_path / "photos/classes.csv").write_text("\n".join([*rows, ""]))
+    assert kinds(tmp_path / "photos") == set()
+    (tmp_path / "photos/classes.csv").write_text("\n".join([*rows, ""]).replace("ng/ng1.jpg,ng", "ng/ng1.jpg,ok"))
+    assert kinds(tmp_path / "photos") == {"class-differs"}
+
+
+def test_which_classes_are_good_is_in_the_digest(tmp_path: Path) -> None:
+    tree(tmp_path / "photos", {"ok": 5, "burr": 5, "dent": 5})
+    for name, good in (("one", ["ok"]), ("two", ["ok", "dent"])):
+        classes(tmp_path / "photos", tmp_path / name, *(word for one in good for word in ("--good", one)))
+    assert load_dataset(tmp_path / "one").digest != load_dataset(tmp_path / "two").digest
+
+
 def test_a_dataset_whose_classes_are_all_good_is_none(tmp_path: Path) -> None:
     tree(tmp_path / "photos", {"ok": 5, "burr": 5})
     classes(tmp_path / "photos", tmp_path / "out")

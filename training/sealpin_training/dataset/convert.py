@@ -19,7 +19,7 @@ from .names import check_classes
 from .records import write_shards
 from .split import SPLITS, Part, same_part, split
 from .survey import Rules, Survey, survey
-from .whole.check import check_still_bad
+from .whole.check import check_renamed
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def convert(src: Path, out: Path, plan: Plan | None = None, *, processes: int | 
         categories = _categories(found, plan)
         members = _members(found, categories, plan, kept)
         if plan.rules.whole:
-            check_still_bad(categories, found.good, "--merge")
+            check_renamed(categories, found.good, "--merge")
         good = tuple(dict.fromkeys(categories.get(name, name) for name in found.good))
         content = Content(found.photos, members, categories, plan.rules.task, plan.rules.whole, good)
         check_sums = write_shards(partial, src, content, pool)

@@ -29,7 +29,7 @@ from .labels import LabelledPhoto, RawLabels, RawObject
 from .photos import PhotoFacts, inspect_photo, open_picture
 from .source import Entry, Source
 from .survey import Rules, Survey, survey
-from .whole.check import check_still_bad
+from .whole.check import check_renamed
 
 CHUNK = 32
 REDRAWN = {"photo-format", "photo-animated", "photo-cmyk", "photo-16-bit", "photo-alpha", "photo-rotated"}
@@ -121,9 +121,9 @@ def _orders(found: Survey, rename: Mapping[str, str], *, whole: bool) -> Orders:
     classes = {name: rename.get(instead, instead) for name, (_, instead) in found.wrong.items() if instead} | dict(
         rename
     )
-    if whole:
-        right_names = {found.wrong.get(name, ("", ""))[1] or name for name in found.named}
-        check_still_bad({name: rename.get(name, name) for name in right_names}, found.good, "--rename")
+    if whole and rename:
+        right_names = {found.wrong.get(name, ("", ""))[1] or name for name in found.named} | set(found.good)
+        check_renamed({name: rename.get(name, name) for name in right_names}, found.good, "--rename")
     names: dict[str, str] = {}
     taken: set[str] = set()
     for photo in found.photos:

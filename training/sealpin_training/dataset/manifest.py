@@ -57,6 +57,8 @@ def write_manifest(folder: Path, content: Content, check_sums: Mapping[str, int]
     """Write dataset.json and label_map.pbtxt. `settings` are what the conversion was told."""
     classes = content.classes
     digest = hashlib.sha256(json.dumps(classes).encode())
+    if content.whole:
+        digest.update(json.dumps(sorted(content.good)).encode())
     counts = {}
     with open(folder / "dataset.json", "w", encoding="utf-8") as file, tempfile.TemporaryFile("w+") as photos:
         for split in SPLITS:

@@ -91,11 +91,18 @@ def _about_good(
         yield Fault(".", "good-none" if good == () and not others else "good-missing", told)
 
 
-def check_still_bad(renamed: Mapping[str, str], good: Collection[str], option: str) -> None:
+def check_renamed(renamed: Mapping[str, str], good: Collection[str], option: str) -> None:
     """Raise InputError when an `option` gives a class that is not good the name of a good one, or the reverse.
 
-    `renamed` are all classes, by what they were called.
+    Also when it leaves one class, or one that is called UNSURE. `renamed` are all classes, by what they were called.
     """
+    if len(set(renamed.values())) < 2 or UNSURE in renamed.values():
+        raise InputError(
+            "nothing could be trained of these classes",
+            where=option,
+            found=", ".join(sorted(set(renamed.values()))),
+            allowed=f"two and more, none of them {UNSURE}",
+        )
     of_new: dict[str, set[str]] = defaultdict(set)
     for old, new in renamed.items():
         of_new[new].add(old)

@@ -28,6 +28,11 @@ def find_whole(files: Files, good: str) -> dict[str, list[RawLabels]]:
     # A mask speaks for itself of a photo of which nothing else says what it is
     alone = {photo: [labels] for photo, labels in marked.items() if labels.objects or labels.findings}
     if tables:
+        classes = {one.category for given in tables.values() for one in given}
+        for photo, given in tables.items():
+            if outer := outer_class([given[0].category, *class_folders(photo)], classes):
+                told = f"{given[0].category} by {given[0].file}, {outer} by its folder"
+                files.findings.append(Fault(photo, "class-differs", told))
         listed = {photo: [_with_boxes(one, marked.get(photo)) for one in given] for photo, given in tables.items()}
         return alone | listed
     above = {photo: class_folders(photo) for photo in files.photos}

@@ -42,10 +42,3 @@ def tflite_module(recipe: Recipe, model: Any, *, float_input: bool) -> Any:
     module = tf.Module()
     module.weights, module.function = model.variables, classify
     return module
-
-
-def places(recipe: Recipe, model: Any) -> tuple[int, int]:
-    """Rows and columns of the class activation map."""
-    outputs = model.backbone.output_specs
-    shape = outputs[max(outputs)]
-    return int(shape[1]), int(shape[2])
