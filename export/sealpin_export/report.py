@@ -116,6 +116,7 @@ def _comparison(judged: Sequence[Judged]) -> list[tuple[str, ...]]:
             (f"{name}: what counts, lost", *("{}, {}".format(*gate.counting[name]) for gate in gates))
             for name in gates[0].counting
         ),
+        ("bad parts rejected, of them OK by the file", *("{}, {}".format(*gate.rejected) for gate in gates)),
     ]
     for name in gates[0].by_category:
         rows.append((f"of {name}", *("{:.3f}, {:.3f}".format(*gate.by_category[name]) for gate in gates)))
