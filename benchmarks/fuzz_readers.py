@@ -9,6 +9,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +44,9 @@ def _pixels(seed: int = 0, side: int = SIDE) -> "np.ndarray":
     return np.random.default_rng(seed).integers(0, 255, (side, side, 3), np.uint8)
 
 
-def _labels(name: str, *fixed: tuple[str, bytes]) -> Callable[[Path, Sequence[bytes]], Read]:
+def _labels(name: str, *fixed: tuple[str, bytes], task: str = "detect") -> Callable[[Path, Sequence[bytes]], Read]:
     """Reads a folder of two photos as `dataset check`, `fix` and `convert` do, with a file `name` of labels."""
-    from sealpin_training.dataset.convert import convert
+    from sealpin_training.dataset.convert import Plan, convert
     from sealpin_training.dataset.fix import fix
     from sealpin_training.dataset.survey import Rules, survey
     from sealpin_training.parallel import workers
@@ -53,6 +54,7 @@ def _labels(name: str, *fixed: tuple[str, bytes]) -> Callable[[Path, Sequence[by
     def prepare(folder: Path, seeds: Sequence[bytes]) -> Read:
         src = folder / "src"
         src.mkdir()
+        rules = Rules(task=task, whole=task != "detect")
         for number, photo in enumerate(("a.jpg", "b.jpg")):
             (src / photo).write_bytes(encode_jpeg(_pixels(number)))
         for other, data in fixed:
@@ -61,11 +63,12 @@ def _labels(name: str, *fixed: tuple[str, bytes]) -> Callable[[Path, Sequence[by
         def read(data: bytes) -> None:
             (src / name).write_bytes(data)
             with workers(1) as pool:
-                found = survey(src, Rules(), pool)
+                found = survey(src, rules, pool)
             for one in found.findings:
                 one.as_dict()
             if len(data) % 4 == 0:  # the rest of the way costs ten times as much
-                for step in (fix, convert):
+                steps = partial(fix, rules=rules), partial(convert, plan=Plan(rules=rules))
+                for step in steps:
                     try:
                         step(src, folder / "out", processes=1)
                     except InputError:
@@ -120,6 +123,27 @@ def csv(folder: Path) -> tuple[Sequence[bytes], Read]:
     text = "\n".join(lines) + "\n"
     seeds = [text.encode(), ("sep=;\n" + text.replace(",", ";")).encode(), text.encode("utf-16")]
     return seeds, _labels("labels.csv")(folder, seeds)
+
+
+def class_table(folder: Path) -> tuple[Sequence[bytes], Read]:
+    """A CSV of file and class."""
+    text = "file,class\na.jpg,PR\nb.jpg,ok\n"
+    seeds = [text.encode(), text.replace(",", ";").encode(), text.encode("utf-16"), b"1\n1\t1\ta.jpg\t0\ta_label.PNG\n"]
+    return seeds, _labels("classes.csv", task="classify")(folder, seeds)
+
+
+def masks(folder: Path) -> tuple[Sequence[bytes], Read]:
+    """A mask beside a photo: of numbers, anti-aliased, in 16 bits, with transparency, as JPEG."""
+    import cv2
+
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[8:20, 8:30] = 255
+    soft = cv2.GaussianBlur(mask, (0, 0), 2)
+    clear = np.dstack([mask, mask, mask, mask])
+    kinds = [(mask // 255, ".png"), (soft, ".png"), (mask.astype(np.uint16), ".png"), (clear, ".png"), (mask, ".jpg")]
+    seeds = [cv2.imencode(ending, pixels)[1].tobytes() for pixels, ending in kinds]
+    sound = cv2.imencode(".png", mask * 0)[1].tobytes()
+    return seeds, _labels("a_mask.png", ("b_mask.png", sound), task="classify")(folder, seeds)
 
 
 def yolo(folder: Path) -> tuple[Sequence[bytes], Read]:
@@ -263,6 +287,22 @@ def recipes(folder: Path) -> tuple[Sequence[bytes], Read]:
 
     path = folder / "pipeline.config"
     seeds = [one.read_bytes() for one in sorted(shipped_recipes().glob("*.config"))]
+
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        for one in load_recipe(path).settings():
+            str(one)
+
+    return seeds, read
+
+
+def whole_recipes(folder: Path) -> tuple[Sequence[bytes], Read]:
+    """The experiment's YAML, and what `recipe check` tells of it."""
+    from sealpin_training.tasks.classify.recipe import load_recipe
+    from sealpin_training.tasks.recipe import shipped_recipes
+
+    path = folder / "recipe.yaml"
+    seeds = [one.read_bytes() for one in sorted(shipped_recipes().glob("*.yaml"))]
 
     def read(data: bytes) -> None:
         path.write_bytes(data)
@@ -505,6 +545,8 @@ READERS = {
         Reader("voc", voc),
         Reader("coco", coco),
         Reader("csv", csv),
+        Reader("class-table", class_table),
+        Reader("masks", masks),
         Reader("yolo", yolo),
         Reader("yolo-names", yolo_names),
         Reader("photos", photos, room_mb=2048),
@@ -513,6 +555,7 @@ READERS = {
         Reader("dataset", manifest),
         Reader("run", run_files),
         Reader("recipe", recipes),
+        Reader("whole-recipe", whole_recipes),
         Reader("tflite", tflite),
         Reader("model", models, room_mb=1024),
         Reader("card", cards),
