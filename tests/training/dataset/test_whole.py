@@ -299,6 +299,23 @@ def test_fix_writes_a_folder_for_each_class(tmp_path: Path) -> None:
     assert told(classes(tmp_path / "fixed", tmp_path / "out")) == {"ok": 5, "Crack": 6}
 
 
+@pytest.mark.parametrize("odd", [".ok", "images", "test", "ok/", "x" * 300])
+def test_fix_refuses_classes_that_no_folders_tell_apart(tmp_path: Path, odd: str) -> None:
+    tree(tmp_path / "photos", {"a": 9})
+    names = ["ok", "PR", odd]
+    rows = [f"a/a{number}.jpg,{names[number % 3]}" for number in range(9)]
+    (tmp_path / "photos/classes.csv").write_text("\n".join(["file,class", *rows, ""]))
+    words = ("--task", "classify", "--good", "ok", "--workers", 1)
+    done = call("fix", tmp_path / "photos", tmp_path / "fixed", *words)
+    if odd == "x" * 300:
+        assert done.exit_code == 0 and max(len(one.name) for one in (tmp_path / "fixed").iterdir()) == 200, done.output
+        return
+    assert done.exit_code == 2 and "cannot be told apart as names of folders" in done.output, done.output
+    assert not (tmp_path / "fixed").exists()
+    fixed = call("fix", tmp_path / "photos", tmp_path / "fixed", *words, "--rename", f"{odd}=dent")
+    assert fixed.exit_code == 0, fixed.output
+
+
 def test_merged_classes_stay_good_or_bad(tmp_path: Path) -> None:
     tree(tmp_path / "photos", {"left": 5, "right": 5, "crack": 5})
     found = classes(

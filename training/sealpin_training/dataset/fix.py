@@ -6,12 +6,14 @@ without boxes, which counts as unlabelled until a person has saved it.
 
 import csv
 import os
+import re
 import shutil
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import combinations
 from math import isfinite
 from pathlib import Path, PurePosixPath
 
@@ -26,15 +28,20 @@ from .duplicates import Groups
 from .faults import KINDS, Fault
 from .formats import voc
 from .labels import LabelledPhoto, RawLabels, RawObject
+from .names import same_for_the_eye
 from .photos import PhotoFacts, inspect_photo, open_picture
 from .source import Entry, Source
 from .survey import Rules, Survey, survey
 from .whole.check import check_renamed
+from .whole.folders import class_folders
 
 CHUNK = 32
 REDRAWN = {"photo-format", "photo-animated", "photo-cmyk", "photo-16-bit", "photo-alpha", "photo-rotated"}
 Told = Callable[[Fault, str], None]
 SAME_ASPECT = 0.01
+# What no folder's name has, and how long one may be with room for a number
+_NO_NAME = re.compile(r"[/\\\x00-\x1f\x7f]")
+MOST_BYTES = 200
 JPEG_QUALITY = 95
 LEFT_OUT = {kind for kind, row in KINDS.items() if row.fix.startswith("leave")} | {"file-unreadable"}
 
@@ -124,12 +131,13 @@ def _orders(found: Survey, rename: Mapping[str, str], *, whole: bool) -> Orders:
     if whole and rename:
         right_names = {found.wrong.get(name, ("", ""))[1] or name for name in found.named} | set(found.good)
         check_renamed({name: rename.get(name, name) for name in right_names}, found.good, "--rename")
+    folders = _folders(classes.get(name, name) for name in (*found.named, *found.good)) if whole else {}
     names: dict[str, str] = {}
     taken: set[str] = set()
     for photo in found.photos:
         stem, ending = os.path.splitext(photo.name)
         if whole:
-            folder = _class_folder(found, photo, classes)
+            folder = _class_folder(found, photo, classes, folders)
             if not folder:
                 left_out.setdefault(photo.name, ("photo-unlabelled", "no class"))
             stem = f"{folder}/{PurePosixPath(stem).name}"
@@ -145,11 +153,32 @@ def _orders(found: Survey, rename: Mapping[str, str], *, whole: bool) -> Orders:
     return Orders(names, left_out, frozenset(found.unplaced), classes, whole)
 
 
-def _class_folder(found: Survey, photo: LabelledPhoto, classes: Mapping[str, str]) -> str:
+def _folders(classes: Iterable[str]) -> dict[str, str]:
+    """The folder of each class in the copy. Raises InputError where two would have one, or one none."""
+    folders: dict[str, str] = {}
+    for name in classes:
+        plain = _NO_NAME.sub("_", name).lstrip(".")
+        folders[name] = plain.encode(errors="replace")[:MOST_BYTES].decode(errors="ignore").strip()
+    # As the copy will be read: a folder that says no class, and one that is taken for another's in another spelling
+    wrong = [name for name, folder in folders.items() if not class_folders(f"{folder}/a.jpg")]
+    for one, other in combinations(folders, 2):
+        wrong += [one, other] if same_for_the_eye(folders[one], folders[other]) else []
+    if wrong:
+        raise InputError(
+            "these classes cannot be told apart as names of folders",
+            where="--rename",
+            found=", ".join(map(repr, wrong))[:200],
+            allowed=f"names of up to {MOST_BYTES} bytes, none as folders of no class have, such as train or images",
+            advice="give them others: --rename OLD=NEW",
+        )
+    return folders
+
+
+def _class_folder(found: Survey, photo: LabelledPhoto, classes: Mapping[str, str], folders: Mapping[str, str]) -> str:
     """The folder of a photo in the copy, by its split and its class as a whole; "" for one without."""
     good = next(iter(found.good), "") if photo.name not in found.unlabelled | found.unplaced else ""
     category = photo.category or good
-    name = classes.get(category, category).replace("/", "_").replace("\\", "_").lstrip(".")
+    name = folders.get(classes.get(category, category), "")
     split = found.folder_split.get(photo.name, "")
     return f"{split}/{name}" if split and name else name
 
