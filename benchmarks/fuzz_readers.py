@@ -355,7 +355,20 @@ def gates(folder: Path) -> tuple[Sequence[bytes], Read]:
     from sealpin_export.gate import GATE, Gate, check_proven
 
     gate = Gate(
-        "model.tflite", 4, "AP", (0.9, 0.9), {"PR": (0.9, 0.9)}, (0.0, 0.0), (0.0, 0.0), 1, 0, {}, (), 0.01, "0" * 64
+        "model.tflite",
+        4,
+        "AP",
+        (0.9, 0.9),
+        {"PR": (0.9, 0.9)},
+        (0.0, 0.0),
+        (0.0, 0.0),
+        1,
+        0,
+        {},
+        (2, 0),
+        (),
+        0.01,
+        "0" * 64,
     )
 
     def read(data: bytes) -> None:

@@ -130,10 +130,10 @@ def test_a_reader_that_goes_away_is_no_error_to_tell(command: str, tmp_path: Pat
     ],
 )
 def test_a_simulation_that_lacks_a_package_says_what_to_install(
-    module: str, extra: str, command: str, tmp_path: Path
+    module: str, extra: str, command: str, toy_model: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "photos").mkdir()
-    (tmp_path / "model").write_bytes(b"TFL3")
+    (tmp_path / "model").write_bytes(toy_model.read_bytes())
     program = [sys.executable, "-c", f"import sys; sys.modules['{module}'] = None; {EDGE}"]
     arguments = command.format(port=free_port()).split()
     done = subprocess.run([*program, *arguments], capture_output=True, text=True, timeout=60, cwd=tmp_path)
