@@ -16,6 +16,8 @@ from sealpin_export.demo.show import SHOWS
 from sealpin_simulation.servers import free_port
 from sealpin_training.dataset.formats import voc
 from sealpin_training.dataset.labels import Box
+from sealpin_training.dataset.records import read_records
+from tests.commands import call
 from tests.conftest import CELL, SIDE, write_parts
 
 PARTS = [[], [("PR", 2, 3)], [("QA", 5, 5)]] * 6
@@ -50,7 +52,7 @@ def test_a_line_with_an_outage_agrees_with_itself_and_is_reported(
     assert [part.while_cut for part in line_run.parts].index(True) == CUT_AT - 1
     monkeypatch.setattr(chain, "UNSEEN_PARTS", len(PARTS))
     show = SHOWS["detect"]
-    ap50 = show.measure(Model(out / "model.tflite"), out / "photos")
+    ap50 = show.measure(Model(out / "model.tflite"), sorted((out / "photos").glob("*.jpg")))
     assert ap50 == pytest.approx(1.0)
     chain._check(line_run, show, ap50)
     assert table(line_run).count("\n") == len(PARTS) + 1
@@ -64,6 +66,16 @@ def test_a_line_with_an_outage_agrees_with_itself_and_is_reported(
         chain._check(line_run, show, ap50)
     with pytest.raises(SealpinError, match="AP50"):
         chain._check(line_run, show, 0.5)
+
+
+def test_it_is_measured_on_what_chose_nothing(tmp_path: Path) -> None:
+    for folder, parts, seed in (("labelled", 20, 1), ("photos", 3, 2)):
+        call("dataset", "synth", tmp_path / folder, "--parts", parts, "--seed", seed)
+    call("dataset", "convert", tmp_path / "labelled", tmp_path / "dataset", "--workers", 1)
+    unseen = chain.unseen_photos(tmp_path)
+    test = {record.name for record in read_records(tmp_path / "dataset", "test", ("PR", "QA"))}
+    assert test and {one.name for one in unseen if one.parent.name == "labelled"} == test
+    assert len(unseen) == len(test) + 3
 
 
 def test_the_demo_does_not_touch_a_folder_that_is_not_its_own(tmp_path: Path) -> None:

@@ -42,7 +42,9 @@ def write_report(out: Path, line_run: LineRun, figure: str) -> None:
     ]
     broken = "; ".join(line_run.violations) or "none"
     parts = (
-        html.paragraph(f"{figure} on {len(line_run.parts)} unseen parts. Broken rules of the handshake: {broken}."),
+        html.paragraph(
+            f"{figure}; {len(line_run.parts)} of them on the line. Broken rules of the handshake: {broken}."
+        ),
         html.heading("What the operator saw"),
         html.picture(sheet, "marked photos of all parts, in order"),
         html.heading("What everybody got"),

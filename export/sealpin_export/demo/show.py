@@ -23,22 +23,22 @@ class Show:
     convert: Sequence[str]
     export: Sequence[str]
     figure: str
-    measure: Callable[[Model, Path], float]
+    measure: Callable[[Model, Sequence[Path]], float]
     least: float
 
 
-def _ap50(model: Model, photos: Path) -> float:
+def _ap50(model: Model, photos: Sequence[Path]) -> float:
     records, found = [], []
-    for photo in sorted(photos.glob("*.jpg")):
+    for photo in photos:
         pixels = decode_photo(photo.read_bytes(), str(photo))
         records.append(Record(photo.name, b"", pixels.shape[1], pixels.shape[0], read_boxes(photo.with_suffix(".xml"))))
         found.append(model.read(pixels).findings)
     return coco_score(records, found, model.card.classes).metrics["AP50"]
 
 
-def _auroc(model: Model, photos: Path) -> float:
+def _auroc(model: Model, photos: Sequence[Path]) -> float:
     doubts, bad = [], []
-    for photo in sorted(photos.glob("*.jpg")):
+    for photo in photos:
         found = model.read(decode_photo(photo.read_bytes(), str(photo))).findings
         doubts.append(next(one.score for one in found if one.category == UNSURE))
         bad.append(bool(read_boxes(photo.with_suffix(".xml"))))
