@@ -23,6 +23,7 @@ from sealpin_edge.model.photo import decode_photo, encode_jpeg
 from sealpin_edge.model.tflite_file import TfliteFile, read_tflite
 from sealpin_edge.release import bundle, golden, signature
 from sealpin_edge.tasks.model import Model
+from sealpin_training.tasks.recipe import Recipe, shipped_recipes
 
 Read = Callable[[bytes], object]
 
@@ -280,36 +281,30 @@ def run_files(folder: Path) -> tuple[Sequence[bytes], Read]:
     return seeds, read
 
 
-def recipes(folder: Path) -> tuple[Sequence[bytes], Read]:
-    """pipeline.config, and what `recipe check` tells of it."""
-    from sealpin_training.tasks.detect.recipe import load_recipe
-    from sealpin_training.tasks.recipe import shipped_recipes
-
-    path = folder / "pipeline.config"
-    seeds = [one.read_bytes() for one in sorted(shipped_recipes().glob("*.config"))]
+def _shipped(folder: Path, pattern: str, load: Callable[[Path], Recipe]) -> tuple[Sequence[bytes], Read]:
+    path = folder / pattern.replace("*", "recipe")
+    seeds = [one.read_bytes() for one in sorted(shipped_recipes().glob(pattern))]
 
     def read(data: bytes) -> None:
         path.write_bytes(data)
-        for one in load_recipe(path).settings():
+        for one in load(path).settings():
             str(one)
 
     return seeds, read
+
+
+def recipes(folder: Path) -> tuple[Sequence[bytes], Read]:
+    """pipeline.config, and what `recipe check` tells of it."""
+    from sealpin_training.tasks.detect.recipe import load_recipe
+
+    return _shipped(folder, "*.config", load_recipe)
 
 
 def whole_recipes(folder: Path) -> tuple[Sequence[bytes], Read]:
     """The experiment's YAML, and what `recipe check` tells of it."""
     from sealpin_training.tasks.classify.recipe import load_recipe
-    from sealpin_training.tasks.recipe import shipped_recipes
 
-    path = folder / "recipe.yaml"
-    seeds = [one.read_bytes() for one in sorted(shipped_recipes().glob("*.yaml"))]
-
-    def read(data: bytes) -> None:
-        path.write_bytes(data)
-        for one in load_recipe(path).settings():
-            str(one)
-
-    return seeds, read
+    return _shipped(folder, "*.yaml", load_recipe)
 
 
 def _card() -> ModelCard:
