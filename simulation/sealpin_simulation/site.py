@@ -96,7 +96,7 @@ class Site:
             (folder / name).touch(0o600)
             (folder / name).write_text(secret)
         sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
-        # JSON's texts are TOML's, except for what is beyond 16 bits
+        # JSON's texts are TOML's, as long as none is written as surrogates
         named = f"good = {json.dumps(list(good), ensure_ascii=False)}\n" if good else ""
         self.config.write_text(
             f'[station]\nname = "simulated"\nmode = "full"\nstore_mb = {store_mb}\n'

@@ -196,6 +196,7 @@ def test_a_model_that_tells_its_good_classes_takes_no_others(classifier: Path, t
         ({"good": (), "thresholds": {"ok": 0.5, "PR": 0.5, "QA": 0.5}}, "thresholds of"),
         ({"thresholds": {"PR": 0.5, "QA": 0.5}}, "thresholds of"),
         ({"thresholds": {"ok": 0.5, "PR": 0.5, "QA": 0.5, UNSURE: 0.5}}, "good"),
+        ({"thresholds": {"PR": 0.5, "QA": 0.5, UNSURE: 0.51}}, "rather bad"),
         ({"notice": (UNSURE,)}, "nobody knows"),
         ({"notice": ("PR", "QA")}, "no part would ever be rejected"),
     ],

@@ -21,7 +21,7 @@ from ..model.runtime import Runtime, model_refused, read_model
 from ..model.tflite_file import TfliteFile, read_tflite
 from .finding import Reading
 from .task import TASKS, task_of
-from .verdict import Rule, Thresholds, check_rule, named_from, with_thresholds
+from .verdict import MOST_DOUBT, UNSURE, Rule, Thresholds, check_rule, named_from, with_thresholds
 
 # What runtime, NumPy and our own look-ups raise on a file whose parts do not fit together
 _UNUSABLE = (ValueError, RuntimeError, TypeError, KeyError, OverflowError, MemoryError)
@@ -89,6 +89,9 @@ class Model:
             raise model_refused(name, f"classes {', '.join(classes)}", f"no class that is called {categories[-1]}")
         if set(self.card.thresholds) != set(categories):
             raise model_refused(name, f"thresholds of {', '.join(self.card.thresholds)}", ", ".join(categories))
+        if self.card.thresholds.get(UNSURE, 0.0) > MOST_DOUBT:
+            found = f"{UNSURE} from {self.card.thresholds[UNSURE]:g}, by which parts are OK that are rather bad"
+            raise model_refused(name, found, f"at most {MOST_DOUBT:g}")
         began = time.perf_counter()
         self.read(np.zeros((height, width, 3), np.uint8))
         self.warm_up_s = time.perf_counter() - began
