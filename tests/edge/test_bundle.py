@@ -414,7 +414,9 @@ def test_a_database_of_a_newer_release_is_refused_in_words_and_stays_as_it_is(
     make_bundle(contents, tmp_path / "b.sealpin")
     unpack(tmp_path / "b.sealpin", tmp_path / "out")
     config = load_config(tmp_path / "out/station.toml")
-    Outbox(config.station.data_dir).open()
+    outbox = Outbox(config.station.data_dir)
+    outbox.open()
+    outbox.close()  # whoever collects it later would write the database once more
     with closing(sqlite3.connect(config.station.data_dir / "station.db")) as db:
         db.execute("PRAGMA user_version = 99")
     before = (config.station.data_dir / "station.db").read_bytes()
